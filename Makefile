@@ -1,0 +1,61 @@
+# gradspec: `make demo` and `make test` are all a newcomer needs; the rest is for daily work.
+
+PYTHON ?= python3.11
+CORES ?= 2
+CONFIG ?= config/config.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)')).get('results', 'results'))")
+
+export NO_ET := 1
+export NIPYPE_NO_ET := 1
+
+.PHONY: demo run report test test-fast lint format docs lock clean help
+
+help:  ## say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
+
+demo: run report  ## run the whole workflow on the demo cohort, from raw BIDS to the report
+
+run: $(VENV)/.installed  ## run the workflow on CONFIG with CORES cores
+	$(SNAKEMAKE)
+
+report: $(VENV)/.installed  ## write the report of the results of CONFIG
+	@if [ ! -e "$(RESULTS)/report.html" ] || [ -n "$$(find "$(RESULTS)/figures" "$(RESULTS)/stats" workflow/report -newer "$(RESULTS)/report.html" -type f | head -n 1)" ]; then \
+	  $(SNAKEMAKE) --report "$(RESULTS)/.partial-report.html" && mv "$(RESULTS)/.partial-report.html" "$(RESULTS)/report.html"; fi
+	@echo "The report is at $(RESULTS)/report.html"
+
+test: $(VENV)/.installed  ## run all tests, the whole workflow on a small cohort included
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-fast: $(VENV)/.installed  ## run the unit tests only
+	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow"
+
+lint: $(VENV)/.installed  ## check the code without running it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/.installed  ## bring the code into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+docs: $(VENV)/.installed  ## write config/README.md from the schema of the configuration
+	PYTHONPATH=workflow $(BIN)/python -m gradspec.config_docs
+
+lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs uv)
+	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \
+	  --extra workflow --extra slurm --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
+	mv .partial.lock requirements.lock
+
+$(VENV)/.installed: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+clean:  ## remove the environment and what tools left; results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,102 @@
+"""The configuration: defaults, messages, and a page that documents every key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from gradspec.config import load_schema, resolve
+from gradspec.config_docs import describe_keys
+from gradspec.errors import ConfigError
+
+READY = sorted((ROOT / "config").glob("*.yaml"))
+
+
+def keys(config: dict, path: str = "") -> set[str]:
+    found = set()
+    for name, value in config.items():
+        found |= keys(value, f"{path}{name}.") if isinstance(value, dict) and value else {f"{path}{name}"}
+    return found
+
+
+@pytest.mark.parametrize("file", READY, ids=lambda file: file.name)
+def test_ready_configs_are_valid(file: Path) -> None:
+    resolved = resolve(yaml.safe_load(file.read_text()))
+    assert resolved["cohort"]["source"] == (file.stem if file.stem != "config" else "simulated")
+
+
+def test_missing_keys_get_the_defaults_of_the_schema() -> None:
+    resolved = resolve({"cohort": {"source": "simulated"}})
+    assert resolved["training"]["folds"] == 5
+    assert resolved["preprocess"]["denoise"]["strategy"] == "simple"
+    assert resolved["training"]["models"]["mlp"] == {"hidden": [64, 32], "dropout": 0.1}
+
+
+def test_models_that_are_not_named_are_not_trained() -> None:
+    resolved = resolve({"cohort": {"source": "fnc"}, "training": {"models": {"mlp": {"hidden": [8]}}}})
+    assert resolved["training"]["models"] == {"mlp": {"hidden": [8], "dropout": 0.1}}
+
+
+def test_resolving_leaves_the_input_alone_and_is_idempotent() -> None:
+    config = {"cohort": {"source": "simulated"}}
+    resolved = resolve(config)
+    assert config == {"cohort": {"source": "simulated"}}
+    assert resolve(resolved) == resolved
+
+
+def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
+    demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    missing = {key for key in keys(resolve(demo)) - keys(demo) if not key.startswith("training.models.")}
+    other_sources = ("cohort.bids.", "cohort.fmriprep.", "cohort.timeseries.", "cohort.fnc.", "cohort.numerical.")
+    assert {key for key in missing if not key.startswith(other_sources)} == set()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"cohort": {"source": "simulated"}, "trainig": {}},
+            "top level: unknown key 'trainig' .did you mean 'training'",
+        ),
+        (
+            {"cohort": {"source": "simulated"}, "training": {"fold": 3}},
+            "training: unknown key 'fold' .did you mean 'folds'",
+        ),
+        ({"cohort": {"source": "dicom"}}, "cohort.source: 'dicom' is not one of"),
+        ({}, "'cohort' is a required property"),
+        ({"cohort": {"source": "bids"}, "training": {"folds": 1}}, "training.folds: 1 is less than the minimum of 2"),
+        ({"cohort": {"source": "bids", "group": {"levels": ["a"]}}}, "cohort.group.levels: .* too short"),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"resnet": {}}}},
+            "training.models: unknown key 'resnet'",
+        ),
+        ({"cohort": {"source": "bids"}, "training": {"device": "gpu"}}, "training.device: 'gpu' does not match"),
+    ],
+)
+def test_errors_name_the_key_and_the_remedy(config: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve(config)
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve({"cohort": {"source": "dicom"}, "training": {"folds": 1}})
+    assert "cohort.source" in str(caught.value)
+    assert "training.folds" in str(caught.value)
+
+
+def test_the_page_of_keys_is_up_to_date_and_complete() -> None:
+    page = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    assert page == describe_keys(), "run `make docs`"
+    assert all(f"`{key}`" in page for key in keys(resolve({"cohort": {"source": "simulated"}})))
+
+
+def test_every_key_of_the_schema_has_a_description() -> None:
+    def undescribed(part: dict, path: str) -> list[str]:
+        missing = [] if "description" in part or "$ref" in part else [path]
+        for name, child in part.get("properties", {}).items():
+            missing += undescribed(child, f"{path}.{name}")
+        return missing
+
+    assert undescribed(load_schema(), "config") == []

@@ -1,0 +1,48 @@
+"""A script's start: threads, log, and an error on the terminal that is one sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+
+SCRIPT = """
+import os
+from gradspec.job import start
+start({log!r}, 3)
+from gradspec.errors import ConfigError
+from gradspec.progress import track
+print("threads", os.environ["OMP_NUM_THREADS"], os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"])
+for _ in track(range(3), "counting"):
+    pass
+raise {error}
+"""
+
+
+def run(tmp_path: Path, error: str) -> tuple[subprocess.CompletedProcess, str]:
+    log = tmp_path / "job.log"
+    script = SCRIPT.format(log=str(log), error=error)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "workflow")}
+    )
+    return done, log.read_text()
+
+
+def test_output_and_progress_go_to_the_log(tmp_path: Path) -> None:
+    _, log = run(tmp_path, "SystemExit(0)")
+    assert "threads 3 3" in log
+    assert "counting: 3 done" in log
+
+
+def test_an_error_of_ours_is_a_sentence_on_the_terminal_and_a_traceback_in_the_log(tmp_path: Path) -> None:
+    done, log = run(tmp_path, "ConfigError('no such column')")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: no such column\n(full log:")
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in log
+
+
+def test_an_error_that_nobody_foresaw_is_shown_whole(tmp_path: Path) -> None:
+    done, _ = run(tmp_path, "ZeroDivisionError('oops')")
+    assert "Traceback" in done.stderr
+    assert "oops" in done.stderr

@@ -1,0 +1,82 @@
+"""The configuration: defaults filled in, checked against the schema, errors in plain words."""
+
+import copy
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from gradspec.errors import ConfigError
+
+_SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
+
+
+def load_schema() -> dict[str, Any]:
+    """Read the schema of the configuration."""
+    schema: dict[str, Any] = yaml.safe_load(_SCHEMA_FILE.read_text(encoding="utf-8"))
+    return schema
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """Check a configuration and fill in every default.
+
+    Parameters
+    ----------
+    config : dict
+        What the config file holds; it is left as it is.
+
+    Returns
+    -------
+    dict
+        A copy in which every key of the schema has a value.
+
+    Raises
+    ------
+    ConfigError
+        Naming each key that is unknown, missing or has a value that is not allowed.
+    """
+    schema = load_schema()
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    if errors:
+        raise ConfigError("The configuration is not valid:\n" + "\n".join(f"  - {_explain(error)}" for error in errors))
+    resolved: dict[str, Any] = _fill(copy.deepcopy(config), schema, schema)
+    return resolved
+
+
+def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """Fill the defaults of the object `value`, level by level; models that are not named stay out."""
+    schema = dereference(schema, root)
+    if not isinstance(value, dict):
+        return value
+    for name, part in schema.get("properties", {}).items():
+        part = dereference(part, root)
+        if name not in value and "default" in part:
+            value[name] = copy.deepcopy(part["default"])
+        if name in value:
+            value[name] = _fill(value[name], part, root)
+    return value
+
+
+def dereference(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Follow a ``$ref`` into the definitions of the schema `root`."""
+    reference = schema.get("$ref")
+    return schema if reference is None else root["$defs"][reference.removeprefix("#/$defs/")]
+
+
+def _explain(error: Any) -> str:
+    """Say in a sentence what is wrong with a key, and what was meant perhaps."""
+    where = ".".join(map(str, error.path)) or "top level"
+    schema: dict[str, Any] = error.schema
+    if error.validator == "additionalProperties":
+        known = list(schema.get("properties", {}))
+        unknown = [name for name in error.instance if name not in known]
+        hints = []
+        for name in unknown:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hints.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+        return f"{where}: unknown key {', '.join(hints)}; known are: {', '.join(known)}"
+    if error.validator == "required":
+        return f"{where}: {error.message}"
+    return f"{where}: {error.message} ({schema.get('description', 'see config/README.md')})"

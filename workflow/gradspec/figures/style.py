@@ -1,0 +1,119 @@
+"""The look that all figures share: colours of the groups, fonts, and small parts drawn again and again.
+
+Colours are those of Okabe and Ito (2008), which people with any kind of colour vision can tell apart. The reference
+group is blue and the comparison group vermilion in every figure, also at the two ends of the diverging colour map, so
+that a colour always says which group has the larger value.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+
+POOLED = "pooled"
+REFERENCE_COLOUR = "#0072B2"
+COMPARISON_COLOUR = "#D55E00"
+POOLED_COLOUR = "#4D4D4D"
+MISSING_COLOUR = "#DDDDDD"
+
+DIVERGING = LinearSegmentedColormap.from_list(
+    "groups", ["#00344F", REFERENCE_COLOUR, "#9CCBE4", "#FFFFFF", "#F6BE94", COMPARISON_COLOUR, "#6B2F00"]
+).with_extremes(bad=MISSING_COLOUR)
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.titlelocation": "left",
+    "figure.titlesize": 12,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+    "image.interpolation": "nearest",
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "gradspec",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def styled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Run `function` under the house's settings of matplotlib, and leave those of the caller as they were."""
+
+    @wraps(function)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(RC)
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def group_colours(levels: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each group and of all samples pooled.
+
+    Parameters
+    ----------
+    levels : sequence of str
+        The two groups, the reference first.
+    """
+    reference, comparison = levels
+    return {reference: REFERENCE_COLOUR, comparison: COMPARISON_COLOUR, POOLED: POOLED_COLOUR}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of `width` × `height` inches whose parts do not overlap."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def symmetric(values: Any) -> Normalize:
+    """Return a colour scale from −m to m, where m is the largest finite magnitude of `values` (1 if there is none)."""
+    finite = np.abs(np.asarray(values, dtype=float))
+    finite = finite[np.isfinite(finite)]
+    largest = float(finite.max(initial=0.0)) or 1.0
+    return Normalize(-largest, largest)
+
+
+def label_panels(axes: Sequence[Any]) -> None:
+    """Put the letters a, b, c … before the titles of `axes`."""
+    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
+        ax.set_title(f"{letter}   {ax.get_title(loc='left')}", loc="left")
+
+
+def count_blocks(n_rows: int, longest: int = 6) -> tuple[int, int]:
+    """Share `n_rows` rows of panels among side-by-side blocks, so that a long figure stays on a page.
+
+    Returns
+    -------
+    blocks, rows : int
+        Number of blocks (one up to `longest` rows, two beyond) and rows in each.
+    """
+    blocks = 1 if n_rows <= longest else 2
+    return blocks, math.ceil(n_rows / blocks)
+
+
+def layer_label(name: str) -> str:
+    """Shorten a parameter's name to what tells the layers apart: ``weight`` is left out, since all are weights."""
+    return name.replace("in_proj_weight", "in_proj").removesuffix(".weight").replace("weight_", "")
+
+
+def name_panel(ax: Any, text: str) -> None:
+    """Write `text` in the middle of an empty panel."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=POOLED_COLOUR)

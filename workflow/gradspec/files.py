@@ -1,0 +1,154 @@
+"""Files that are there whole or not at all, tables with their sidecars, and names that are safe.
+
+Everything is written to a temporary name beside its destination and moved into place.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradspec.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+PathLike = str | os.PathLike[str]
+
+_LABEL = re.compile(r"[A-Za-z0-9]+")
+
+
+@contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """Give a temporary path with the suffixes of `path`; move it into place if the block succeeds.
+
+    Parameters
+    ----------
+    path : path
+        Where the file (or folder) shall be in the end. Missing parent folders are made.
+
+    Yields
+    ------
+    Path
+        A name in a fresh hidden folder beside `path`; the block writes a file or makes a folder there.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        partial = folder / target.name
+        yield partial
+        if partial.is_dir() and target.is_dir():
+            shutil.rmtree(target)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_json(data: Any, path: PathLike) -> None:
+    """Write `data` as indented JSON; NaN is refused, since JSON has none."""
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_table(table: "pd.DataFrame", path: PathLike, columns: Mapping[str, str | Mapping[str, Any]]) -> None:
+    """Write a tab-separated table and the JSON sidecar that describes its columns, in the manner of BIDS.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows. Missing values are written as ``n/a``.
+    path : path
+        The ``.tsv`` file; its sidecar gets the same name with ``.json``.
+    columns : mapping
+        For every column of `table` a description, or a mapping with ``Description`` and, for instance, ``Units``
+        or ``Levels``.
+
+    Raises
+    ------
+    ValueError
+        If a column has no description.
+    """
+    undescribed = [name for name in table.columns if name not in columns]
+    if undescribed:
+        raise ValueError(f"{path}: no description of column(s) {', '.join(map(str, undescribed))}")
+    sidecar = {
+        name: {"Description": text} if isinstance(text := columns[name], str) else dict(text) for name in table.columns
+    }
+    with atomic_path(path) as partial:
+        table.to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.10g", lineterminator="\n")
+    write_json(sidecar, Path(path).with_suffix(".json"))
+
+
+def read_table(path: PathLike) -> "pd.DataFrame":
+    """Read a tab-separated table; ``n/a`` is missing, and ``participant_id`` and ``group`` stay text."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(
+            path,
+            sep="\t",
+            na_values=["n/a"],
+            keep_default_na=False,
+            dtype={"participant_id": str, "group": str, "session": str, "task": str, "run": str},
+            encoding="utf-8-sig",
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a tab-separated table in UTF-8 ({error})") from error
+
+
+def write_dataset(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
+    """Write an xarray Dataset or DataTree as compressed NetCDF4."""
+    import xarray as xr
+
+    with atomic_path(path) as partial:
+        if isinstance(dataset, xr.DataTree):
+            encoding: dict[str, Any] = {
+                node.path: {name: {"zlib": True, "complevel": 4} for name in _numeric(node.to_dataset(inherit=False))}
+                for node in dataset.subtree
+            }
+        else:
+            encoding = {name: {"zlib": True, "complevel": 4} for name in _numeric(dataset)}
+        dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+
+
+def _numeric(dataset: "xr.Dataset") -> list[Any]:
+    return [name for name, variable in dataset.data_vars.items() if variable.dtype.kind in "fiu" and variable.ndim]
+
+
+def bids_label(value: str) -> str:
+    """Return `value` if it is a BIDS label (letters and digits), so that it is safe in a file name.
+
+    Raises
+    ------
+    ConfigError
+        If it holds anything else.
+    """
+    if not _LABEL.fullmatch(value):
+        raise ConfigError(
+            f"{value!r} is not a BIDS label: only letters and digits are allowed (no '_', '-', '/', spaces or "
+            "accents); rename it in the data set and its participants table"
+        )
+    return value
+
+
+def participant_id(value: str) -> str:
+    """Return a participant id in the form ``sub-<label>``; the prefix is added where it is missing.
+
+    Raises
+    ------
+    ConfigError
+        If the label is not made of letters and digits.
+    """
+    return f"sub-{bids_label(str(value).removeprefix('sub-'))}"

@@ -1,0 +1,158 @@
+"""Cohort: make or index the data, check it, and keep the participants that can be used."""
+
+
+rule simulate_design:
+    output:
+        description="<results>/bids/dataset_description.json",
+        participants="<results>/bids/participants.tsv",
+        sidecar="<results>/bids/participants.json",
+        readme="<results>/bids/README.md",
+        components="<results>/ground_truth/components.nii.gz",
+        design="<results>/ground_truth/design.nc",
+    log:
+        "<logs>/cohort/simulate_design.log",
+    benchmark:
+        "<benchmarks>/cohort/simulate_design.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        simulated=config["cohort"]["simulated"],
+        group=config["cohort"]["group"],
+        seed=config["seed"],
+    script:
+        "../scripts/cohort/simulate_design.py"
+
+
+rule simulate_participant:
+    input:
+        participants="<results>/bids/participants.tsv",
+        components="<results>/ground_truth/components.nii.gz",
+        design="<results>/ground_truth/design.nc",
+    output:
+        t1w="<results>/bids/{subject}/anat/{subject}_T1w.nii.gz",
+        t1w_sidecar="<results>/bids/{subject}/anat/{subject}_T1w.json",
+        bold="<results>/bids/{subject}/func/{subject}_task-rest_bold.nii.gz",
+        bold_sidecar="<results>/bids/{subject}/func/{subject}_task-rest_bold.json",
+        truth="<results>/ground_truth/{subject}.nc",
+    log:
+        "<logs>/cohort/simulate_participant/{subject}.log",
+    benchmark:
+        "<benchmarks>/cohort/simulate_participant/{subject}.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        simulated=config["cohort"]["simulated"],
+        seed=config["seed"],
+    script:
+        "../scripts/cohort/simulate_participant.py"
+
+
+rule check_cohort:
+    input:
+        files=get_cohort_files,
+    output:
+        participants="<results>/cohort/checked.tsv",
+        participants_sidecar="<results>/cohort/checked.json",
+        runs="<results>/cohort/runs.tsv",
+        runs_sidecar="<results>/cohort/runs.json",
+    log:
+        "<logs>/cohort/check_cohort.log",
+    benchmark:
+        "<benchmarks>/cohort/check_cohort.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        config=config,
+    script:
+        "../scripts/cohort/check_cohort.py"
+
+
+rule select_participants:
+    input:
+        checked="<results>/cohort/checked.tsv",
+        statuses=get_statuses,
+    output:
+        participants="<results>/cohort/participants.tsv",
+        participants_sidecar="<results>/cohort/participants.json",
+        excluded=report(
+            "<results>/cohort/excluded.tsv",
+            category="Cohort",
+            caption="../report/excluded.rst",
+            labels={"table": "Participants left out"},
+        ),
+        excluded_sidecar="<results>/cohort/excluded.json",
+    log:
+        "<logs>/cohort/select_participants.log",
+    benchmark:
+        "<benchmarks>/cohort/select_participants.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        on_error=config["on_error"],
+        levels=config["cohort"]["group"]["levels"],
+        folds=training["folds"],
+    script:
+        "../scripts/cohort/select_participants.py"
+
+
+rule read_timeseries:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        runs="<results>/cohort/runs.tsv",
+        files=get_cohort_files,
+    output:
+        timecourses="<results>/cohort/timecourses.nc",
+    log:
+        "<logs>/cohort/read_timeseries.log",
+    benchmark:
+        "<benchmarks>/cohort/read_timeseries.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        cohort=config["cohort"],
+    script:
+        "../scripts/cohort/read_timeseries.py"
+
+
+rule read_fnc:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        runs="<results>/cohort/runs.tsv",
+        files=get_cohort_files,
+    output:
+        fnc="<results>/cohort/fnc.nc",
+    log:
+        "<logs>/cohort/read_fnc.log",
+    benchmark:
+        "<benchmarks>/cohort/read_fnc.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        cohort=config["cohort"],
+        seed=config["seed"],
+    script:
+        "../scripts/cohort/read_fnc.py"

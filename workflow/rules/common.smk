@@ -1,0 +1,163 @@
+"""The only place that reads the config: paths, wildcards, and functions that say what a rule needs."""
+
+import os
+from pathlib import Path
+
+from gradspec.cohort.plan import plan_cohort
+from gradspec.config import resolve
+from gradspec.errors import ConfigError
+from snakemake.exceptions import WorkflowError
+
+try:
+    config = resolve(config)
+    cohort = plan_cohort(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+pathvars:
+    results=config["results"],
+    logs=f"{config['results']}/logs",
+    benchmarks=f"{config['results']}/benchmarks",
+
+
+source = config["cohort"]["source"]
+training = config["training"]
+stop_on_error = config["on_error"] == "stop"
+subjects = cohort.participants
+has_raw_images = source in ("simulated", "bids")
+has_images = has_raw_images or source == "fmriprep"
+has_timecourses = has_images or source == "timeseries" or cohort.has_series
+models = list(training["models"])
+
+
+wildcard_constraints:
+    subject=r"sub-[A-Za-z0-9]+",
+    model="|".join(models),
+    repeat=r"\d+",
+    fold=r"\d+",
+
+
+def get_raw_files(wildcards):
+    """Raw images and sidecars of a participant, so that a changed file is seen."""
+    if source == "simulated":
+        return collect(
+            "<results>/bids/{subject}/{part}",
+            subject=wildcards.subject,
+            part=[
+                name.format(subject=wildcards.subject)
+                for name in cohort.simulated_files
+            ],
+        )
+    return cohort.files[wildcards.subject]
+
+
+def get_cohort_files(wildcards):
+    """Everything the cohort check reads."""
+    if source == "simulated":
+        raw = collect(
+            "<results>/bids/{subject}/func/{subject}_task-rest_bold.nii.gz",
+            subject=subjects,
+        )
+        return ["<results>/bids/participants.tsv", *raw]
+    return [
+        *cohort.tables,
+        *(file for files in cohort.files.values() for file in files),
+    ]
+
+
+def get_denoise_input(wildcards):
+    """Images in template space: our own, or the derivatives that were given."""
+    if has_raw_images:
+        return {
+            "derivatives": f"<results>/preprocess/{wildcards.subject}",
+            "status": f"<results>/preprocess/status/{wildcards.subject}.json",
+        }
+    return {"files": cohort.files[wildcards.subject]}
+
+
+def get_statuses(wildcards):
+    """What became of each participant in the stages that work on images."""
+    statuses = []
+    if has_raw_images:
+        statuses += collect(
+            "<results>/preprocess/status/{subject}.json", subject=subjects
+        )
+    if has_images:
+        statuses += collect(
+            "<results>/preprocess/denoised/status/{subject}.json", subject=subjects
+        )
+    return statuses
+
+
+def get_timecourses(wildcards):
+    """Time courses of the cohort, from the stage that makes them."""
+    return (
+        "<results>/ica/timecourses.nc"
+        if has_images
+        else "<results>/cohort/timecourses.nc"
+    )
+
+
+def get_fnc(wildcards):
+    """Connectivity (or feature vectors) of the cohort, from the stage that makes them."""
+    return "<results>/ica/fnc.nc" if has_timecourses else "<results>/cohort/fnc.nc"
+
+
+def get_training_data(wildcards):
+    """Input of a model: connectivity for the perceptron, time courses for the others."""
+    return (
+        get_fnc(wildcards) if wildcards.model == "mlp" else get_timecourses(wildcards)
+    )
+
+
+def get_folds(file):
+    """Input function that collects one file of every fold of a model."""
+
+    def files(wildcards):
+        return collect(
+            "<results>/training/{model}/repeat-{repeat}_fold-{fold}/{file}",
+            model=wildcards.model,
+            repeat=range(training["repeats"]),
+            fold=range(training["folds"]),
+            file=file,
+        )
+
+    return files
+
+
+def get_preprocess_targets(wildcards):
+    return ["<results>/cohort/participants.tsv"] + (
+        ["<results>/preprocess/group_bold.tsv", "<results>/figures/quality_control.png"]
+        if has_images
+        else []
+    )
+
+
+def get_ica_targets(wildcards):
+    return [get_fnc(wildcards)] + (
+        [get_timecourses(wildcards)] if has_timecourses else []
+    )
+
+
+def get_training_targets(wildcards):
+    return collect("<results>/spectra/{model}.nc", model=models)
+
+
+def get_stats_targets(wildcards):
+    return ["<results>/stats/group_differences.tsv", "<results>/stats/performance.tsv"]
+
+
+def get_figures(wildcards):
+    """Every figure that this kind of cohort can have."""
+    names = ["group_differences", "connectivity"]
+    names += collect(
+        "{model}/{figure}",
+        model=models,
+        figure=["spectra", "trajectories", "learning_curves"],
+    )
+    if has_images:
+        names += ["quality_control", "components"]
+    if source == "simulated":
+        names += ["recovery"]
+    return collect("<results>/figures/{name}.png", name=names)

@@ -1,0 +1,265 @@
+"""Figures: one rule a picture, with the table of what it shows, and a record of what was run."""
+
+
+rule plot_quality_control:
+    input:
+        quality="<results>/preprocess/group_bold.tsv",
+        participants="<results>/cohort/participants.tsv",
+    output:
+        png=report(
+            "<results>/figures/quality_control.png",
+            category="Quality control",
+            caption="../report/quality_control.rst",
+            labels={"figure": "Head motion, temporal SNR and overlap"},
+        ),
+        svg="<results>/figures/quality_control.svg",
+        data="<results>/figures/quality_control.tsv",
+        data_sidecar="<results>/figures/quality_control.json",
+    log:
+        "<logs>/figures/plot_quality_control.log",
+    benchmark:
+        "<benchmarks>/figures/plot_quality_control.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_quality_control.py"
+
+
+rule plot_components:
+    input:
+        components="<results>/ica/components.nii.gz",
+        stability="<results>/ica/stability.tsv",
+        labels="<results>/ica/labels.tsv",
+    output:
+        png=report(
+            "<results>/figures/components.png",
+            category="Components",
+            caption="../report/components.rst",
+            labels={"figure": "Component maps"},
+        ),
+        svg="<results>/figures/components.svg",
+        data="<results>/figures/components.tsv",
+        data_sidecar="<results>/figures/components.json",
+    log:
+        "<logs>/figures/plot_components.log",
+    benchmark:
+        "<benchmarks>/figures/plot_components.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_components.py"
+
+
+rule plot_connectivity:
+    input:
+        fnc=get_fnc,
+        participants="<results>/cohort/participants.tsv",
+    output:
+        png=report(
+            "<results>/figures/connectivity.png",
+            category="Connectivity",
+            caption="../report/connectivity.rst",
+            labels={"figure": "Connectivity by group"},
+        ),
+        svg="<results>/figures/connectivity.svg",
+        data="<results>/figures/connectivity.tsv",
+        data_sidecar="<results>/figures/connectivity.json",
+    log:
+        "<logs>/figures/plot_connectivity.log",
+    benchmark:
+        "<benchmarks>/figures/plot_connectivity.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_connectivity.py"
+
+
+rule plot_recovery:
+    input:
+        components="<results>/ica/components.nii.gz",
+        timecourses="<results>/ica/timecourses.nc",
+        fnc="<results>/ica/fnc.nc",
+        participants="<results>/cohort/participants.tsv",
+        true_components="<results>/ground_truth/components.nii.gz",
+        design="<results>/ground_truth/design.nc",
+        truth=collect("<results>/ground_truth/{subject}.nc", subject=subjects),
+    output:
+        png=report(
+            "<results>/figures/recovery.png",
+            category="Ground truth",
+            caption="../report/recovery.rst",
+            labels={"figure": "Recovered against true components and connectivity"},
+        ),
+        svg="<results>/figures/recovery.svg",
+        data="<results>/figures/recovery.tsv",
+        data_sidecar="<results>/figures/recovery.json",
+    log:
+        "<logs>/figures/plot_recovery.log",
+    benchmark:
+        "<benchmarks>/figures/plot_recovery.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_recovery.py"
+
+
+rule plot_learning_curves:
+    input:
+        metrics=get_folds("metrics.tsv"),
+    output:
+        png=report(
+            "<results>/figures/{model}/learning_curves.png",
+            category="Training",
+            caption="../report/learning_curves.rst",
+            labels={"model": "{model}", "figure": "Learning curves"},
+        ),
+        svg="<results>/figures/{model}/learning_curves.svg",
+        data="<results>/figures/{model}/learning_curves.tsv",
+        data_sidecar="<results>/figures/{model}/learning_curves.json",
+    log:
+        "<logs>/figures/plot_learning_curves/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_learning_curves/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_learning_curves.py"
+
+
+rule plot_spectra:
+    input:
+        spectra="<results>/spectra/{model}.nc",
+    output:
+        png=report(
+            "<results>/figures/{model}/spectra.png",
+            category="Spectra",
+            caption="../report/spectra.rst",
+            labels={"model": "{model}", "figure": "Singular values over training"},
+        ),
+        svg="<results>/figures/{model}/spectra.svg",
+        data="<results>/figures/{model}/spectra.tsv",
+        data_sidecar="<results>/figures/{model}/spectra.json",
+    log:
+        "<logs>/figures/plot_spectra/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_spectra/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_spectra.py"
+
+
+rule plot_trajectories:
+    input:
+        features="<results>/features/{model}.tsv",
+    output:
+        png=report(
+            "<results>/figures/{model}/trajectories.png",
+            category="Spectra",
+            caption="../report/trajectories.rst",
+            labels={"model": "{model}", "figure": "Features over training"},
+        ),
+        svg="<results>/figures/{model}/trajectories.svg",
+        data="<results>/figures/{model}/trajectories.tsv",
+        data_sidecar="<results>/figures/{model}/trajectories.json",
+    log:
+        "<logs>/figures/plot_trajectories/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_trajectories/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_trajectories.py"
+
+
+rule plot_group_differences:
+    input:
+        differences="<results>/stats/group_differences.tsv",
+    output:
+        png=report(
+            "<results>/figures/group_differences.png",
+            category="Statistics",
+            caption="../report/group_differences.rst",
+            labels={"figure": "Group differences by layer and feature"},
+        ),
+        svg="<results>/figures/group_differences.svg",
+        data="<results>/figures/group_differences.tsv",
+        data_sidecar="<results>/figures/group_differences.json",
+    log:
+        "<logs>/figures/plot_group_differences.log",
+    benchmark:
+        "<benchmarks>/figures/plot_group_differences.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_group_differences.py"
+
+
+rule record_run:
+    input:
+        participants="<results>/cohort/participants.tsv",
+    output:
+        config="<results>/config.json",
+        environment="<results>/environment.json",
+    log:
+        "<logs>/figures/record_run.log",
+    benchmark:
+        "<benchmarks>/figures/record_run.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        config=config,
+    script:
+        "../scripts/figures/record_run.py"

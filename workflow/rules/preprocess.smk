@@ -1,0 +1,100 @@
+"""Preprocess: raw images to denoised images in template space, one job a participant."""
+
+
+rule describe_derivatives:
+    output:
+        description="<results>/preprocess/dataset_description.json",
+        ignore="<results>/preprocess/.bidsignore",
+    log:
+        "<logs>/preprocess/describe_derivatives.log",
+    benchmark:
+        "<benchmarks>/preprocess/describe_derivatives.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        preprocess=config["preprocess"],
+    script:
+        "../scripts/preprocess/describe_derivatives.py"
+
+
+rule preprocess_participant:
+    input:
+        participants="<results>/cohort/checked.tsv",
+        runs="<results>/cohort/runs.tsv",
+        files=get_raw_files,
+    output:
+        derivatives=directory("<results>/preprocess/{subject}"),
+        status="<results>/preprocess/status/{subject}.json",
+    log:
+        "<logs>/preprocess/preprocess_participant/{subject}.log",
+    benchmark:
+        "<benchmarks>/preprocess/preprocess_participant/{subject}.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        preprocess=config["preprocess"],
+        on_error=config["on_error"],
+        seed=config["seed"],
+    script:
+        "../scripts/preprocess/preprocess_participant.py"
+
+
+rule denoise_participant:
+    input:
+        unpack(get_denoise_input),
+        runs="<results>/cohort/runs.tsv",
+        participants="<results>/cohort/checked.tsv",
+    output:
+        denoised=directory("<results>/preprocess/denoised/{subject}"),
+        status="<results>/preprocess/denoised/status/{subject}.json",
+    log:
+        "<logs>/preprocess/denoise_participant/{subject}.log",
+    benchmark:
+        "<benchmarks>/preprocess/denoise_participant/{subject}.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        preprocess=config["preprocess"],
+        on_error=config["on_error"],
+    script:
+        "../scripts/preprocess/denoise_participant.py"
+
+
+rule group_quality:
+    input:
+        statuses=get_statuses,
+        excluded="<results>/cohort/excluded.tsv",
+    output:
+        table=report(
+            "<results>/preprocess/group_bold.tsv",
+            category="Quality control",
+            caption="../report/group_bold.rst",
+            labels={"table": "Quality of each run"},
+        ),
+        sidecar="<results>/preprocess/group_bold.json",
+    log:
+        "<logs>/preprocess/group_quality.log",
+    benchmark:
+        "<benchmarks>/preprocess/group_quality.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        quality=config["preprocess"]["quality"],
+    script:
+        "../scripts/preprocess/group_quality.py"

@@ -1,0 +1,58 @@
+"""Training: the partition into folds, and one job a model, repeat and fold."""
+
+
+rule split_folds:
+    input:
+        participants="<results>/cohort/participants.tsv",
+    output:
+        splits="<results>/training/splits.tsv",
+        sidecar="<results>/training/splits.json",
+    log:
+        "<logs>/training/split_folds.log",
+    benchmark:
+        "<benchmarks>/training/split_folds.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        folds=training["folds"],
+        repeats=training["repeats"],
+        seed=config["seed"],
+    script:
+        "../scripts/training/split_folds.py"
+
+
+rule train_fold:
+    input:
+        data=get_training_data,
+        participants="<results>/cohort/participants.tsv",
+        splits="<results>/training/splits.tsv",
+    output:
+        spectra="<results>/training/{model}/repeat-{repeat}_fold-{fold}/spectra.nc",
+        metrics="<results>/training/{model}/repeat-{repeat}_fold-{fold}/metrics.tsv",
+        metrics_sidecar="<results>/training/{model}/repeat-{repeat}_fold-{fold}/metrics.json",
+        predictions="<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
+        predictions_sidecar="<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.json",
+        model="<results>/training/{model}/repeat-{repeat}_fold-{fold}/model.pt",
+        record="<results>/training/{model}/repeat-{repeat}_fold-{fold}/training.json",
+    log:
+        "<logs>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.log",
+    benchmark:
+        "<benchmarks>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        gpu=1 if training["device"].startswith("cuda") else 0,
+    params:
+        training={key: value for key, value in training.items() if key != "models"},
+        hyperparameters=lambda wildcards: training["models"][wildcards.model],
+        levels=config["cohort"]["group"]["levels"],
+        seed=config["seed"],
+    script:
+        "../scripts/training/train_fold.py"
