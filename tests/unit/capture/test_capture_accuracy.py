@@ -1,0 +1,117 @@
+"""How right singular values are, relative to the rows that were captured: 1e-12 and 1e-6 of the largest."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from capture_cases import CASES, GROUPS
+from capture_reference import assert_spectra_equal, conv_rows, rows_of
+from torch import Tensor, nn
+
+from gradspec.capture import SpectraRecorder
+from gradspec.capture._solve import TOLERANCE, gram_singular_values, qr_singular_values
+
+NAMES = ["control", "patient"]
+KINDS = ("gradient", "activation", "delta")
+
+
+def members(group: Tensor) -> list[Tensor]:
+    """Samples of each group, then all."""
+    return [torch.nonzero(group == label).flatten() for label in range(2)] + [torch.arange(len(group))]
+
+
+def singular_values(matrix: Tensor) -> np.ndarray:
+    return torch.linalg.svdvals(matrix.double()).numpy()
+
+
+@pytest.mark.parametrize("pattern", ["mixed", "rest", "one_sample"])
+@pytest.mark.parametrize(
+    ("name", "layer", "route", "tolerance"),
+    [
+        ("linear_wide", "0", "sample side", 1e-12),
+        ("linear", "0", "sample side", 1e-12),
+        ("linear_3d_few_rows", "body", "sample side", 1e-12),
+        ("linear_4d", "body", "parameter side", 1e-6),
+        ("conv2d", "body", "parameter side", 1e-6),
+    ],
+)
+def test_all_kinds_in_float32_equal_those_of_the_rows(
+    name: str, layer: str, route: str, tolerance: float, pattern: str
+) -> None:
+    case = next(case for case in CASES if case.name == name)
+    model, x, y = case.make(torch.float32)
+    module = model.get_submodule(layer)
+    h, delta = rows_of(module, lambda: F.cross_entropy(model(x), y))
+    h, delta = conv_rows(module, h, delta) if isinstance(module, nn.Conv2d) else (h, delta)
+    group = torch.tensor(GROUPS[pattern])
+
+    recorder = SpectraRecorder(model, NAMES, kinds=KINDS)
+    with recorder.step(group):
+        F.cross_entropy(model(x), y).backward()
+    node = recorder.spectra()[f"{layer}.weight"]
+    assert node.attrs["route"] == route
+    for position, index in enumerate(members(group)):
+        h_g, delta_g = h[index].flatten(0, -2).double(), delta[index].flatten(0, -2).double()
+        expected = {"gradient": delta_g.mT @ h_g, "activation": h_g, "delta": delta_g}
+        for kind in KINDS:
+            assert_spectra_equal(node[kind].values[0, position], singular_values(expected[kind]), tolerance)
+
+
+def test_blocks_of_a_grouped_convolution_have_rows_of_their_own() -> None:
+    case = next(case for case in CASES if case.name == "conv2d_groups")
+    model, x, y = case.make()
+    h, delta = rows_of(model.body, lambda: F.cross_entropy(model(x), y))
+    h, delta = conv_rows(model.body, h, delta)
+    recorder = SpectraRecorder(model, NAMES, kinds=KINDS)
+    with recorder.step(torch.tensor(GROUPS["mixed"])):
+        F.cross_entropy(model(x), y).backward()
+    for block, (h_block, delta_block) in enumerate(zip(h.chunk(2, -1), delta.chunk(2, -1), strict=True)):
+        node = recorder.spectra()[f"body.weight/block{block}"]
+        for position, index in enumerate(members(torch.tensor(GROUPS["mixed"]))):
+            h_g, delta_g = h_block[index].flatten(0, 1), delta_block[index].flatten(0, 1)
+            for kind, matrix in (("gradient", delta_g.mT @ h_g), ("activation", h_g), ("delta", delta_g)):
+                assert_spectra_equal(node[kind].values[0, position], singular_values(matrix), 1e-7)
+
+
+def test_a_gradient_of_low_rank_has_no_noise_in_its_tail() -> None:
+    """Gram matrices alone would leave singular values of 1e-8 σ₁ where there are none."""
+    torch.manual_seed(0)
+    layer = nn.Linear(50, 40, bias=False).double()
+    x = torch.randn(12, 50, dtype=torch.float64)
+    direction = torch.randn(2, 40, dtype=torch.float64)
+    recorder = SpectraRecorder(layer, NAMES, kinds=KINDS)
+    with recorder.step(torch.arange(12) % 2):
+        (layer(x) @ direction.mT * torch.randn(12, 2, dtype=torch.float64)).sum().backward()
+    for kind in ("gradient", "delta"):
+        for values in recorder.spectra()["weight"][kind].values[0]:
+            known = values[~np.isnan(values)]
+            assert known[1] > 1e-3 * known[0]
+            assert (known[2:] < 1e-13 * known[0]).all()
+
+
+def test_exact_low_rank_is_left_to_qr_and_comes_out_as_zero() -> None:
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(8, 20, dtype=torch.float64, generator=generator)
+    delta = torch.randn(8, 2, dtype=torch.float64, generator=generator) @ torch.eye(2, 15, dtype=torch.float64)
+    _, certified = gram_singular_values((h @ h.mT)[None], (delta @ delta.mT)[None])
+    assert not certified[0]
+    values = qr_singular_values(h[None], delta[None])[0]
+    assert (values[2:] < 1e-14 * values[0]).all()
+
+
+def test_whatever_is_certified_is_within_tolerance_of_qr() -> None:
+    generator = torch.Generator().manual_seed(0)
+    seen = {True: 0, False: 0}
+    for decay in np.linspace(0, 6, 60):
+        n = int(torch.randint(1, 20, (1,), generator=generator))
+        scale = torch.logspace(0, -float(decay), n, dtype=torch.float64)
+        h = torch.randn(n, 30, dtype=torch.float64, generator=generator) * scale[:, None]
+        delta = torch.randn(n, n, dtype=torch.float64, generator=generator) @ (
+            scale[:, None] * torch.randn(n, 25, dtype=torch.float64, generator=generator)
+        )
+        values, certified = gram_singular_values((h @ h.mT)[None], (delta @ delta.mT)[None])
+        seen[bool(certified[0])] += 1
+        if certified[0]:
+            expected = qr_singular_values(h[None], delta[None])[0]
+            assert (values[0] - expected).abs().max() <= TOLERANCE * expected[0]
+    assert min(seen.values()) > 10

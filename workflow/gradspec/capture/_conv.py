@@ -1,0 +1,160 @@
+r"""Convolutions: the weight gradient by group of samples from ``convolution_backward``.
+
+A convolution is a linear layer over rows of patches: with the patches :math:`H \in R^{NP \times nk}` of P output
+positions, k kernel taps and n input channels, and :math:`\Delta \in R^{NP \times m}`, the gradient
+:math:`\Delta^T H` is the kernel's, reshaped to :math:`m \times nk`. Patches are unfolded only where the spectra of H
+are asked for. A grouped convolution is a block-diagonal matrix, with one spectrum a block.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from gradspec.capture._layer import Layer, Weight, check_eager, receives_gradient, total
+from gradspec.capture._step import StepCapture
+
+KINDS = ("gradient", "activation", "delta")
+
+ConvModule = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Stride, zero padding and dilation a dimension, and the number of blocks of a grouped convolution."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    blocks: int
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        no_output_padding = [0] * len(self.stride)
+        return torch.convolution(
+            x, weight, bias, self.stride, self.padding, self.dilation, False, no_output_padding, self.blocks
+        )
+
+    def backward(self, delta: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]) -> Sequence[Tensor]:
+        """Gradients of input, weight and bias; the ones not wanted are None."""
+        no_output_padding = [0] * len(self.stride)
+        gradients: Sequence[Tensor] = torch.ops.aten.convolution_backward(
+            delta, x, weight, [len(weight)], self.stride, self.padding, self.dilation, False, no_output_padding,
+            self.blocks, wanted,
+        )  # fmt: skip
+        return gradients
+
+    def patches(
+        self, x: Float[Tensor, "sample channel *space"], kernel: Sequence[int]
+    ) -> Float[Tensor, "row channel tap"]:
+        """Rows of the linear layer that the convolution is: an output position of a sample each."""
+        x = F.pad(x, [amount for padding in reversed(self.padding) for amount in (padding, padding)])
+        for dim, (taps, stride, dilation) in enumerate(zip(kernel, self.stride, self.dilation, strict=True), start=2):
+            x = x.unfold(dim, dilation * (taps - 1) + 1, stride)[..., ::dilation]
+        n_space = len(kernel)
+        to_rows = x.permute(0, *range(2, 2 + n_space), 1, *range(2 + n_space, 2 + 2 * n_space))
+        return to_rows.reshape(-1, x.shape[1], prod(kernel))
+
+
+Sink = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class ConvLayer(Layer):
+    """``nn.Conv1d``, ``nn.Conv2d`` and ``nn.Conv3d``."""
+
+    agreement = "summed over groups, within rounding"
+
+    def __init__(self, name: str, module: ConvModule) -> None:
+        super().__init__(name, module)
+        self.module: ConvModule = module
+        parameter = self.parameter("weight")
+        shape = (module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size))
+        blocks = [""] if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]
+        self.weights = [Weight(parameter + block, parameter, self.kind, shape, KINDS) for block in blocks]
+
+    def forward(self, step: StepCapture, input: Float[Tensor, "sample channel *space"]) -> Tensor:
+        module = self.module
+        weight = module.weight
+        if not (weight.requires_grad and torch.is_grad_enabled()):
+            return type(module).forward(module, input)  # type: ignore[arg-type]
+        check_eager(self, input)
+        step.groups.check_batch(input.shape if input.ndim == weight.ndim else (), 0, str(self))
+        padded, padding = _pad(module, input)
+        geometry = Geometry(module.stride, padding, module.dilation, module.groups)
+
+        def sink(x: Tensor, delta: Tensor, kernel: Tensor) -> Tensor:
+            return _weight_gradient(step, self.weights, geometry, x, delta, kernel)
+
+        output: Tensor = _Convolution.apply(padded, weight, module.bias, geometry, sink)  # type: ignore[no-untyped-call]
+        return output
+
+
+def _pad(module: ConvModule, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+    """Apply what is not a symmetric padding with zeros; the rest is left to the convolution, as PyTorch does."""
+    if module.padding_mode != "zeros":
+        padded = F.pad(x, module._reversed_padding_repeated_twice, mode=module.padding_mode)
+        return padded, (0,) * len(module.stride)
+    if module.padding == "valid":
+        return x, (0,) * len(module.stride)
+    if module.padding == "same":
+        totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+        if any(amount % 2 for amount in totals):
+            x = F.pad(x, [side for amount in reversed(totals) for side in (0, amount % 2)])
+        return x, tuple(amount // 2 for amount in totals)
+    return x, module.padding  # type: ignore[return-value]
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution with the weight gradient left to a sink."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, sink: Sink) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.geometry, ctx.sink = geometry, sink
+        return geometry.convolve(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        wanted = (ctx.needs_input_grad[0], False, ctx.needs_input_grad[2])
+        input_gradient, _, bias_gradient = ctx.geometry.backward(delta, x, weight, wanted)
+        weight_gradient = ctx.sink(x, delta, weight) if receives_gradient(ctx, 1) else None
+        return input_gradient, weight_gradient, bias_gradient, None, None
+
+
+def _weight_gradient(
+    step: StepCapture,
+    weights: list[Weight],
+    geometry: Geometry,
+    x: Float[Tensor, "sample n *space"],
+    delta: Float[Tensor, "sample m *out"],
+    kernel: Float[Tensor, "m n_block *taps"],
+) -> Float[Tensor, "m n_block *taps"]:
+    groups = step.groups
+    x_parts = [groups.pick(x, part) for part in range(len(groups.parts))]
+    delta_parts = [groups.pick(delta, part) for part in range(len(groups.parts))]
+    gradients = {
+        part: geometry.backward(delta_parts[part], x_parts[part], kernel, (False, True, False))[1]
+        for part in groups.filled
+    }
+    m, n = weights[0].shape
+    for part, gradient in gradients.items():
+        for weight, block in zip(weights, gradient.reshape(len(weights), m, n), strict=True):
+            step[weight].add_gradient(part, block)
+            step[weight].count_rows(part, positions=prod(delta.shape[2:]))
+    if "activation" in step.kinds:
+        # (row, channel, tap): the channels of a block and their taps are the inputs of that block
+        patches = [geometry.patches(h, kernel.shape[2:]).reshape(-1, len(weights), n) for h in x_parts]
+        for block, weight in enumerate(weights):
+            step[weight].add_moments("activation", [patch[:, block] for patch in patches])
+    if "delta" in step.kinds:
+        rows = [d.movedim(1, -1).reshape(-1, len(weights), m) for d in delta_parts]
+        for block, weight in enumerate(weights):
+            step[weight].add_moments("delta", [row[:, block] for row in rows])
+    return total(list(gradients.values()))

@@ -1,0 +1,97 @@
+"""What every kind of layer has in common: the weights it reports, and a forward that stands in during a step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from gradspec.capture.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from gradspec.capture._step import StepCapture
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A matrix whose gradient spectrum is recorded: a parameter, or a block of one.
+
+    Attributes
+    ----------
+    node : str
+        Name of its node among the spectra: the parameter's name, and ``/`` and the block's where it has several.
+    parameter : str
+        Name of the parameter, as in ``model.named_parameters()``.
+    layer : str
+        Kind of the layer, for example ``Linear``.
+    shape : (int, int)
+        Outputs m and inputs n of the matrix.
+    kinds : tuple of str
+        What can be recorded: ``gradient``, and for some layers ``activation`` and ``delta``.
+    """
+
+    node: str
+    parameter: str
+    layer: str
+    shape: tuple[int, int]
+    kinds: tuple[str, ...]
+
+
+class Layer(ABC):
+    """A module that is captured.
+
+    Attributes
+    ----------
+    agreement : str
+        How far the gradients that the optimiser gets agree with those of the bare module.
+    weights : list of Weight
+        What is recorded.
+    """
+
+    agreement: str
+    weights: list[Weight]
+
+    def __init__(self, name: str, module: nn.Module) -> None:
+        self.name = name
+        self.module = module
+        self.kind = type(module).__name__
+
+    def parameter(self, name: str) -> str:
+        """Full name of a parameter of the module."""
+        return f"{self.name}.{name}" if self.name else name
+
+    @abstractmethod
+    def forward(self, step: "StepCapture", *args: Any, **kwargs: Any) -> Any:
+        """What the module's forward gives, arranged so that backward adds to `step`."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}'" if self.name else self.kind
+
+
+def check_eager(layer: Layer, tensor: Tensor) -> None:
+    """Raise `UnsupportedError` where captured numbers would be wrong: in compiled code and under autocast."""
+    if torch.compiler.is_compiling():
+        raise UnsupportedError(f"{layer}: spectra cannot be recorded inside torch.compile; record the uncompiled model")
+    if torch.is_autocast_enabled(tensor.device.type):
+        raise UnsupportedError(f"{layer}: spectra cannot be recorded under autocast; run the step without it")
+
+
+def receives_gradient(ctx: Any, position: int) -> bool:
+    """Whether the running backward computes a gradient for an input of the function, not only for others.
+
+    ``ctx.needs_input_grad`` says what required grad in forward. ``autograd.grad(output, inputs)`` within a step (a
+    saliency map, say) asks for less, and must not count as a gradient of the weight.
+    """
+    if not ctx.needs_input_grad[position]:
+        return False
+    try:
+        return bool(torch._C._will_engine_execute_node(ctx.next_functions[position][0]))
+    except RuntimeError:  # the weight itself is what autograd.grad was asked for
+        return True
+
+
+def total(parts: Sequence[Tensor]) -> Tensor:
+    """Sum of the parts of a weight gradient, in memory of its own."""
+    return parts[0].clone() if len(parts) == 1 else sum(parts[1:], start=parts[0])

@@ -1,0 +1,158 @@
+r"""Linear layers: the weight gradient by group, inside backward.
+
+For rows :math:`h_i` and back-propagated :math:`\delta_i` the gradient is
+:math:`G = \Delta^T H = \sum_g \Delta_g^T H_g`. With few rows (sample side) it is computed whole, as PyTorch does,
+and the rows are kept; with many it is computed group by group, and the sum goes to the optimiser, which costs no more
+operations than the whole.
+
+A function of its own computes the layer, since hooks on its output never fire once an in-place operation follows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from gradspec.capture._layer import Layer, Weight, check_eager, receives_gradient, total
+from gradspec.capture._step import StepCapture
+from gradspec.capture.errors import RowsError
+
+KINDS = ("gradient", "activation", "delta")
+AGREEMENT = "bitwise equal on the sample side; summed over groups, within rounding, on the parameter side"
+
+# Gives the weight gradient from the layer's input and the gradient of its output, and keeps what the spectra need.
+Sink = Callable[[Float[Tensor, "*batch n"], Float[Tensor, "*batch m"]], Float[Tensor, "m n"]]
+
+
+class LinearLayer(Layer):
+    """``nn.Linear``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module in the model.
+    module : nn.Linear
+        The module.
+    batch_dim : int
+        Dimension of the input that runs over the samples.
+    certain : bool
+        False where the model has time-major layers too, so that the dimension is known only while the first two of the
+        input differ.
+    """
+
+    agreement = AGREEMENT
+
+    def __init__(self, name: str, module: nn.Linear, batch_dim: int = 0, certain: bool = True) -> None:
+        super().__init__(name, module)
+        self.module: nn.Linear = module
+        self.batch_dim = batch_dim
+        self.certain = certain
+        parameter = self.parameter("weight")
+        self.weights = [Weight(parameter, parameter, self.kind, (module.out_features, module.in_features), KINDS)]
+
+    def forward(self, step: StepCapture, input: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch m"]:
+        weight = self.module.weight
+        if not self.certain and input.ndim > 2 and input.shape[0] == input.shape[1] and torch.is_grad_enabled():
+            raise RowsError(
+                f"{self} saw a tensor of shape {tuple(input.shape)} in a model with layers of batch_first=False: "
+                "whether its first or second dimension is the batch cannot be told; use batch_first=True throughout"
+            )
+        return captured_linear(self, step, self.weights, input, weight, self.module.bias, self.batch_dim)
+
+
+def captured_linear(
+    layer: Layer,
+    step: StepCapture,
+    weights: list[Weight],
+    input: Float[Tensor, "*batch n"],
+    weight: Float[Tensor, "m n"],
+    bias: Float[Tensor, " m"] | None,
+    batch_dim: int,
+) -> Float[Tensor, "*batch m"]:
+    """``F.linear`` whose backward adds to what a step has captured.
+
+    Parameters
+    ----------
+    layer : Layer
+        Who asks, for messages.
+    step : StepCapture
+        Where captured rows and gradients go.
+    weights : list of Weight
+        The blocks of rows of `weight`, in order, each with a spectrum of its own.
+    input, weight, bias : Tensor
+        As in ``F.linear``.
+    batch_dim : int
+        Dimension of `input` that runs over the samples.
+    """
+    if not (weight.requires_grad and torch.is_grad_enabled()):
+        return F.linear(input, weight, bias)
+    check_eager(layer, input)
+    step.groups.check_batch(input.shape[:-1], batch_dim, str(layer))
+
+    def sink(h: Tensor, delta: Tensor) -> Tensor:
+        return _weight_gradient(step, weights, h, delta, batch_dim)
+
+    output: Tensor = _Linear.apply(input, weight, bias, sink)  # type: ignore[no-untyped-call]
+    return output
+
+
+class _Linear(torch.autograd.Function):
+    """``F.linear`` with the weight gradient left to a sink."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, sink: Sink) -> Tensor:
+        ctx.save_for_backward(input, weight)
+        ctx.sink = sink
+        if input.ndim <= 2:
+            return F.linear(input, weight, bias)
+        rows = F.linear(input.reshape(-1, input.shape[-1]), weight, bias)
+        # Not a view for autograd, which would forbid changing it in place, as nn.ReLU(inplace=True) does.
+        output: Tensor = torch.ops.aten._unsafe_view(rows, [*input.shape[:-1], len(weight)])
+        return output
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        input, weight = ctx.saved_tensors
+        rows = delta.reshape(-1, delta.shape[-1])
+        input_gradient = (rows @ weight).view(input.shape) if ctx.needs_input_grad[0] else None
+        weight_gradient = ctx.sink(input, delta) if receives_gradient(ctx, 1) else None
+        bias_gradient = rows.sum(0) if ctx.needs_input_grad[2] else None
+        return input_gradient, weight_gradient, bias_gradient, None
+
+
+def _weight_gradient(
+    step: StepCapture,
+    weights: list[Weight],
+    h: Float[Tensor, "*batch n"],
+    delta: Float[Tensor, "*batch m"],
+    batch_dim: int,
+) -> Float[Tensor, "m n"]:
+    groups = step.groups
+    n, m = h.shape[-1], delta.shape[-1]
+    heights = [weight.shape[0] for weight in weights]
+    rows = h.numel() // n
+    positions = rows // groups.size
+
+    if rows <= min(*heights, n):
+        h_rows = h.movedim(batch_dim, 0).reshape(rows, n)
+        delta_rows = delta.movedim(batch_dim, 0).reshape(rows, m)
+        for weight, block in zip(weights, torch.split(delta_rows, heights, dim=1), strict=True):
+            step[weight].add_rows(h_rows, block, positions)
+        return delta.reshape(rows, m).mT @ h.reshape(rows, n)
+
+    h_parts = [groups.pick(h, part, batch_dim).reshape(-1, n) for part in range(len(groups.parts))]
+    delta_parts = [groups.pick(delta, part, batch_dim).reshape(-1, m) for part in range(len(groups.parts))]
+    gradients = {part: delta_parts[part].mT @ h_parts[part] for part in groups.filled}
+    for position, weight in enumerate(weights):
+        capture = step[weight]
+        for part, gradient in gradients.items():
+            capture.add_gradient(part, torch.split(gradient, heights)[position])
+            capture.count_rows(part, positions)
+        capture.add_moments("activation", h_parts)
+        capture.add_moments("delta", [torch.split(d, heights, dim=1)[position] for d in delta_parts])
+    return total(list(gradients.values()))
