@@ -1,0 +1,175 @@
+"""Tiny data sets of every kind that a cohort can come from, small enough to be made in each test.
+
+Participants are ``sub-01``, ``sub-02``, …, in turn of the groups ``control`` and ``patient``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import scipy.io
+
+from gradspec.config import resolve
+
+GRID = (4, 5, 6)
+GROUPS = ("control", "patient")
+
+
+def make_config(source: str, *, folds: int = 2, models: Sequence[str] = ("mlp",), **cohort: Any) -> dict[str, Any]:
+    """Make a whole config, defaults filled in."""
+    training = {"folds": folds, "models": {name: {} for name in models}}
+    return resolve({"cohort": {"source": source, **cohort}, "training": training})
+
+
+def make_ids(n: int) -> list[str]:
+    return [f"sub-{index + 1:02d}" for index in range(n)]
+
+
+def make_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
+    """Write a tab-separated table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(dict(columns)).to_csv(path, sep="\t", index=False, na_rep="n/a")
+    return path
+
+
+def make_participants(path: Path, n: int, **columns: Sequence[Any]) -> Path:
+    """Write a participants table with the groups in turn, and ages."""
+    groups = [GROUPS[index % 2] for index in range(n)]
+    return make_table(
+        path, {"participant_id": make_ids(n), "group": groups, "age": [20 + index for index in range(n)], **columns}
+    )
+
+
+def make_image(
+    path: Path, shape: Sequence[int], *, repetition_time: float = 2.0, unit: str = "sec", seed: int = 0
+) -> Path:
+    """Write an image of positive noise; `repetition_time` is in the unit of the header."""
+    values = np.random.default_rng(seed).integers(100, 1000, size=tuple(shape)).astype(np.int16)
+    return save_image(path, values, repetition_time=repetition_time, unit=unit)
+
+
+def save_image(path: Path, values: np.ndarray, *, repetition_time: float = 2.0, unit: str = "sec") -> Path:
+    """Write an array as NIfTI with 3 mm voxels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(values, np.diag([3.0, 3.0, 3.0, 1.0]))
+    image.header.set_xyzt_units("mm", unit)
+    if values.ndim == 4:
+        image.header["pixdim"][4] = repetition_time
+    nib.save(image, path)
+    return path
+
+
+def make_json(path: Path, content: Mapping[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(content)))
+    return path
+
+
+def make_bids(
+    root: Path,
+    n: int = 4,
+    *,
+    sessions: Sequence[str | None] = (None,),
+    tasks: Sequence[str] = ("rest",),
+    runs: Sequence[str | None] = (None,),
+    n_volumes: int = 40,
+    extension: str = ".nii.gz",
+    inherited_sidecar: bool = False,
+) -> Path:
+    """Write raw BIDS: a T1w image a session, and a BOLD image a session, task and run."""
+    make_json(root / "dataset_description.json", {"Name": "tiny", "BIDSVersion": "1.10.0"})
+    make_participants(root / "participants.tsv", n)
+    for index, who in enumerate(make_ids(n)):
+        for session in sessions:
+            folder, stem = _folder(root, who, session)
+            make_image(folder / "anat" / f"{stem}_T1w{extension}", GRID, seed=index)
+            for task in tasks:
+                for run in runs:
+                    name = f"{stem}_task-{task}" + (f"_run-{run}" if run else "")
+                    make_image(folder / "func" / f"{name}_bold{extension}", (*GRID, n_volumes), seed=index)
+                    if not inherited_sidecar:
+                        make_json(folder / "func" / f"{name}_bold.json", {"TaskName": task, "RepetitionTime": 2.0})
+    if inherited_sidecar:
+        for task in tasks:
+            make_json(root / f"task-{task}_bold.json", {"TaskName": task, "RepetitionTime": 2.0})
+    return root
+
+
+def make_fmriprep(
+    root: Path,
+    n: int = 4,
+    *,
+    sessions: Sequence[str | None] = (None,),
+    runs: Sequence[str | None] = (None,),
+    spaces: Sequence[str] = ("space-MNI152NLin2009cAsym",),
+    n_volumes: int = 40,
+) -> Path:
+    """Write fMRIPrep derivatives: image, mask and confounds of every run in every space."""
+    make_json(root / "dataset_description.json", {"Name": "tiny", "BIDSVersion": "1.10.0", "DatasetType": "derivative"})
+    make_participants(root / "participants.tsv", n)
+    for index, who in enumerate(make_ids(n)):
+        for session in sessions:
+            folder, stem = _folder(root, who, session)
+            for run in runs:
+                name = folder / "func" / (f"{stem}_task-rest" + (f"_run-{run}" if run else ""))
+                for space in spaces:
+                    make_image(Path(f"{name}_{space}_desc-preproc_bold.nii.gz"), (*GRID, n_volumes), seed=index)
+                    make_json(Path(f"{name}_{space}_desc-preproc_bold.json"), {"RepetitionTime": 2.0})
+                    save_image(Path(f"{name}_{space}_desc-brain_mask.nii.gz"), np.ones(GRID, np.uint8))
+                make_confounds(Path(f"{name}_desc-confounds_timeseries.tsv"), n_volumes, seed=index)
+    return root
+
+
+def make_confounds(path: Path, n_volumes: int, *, seed: int = 0) -> Path:
+    """Write a table of confounds with fMRIPrep's columns."""
+    rng = np.random.default_rng(seed)
+    names = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    table = {name: 0.01 * rng.standard_normal(n_volumes) for name in (*names, "csf", "white_matter", "global_signal")}
+    table["framewise_displacement"] = np.r_[np.nan, 0.05 * rng.random(n_volumes - 1)]
+    return make_table(path, table)
+
+
+def make_timeseries(folder: Path, n: int = 4, *, n_volumes: int = 50, n_regions: int = 6, suffix: str = ".1D") -> Path:
+    """Write time courses, one file a participant; return the participants table."""
+    files = []
+    for index, who in enumerate(make_ids(n)):
+        files.append(f"series/{who}{suffix}")
+        values = np.random.default_rng(index).standard_normal((n_volumes, n_regions))
+        save_array(folder / files[-1], values, [f"region{number}" for number in range(n_regions)])
+    return make_participants(folder / "participants.tsv", n, timeseries=files)
+
+
+def make_fnc(folder: Path, n: int = 4, *, n_components: int = 5, suffix: str = ".tsv") -> Path:
+    """Write correlation matrices, one file a participant; return the participants table."""
+    files = []
+    for index, who in enumerate(make_ids(n)):
+        files.append(f"fnc/{who}{suffix}")
+        values = np.corrcoef(np.random.default_rng(index).standard_normal((n_components, 30)))
+        save_array(folder / files[-1], values, [f"network{number}" for number in range(n_components)])
+    return make_participants(folder / "participants.tsv", n, fnc=files)
+
+
+def save_array(path: Path, values: np.ndarray, names: Sequence[str]) -> Path:
+    """Write an array in the format of the suffix; text files get a header, ``.mat`` the variable ``data``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match path.suffix:
+        case ".npy":
+            np.save(path, values)
+        case ".mat":
+            scipy.io.savemat(path, {"data": values, "TR": 2.0})
+        case ".1D":
+            np.savetxt(path, values, delimiter="\t", header="\t#".join(names), comments="#", fmt="%.10g")
+        case suffix:
+            separator = {".tsv": "\t", ".csv": ","}[suffix]
+            np.savetxt(path, values, delimiter=separator, header=separator.join(names), comments="", fmt="%.10g")
+    return path
+
+
+def _folder(root: Path, who: str, session: str | None) -> tuple[Path, str]:
+    if session is None:
+        return root / who, who
+    return root / who / f"ses-{session}", f"{who}_ses-{session}"

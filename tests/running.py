@@ -1,0 +1,37 @@
+"""Running Snakemake on a stand-in for a clone, away from the results of whoever works here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def snakemake(workdir: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Snakemake of this environment in `workdir`."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=workdir,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+    )
+
+
+def make_workdir(folder: Path) -> Path:
+    """Make a folder that looks like a clone: links to the project's files, results of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("Snakefile", "workflow", "config", "envs"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def write_config(folder: Path, config: dict[str, Any], name: str = "test.yaml") -> str:
+    """Write a configuration and return its path, for ``--configfile``."""
+    path = folder / name
+    path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    return str(path)

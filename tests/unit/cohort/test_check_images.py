@@ -1,0 +1,274 @@
+"""The check of a cohort of images: what is used, what is left out, and why."""
+
+import json
+
+import numpy as np
+import pytest
+from makers import (
+    GRID,
+    make_bids,
+    make_config,
+    make_fmriprep,
+    make_ids,
+    make_image,
+    make_json,
+    make_participants,
+    save_image,
+)
+
+from gradspec.cohort.bids import examine_bids
+from gradspec.cohort.check import check_cohort
+from gradspec.cohort.participants import Participant
+from gradspec.errors import ConfigError
+
+SPACE = "space-MNI152NLin2009cAsym"
+BOLD = "sub-02_task-rest_bold.nii.gz: "
+T1W = "sub-02_T1w.nii.gz: "
+
+
+def check(source, root, **cohort):
+    section = {"root": str(root), **cohort.pop("section", {})}
+    participants, runs = check_cohort(make_config(source, **{source: section}, **cohort))
+    return participants.set_index("participant_id"), runs.set_index("participant_id")
+
+
+def check_raw(root, **cohort):
+    return check("bids", root, **cohort)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Six participants, of whom two may fail."""
+    return make_bids(tmp_path, 6)
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_a_sound_data_set_is_included_as_a_whole(tmp_path, extension):
+    root = make_bids(tmp_path / "Übung mit Leerzeichen", 4, extension=extension)
+    participants, runs = check_raw(root, covariates=["age"])
+    assert list(participants["status"]) == ["included"] * 4
+    assert list(participants["n_runs"]) == [1] * 4
+    assert list(participants["age"]) == ["20", "21", "22", "23"]
+    row = runs.loc["sub-02"]
+    assert row["bold"] == str(root / f"sub-02/func/sub-02_task-rest_bold{extension}")
+    assert row["t1w"] == str(root / f"sub-02/anat/sub-02_T1w{extension}")
+    assert (row["task"], row["repetition_time"], row["n_volumes"]) == ("rest", 2.0, 40)
+
+
+def test_sidecars_are_inherited_from_the_root(tmp_path):
+    root = make_bids(tmp_path, 4, inherited_sidecar=True)
+    make_json(root / "task-rest_bold.json", {"RepetitionTime": 2.5})
+    with pytest.raises(ConfigError, match=r"2.5 s in the JSON sidecar, but the header says 2 s"):
+        check_raw(root)
+
+
+def test_sessions_and_runs_are_selected_and_use_the_t1w_image_of_their_session(tmp_path):
+    root = make_bids(tmp_path, 4, sessions=("1", "2"), runs=("1", "2"), tasks=("rest", "nback"))
+    _, runs = check_raw(root, section={"task": "rest"})
+    assert len(runs) == 16
+    for row in runs.itertuples():
+        assert f"_ses-{row.session}_T1w" in row.t1w
+        assert f"_ses-{row.session}_task-rest_run-{row.run}_bold" in row.bold
+    _, runs = check_raw(root, section={"task": "nback", "sessions": ["2"], "runs": [1]})
+    assert set(zip(runs["session"], runs["task"], runs["run"], strict=True)) == {("2", "nback", "1")}
+
+
+def test_a_t1w_image_of_another_session_is_used_where_there_is_no_other(tmp_path):
+    root = make_bids(tmp_path, 4, sessions=("1", "2"))
+    (root / "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz").unlink()
+    _, runs = check_raw(root)
+    assert all("ses-1_T1w" in path for path in runs.loc["sub-01", "t1w"])
+
+
+def bold(root, who="sub-02"):
+    return root / f"{who}/func/{who}_task-rest_bold.nii.gz"
+
+
+def truncate(root):
+    bold(root).write_bytes(bold(root).read_bytes()[:2000])
+
+
+def flatten(root):
+    make_image(bold(root), GRID)
+
+
+def poison(root):
+    values = np.ones((*GRID, 40), np.float32)
+    values[0, 0, 0, 4] = np.nan
+    save_image(bold(root), values)
+
+
+def forget_time(root):
+    make_image(bold(root), (*GRID, 40), repetition_time=0)
+    make_json(bold(root).with_name("sub-02_task-rest_bold.json"), {"TaskName": "rest"})
+
+
+def contradict_time(root):
+    make_json(bold(root).with_name("sub-02_task-rest_bold.json"), {"RepetitionTime": 3.0})
+
+
+def another_time(root):
+    make_image(bold(root), (*GRID, 40), repetition_time=3)
+    contradict_time(root)
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "reason"),
+    [
+        (truncate, BOLD, "cannot be read to its end, it is truncated or damaged"),
+        (flatten, BOLD, "is 3-D with shape (4, 5, 6), but 4-D is expected"),
+        (poison, BOLD, "holds NaN or infinite values in volume 5 of 40; convert it again or leave the run out"),
+        (lambda root: save_image(bold(root), np.zeros((*GRID, 40), np.int16)), BOLD, "holds only zeros"),
+        (forget_time, BOLD, "has no repetition time"),
+        (contradict_time, BOLD, "RepetitionTime is 3 s in the JSON sidecar, but the header says 2 s"),
+        (another_time, BOLD, "has a repetition time of 3.0 s, but most of the cohort (5 of 6) has a repetition"),
+        (
+            lambda root: make_image(bold(root), (*GRID, 39)),
+            "bold",
+            "has 39 volumes, but cohort.min_volumes asks for 40",
+        ),
+        (lambda root: (root / "sub-02/anat/sub-02_T1w.nii.gz").unlink(), "", "has no T1w image"),
+        (lambda root: make_image(root / "sub-02/anat/sub-02_T1w.nii.gz", (*GRID, 3)), T1W, "but 3-D is expected"),
+        (lambda root: bold(root).unlink(), "/sub-02", "no BOLD image of the task and runs that are asked for"),
+    ],
+)
+def test_a_participant_whose_images_cannot_be_used_is_excluded_with_file_and_reason(raw, damage, file, reason):
+    damage(raw)
+    participants, runs = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == ["sub-02"]
+    assert reason in participants.loc["sub-02", "reason"]
+    assert file in participants.loc["sub-02", "reason"]
+    assert "sub-02" not in runs.index
+
+
+def test_on_error_stop_ends_with_the_reason(raw):
+    truncate(raw)
+    with pytest.raises(ConfigError, match=r"(?s)1 runs cannot be used, and on_error is 'stop'.*sub-02: .*damaged"):
+        check_cohort({**make_config("bids", bids={"root": str(raw)}), "on_error": "stop"})
+
+
+def test_shorter_runs_are_left_out_and_longer_ones_cut(raw):
+    make_bids(raw, 7)
+    for who, length in {"sub-01": 45, "sub-02": 41, "sub-03": 43, "sub-04": 43, "sub-05": 43, "sub-06": 43}.items():
+        make_image(bold(raw, who), (*GRID, length))
+    participants, runs = check_raw(raw)
+    assert participants.loc["sub-01", "note"] == "task-rest: cut from 45 to the 43 volumes of most of the cohort"
+    assert "has 41 volumes, but most of the cohort has 43" in participants.loc["sub-02", "reason"]
+    assert "has 40 volumes, but most of the cohort has 43" in participants.loc["sub-07", "reason"]
+    assert runs["n_volumes"].min() == 43
+
+
+def test_a_participant_keeps_the_runs_that_can_be_used(tmp_path):
+    root = make_bids(tmp_path, 4, runs=("1", "2"))
+    (root / "sub-01/func/sub-01_task-rest_run-2_bold.nii.gz").write_bytes(b"")
+    participants, runs = check_raw(root)
+    assert participants.loc["sub-01", "n_runs"] == 1
+    assert "left out: " in participants.loc["sub-01", "note"]
+    assert "run-2_bold.nii.gz: cannot be read" in participants.loc["sub-01", "note"]
+    assert list(runs.loc[["sub-01"], "run"]) == ["1"]
+
+
+def test_a_fault_that_all_runs_share_is_told_once(tmp_path):
+    root = make_bids(tmp_path, 6, runs=("1", "2"))
+    (root / "sub-01/anat/sub-01_T1w.nii.gz").unlink()
+    participants, _ = check_raw(root)
+    assert participants.loc["sub-01", "reason"].count("has no T1w image") == 1
+
+
+def test_a_row_without_folder_is_excluded(raw):
+    make_participants(raw / "participants.tsv", 7)
+    participants, _ = check_raw(raw)
+    assert "no BOLD image" in participants.loc["sub-07", "reason"]
+
+
+def test_too_few_that_are_left_are_refused_with_the_reasons(tmp_path):
+    root = make_bids(tmp_path, 4)
+    truncate(root)
+    with pytest.raises(
+        ConfigError,
+        match=r"(?s)1 of 4 participants cannot be used, .* \(control: 2, patient: 1\):.*sub-02: .*damaged",
+    ):
+        check_raw(root)
+
+
+def test_a_broken_sidecar_is_refused_with_its_name(raw):
+    (raw / "sub-01/func/sub-01_task-rest_bold.json").write_text("{not json")
+    with pytest.raises(ConfigError, match=r"(?s)cannot index the data set .*sub-01_task-rest_bold.json"):
+        check_raw(raw)
+
+
+def test_a_simulated_cohort_is_read_as_the_data_set_it_has_become(tmp_path):
+    make_bids(tmp_path / "results/bids", 4)
+    config = {**make_config("simulated"), "results": str(tmp_path / "results")}
+    participants, runs = check_cohort(config)
+    assert list(participants["status"]) == ["included"] * 4
+    assert runs["bold"].str.startswith(str(tmp_path / "results/bids")).all()
+
+
+@pytest.fixture
+def derived(tmp_path):
+    return make_fmriprep(tmp_path, 6)
+
+
+def test_sound_derivatives_are_included_as_a_whole(tmp_path):
+    root = make_fmriprep(tmp_path, 4, sessions=("1", "2"), spaces=(f"{SPACE}_res-2", "space-T1w"))
+    participants, runs = check("fmriprep", root, section={"sessions": [1]})
+    assert list(participants["status"]) == ["included"] * 4
+    row = runs.loc["sub-03"]
+    folder = root / "sub-03/ses-1/func"
+    assert row["bold"] == str(folder / f"sub-03_ses-1_task-rest_{SPACE}_res-2_desc-preproc_bold.nii.gz")
+    assert row["mask"] == str(folder / f"sub-03_ses-1_task-rest_{SPACE}_res-2_desc-brain_mask.nii.gz")
+    assert row["confounds"] == str(folder / "sub-03_ses-1_task-rest_desc-confounds_timeseries.tsv")
+    assert row["t1w"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        (f"{SPACE}_desc-brain_mask.nii.gz", lambda path: path.unlink(), "has no brain mask"),
+        (f"{SPACE}_desc-brain_mask.nii.gz", lambda path: make_image(path, (3, 3, 3)), "the mask has shape (3, 3, 3)"),
+        ("desc-confounds_timeseries.tsv", lambda path: path.unlink(), "has no table of confounds"),
+        (
+            "desc-confounds_timeseries.tsv",
+            lambda path: path.write_text("csf\n1\n"),
+            "has 1 rows, but the series has 40",
+        ),
+        (f"{SPACE}_desc-preproc_bold.nii.gz", lambda path: path.unlink(), "no preprocessed BOLD image in space-MNI"),
+        (f"{SPACE}_desc-preproc_bold.nii.gz", lambda path: path.write_bytes(b"x"), "cannot be read to its end"),
+        (f"{SPACE}_desc-preproc_bold.json", lambda path: path.write_text("{"), "is not valid JSON"),
+    ],
+)
+def test_a_preprocessed_run_that_is_not_complete_is_excluded(derived, name, damage, reason):
+    damage(derived / f"sub-02/func/sub-02_task-rest_{name}")
+    participants, _ = check("fmriprep", derived)
+    assert list(participants.index[participants["status"] == "excluded"]) == ["sub-02"]
+    assert reason in participants.loc["sub-02", "reason"]
+
+
+def test_own_preprocessing_can_stand_in_for_fmriprep(tmp_path):
+    root = make_fmriprep(tmp_path / "preprocess", 4, spaces=("space-MNI152NLin2009aSym",))
+    table = (root / "participants.tsv").rename(tmp_path / "participants.tsv")
+    (root / "status").mkdir()
+    (root / "denoised/sub-01/func").mkdir(parents=True)
+    section = {"participants": str(table), "space": "MNI152NLin2009aSym"}
+    participants, runs = check("fmriprep", root, section=section)
+    assert list(participants["status"]) == ["included"] * 4
+    assert not runs["bold"].str.contains("denoised").any()
+
+
+@pytest.mark.real_data
+def test_a_real_participant_passes(test_data):
+    root = test_data / "studyforrest-bids"
+    section = make_config("bids", bids={"root": str(root), "task": "oneback"})["cohort"]["bids"]
+    (finding,) = examine_bids([Participant("sub-02", "control", {})], section, 40)
+    assert not finding.faults
+    (run,) = finding.runs
+    assert (run.repetition_time, run.n_volumes, run.label) == (2.0, 156, "task-oneback_run-1")
+    sidecar = json.loads((root / "sub-02/func/sub-02_task-oneback_run-1_bold.json").read_text())
+    assert run.repetition_time == sidecar["RepetitionTime"]
+
+
+def test_ids_without_prefix_are_the_same_participants(raw):
+    text = (raw / "participants.tsv").read_text().replace("sub-", "")
+    (raw / "participants.tsv").write_text(text)
+    assert list(check_raw(raw)[0].index) == make_ids(6)

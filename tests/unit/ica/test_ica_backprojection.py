@@ -1,0 +1,131 @@
+"""From denoised folders to time courses and maps of every run."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from gradspec.errors import ConfigError, ParticipantError
+from gradspec.files import write_dataset
+from gradspec.ica.backprojection import participant_components
+from gradspec.ica.connectivity import cohort_fnc
+from gradspec.ica.images import maps_to_image, save_image
+from gradspec.ica.runs import common_repetition_time, find_runs
+
+
+@pytest.fixture
+def group_files(group, tmp_path):
+    """True maps and mask as the group job would write them."""
+    mask = group.mask_images()[0]
+    maps = group.maps - group.maps.mean(axis=1, keepdims=True)
+    save_image(mask, tmp_path / "mask.nii.gz")
+    save_image(maps_to_image(maps.astype(np.float32), mask), tmp_path / "components.nii.gz")
+    return tmp_path / "components.nii.gz", tmp_path / "mask.nii.gz"
+
+
+def bold(folder):
+    return next(folder.glob("func/*_desc-denoised_bold.nii.gz"))
+
+
+def test_runs_of_the_included_are_found_and_empty_folders_passed_over(cohort):
+    names, folders = cohort
+    runs = find_runs(names[:3], folders)
+    assert [run.participant_id for run in runs] == names[:3]
+    assert {run.label for run in runs} == {"task-rest"}
+    assert runs[0].name == "sub-01_task-rest"
+    assert runs[0].repetition_time == 2.0
+    assert runs[0].mask.exists()
+
+
+def test_a_participant_may_have_several_runs(cohort):
+    names, folders = cohort
+    first = bold(folders[0])
+    for part in ("bold", "mask"):
+        source = first if part == "bold" else first.with_name(first.name.replace("denoised_bold", "brain_mask"))
+        for label in ("ses-1_task-rest_run-2", "ses-1_task-rest_run-1"):
+            source.with_name(source.name.replace("task-rest", label)).write_bytes(source.read_bytes())
+        source.unlink()
+    runs = find_runs(names[:2], folders)
+    assert [(run.participant_id, run.label) for run in runs] == [
+        ("sub-01", "ses-1_task-rest_run-1"),
+        ("sub-01", "ses-1_task-rest_run-2"),
+        ("sub-02", "task-rest"),
+    ]
+
+
+def test_the_sidecar_tells_the_repetition_time_before_the_header(cohort):
+    names, folders = cohort
+    file = bold(folders[0])
+    file.with_name(file.name.replace(".nii.gz", ".json")).write_text(json.dumps({"RepetitionTime": 0.8}))
+    assert find_runs(names[:1], folders)[0].repetition_time == 0.8
+
+
+def test_an_included_participant_without_runs_is_an_error(cohort):
+    _, folders = cohort
+    with pytest.raises(ParticipantError, match=r"sub-99: .*sub-99: no func/\*_desc-denoised_bold\.nii\.gz"):
+        find_runs(["sub-99"], folders)
+
+
+def test_a_missing_mask_is_an_error(cohort):
+    names, folders = cohort
+    next(folders[0].glob("func/*brain_mask*")).unlink()
+    with pytest.raises(ParticipantError, match=r"sub-01: .*desc-brain_mask\.nii\.gz: the brain mask"):
+        find_runs(names, folders)
+
+
+def test_different_repetition_times_are_refused(cohort):
+    names, folders = cohort
+    file = bold(folders[1])
+    file.with_name(file.name.replace(".nii.gz", ".json")).write_text(json.dumps({"RepetitionTime": 1.5}))
+    with pytest.raises(
+        ConfigError, match=r"sub-01_task-rest has a repetition time of 2\.0 s, sub-02_task-rest of 1\.5"
+    ):
+        common_repetition_time(find_runs(names, folders))
+
+
+def test_every_run_gets_its_time_courses_and_maps(group, cohort, group_files, tmp_path):
+    names, folders = cohort
+    dataset = participant_components(find_runs(names, folders), *group_files, tmp_path / "participants", 0.15)
+    timecourses = dataset["timecourses"]
+    assert timecourses.dims == ("participant", "time", "component")
+    assert timecourses.dtype == np.float32
+    assert list(dataset["participant"].values) == names
+    assert list(dataset["run"].values) == ["task-rest"] * 12
+    assert dataset["time"].values[1] == dataset.attrs["repetition_time"] == 2.0
+    r = [np.corrcoef(timecourses[i, :, k], group.timecourses[i, :, k])[0, 1] for i in range(12) for k in range(8)]
+    assert np.mean(r) > 0.8  # low-pass filtered, so not quite what was mixed
+    files = sorted(path.name for path in (tmp_path / "participants").iterdir())
+    assert files == [f"{name}_task-rest_components.nii.gz" for name in names]
+    maps = nib.load(tmp_path / "participants" / files[4]).get_fdata()[group.mask].T
+    assert np.mean([np.corrcoef(maps[k], group.own_maps[4, k])[0, 1] for k in range(8)]) > 0.7
+    assert cohort_fnc(dataset)["fnc"].shape == (12, 8, 8)
+
+
+def test_the_same_input_gives_the_same_bytes_with_any_number_of_threads(cohort, group_files, tmp_path):
+    names, folders = cohort
+    for copy, n_jobs in (("a", 1), ("b", 2)):
+        dataset = participant_components(
+            find_runs(names[:3], folders), *group_files, tmp_path / copy / "maps", None, n_jobs=n_jobs
+        )
+        write_dataset(dataset, tmp_path / copy / "timecourses.nc")
+    for file in ["timecourses.nc", *(f"maps/{name}_task-rest_components.nii.gz" for name in names[:3])]:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_longer_runs_are_cut_to_the_shortest_and_logged(cohort, group_files, tmp_path, caplog):
+    names, folders = cohort
+    image = nib.load(bold(folders[1]))
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32)[..., :50], image.affine, image.header), bold(folders[1]))
+    with caplog.at_level("INFO"):
+        dataset = participant_components(find_runs(names[:3], folders), *group_files, tmp_path / "maps", 0.15)
+    assert dataset.sizes["time"] == 50
+    assert "sub-01_task-rest: cut from 60 to 50 volumes" in caplog.text
+
+
+def test_a_bad_run_names_its_participant_and_leaves_nothing_behind(cohort, group_files, tmp_path):
+    names, folders = cohort
+    bold(folders[2]).write_bytes(bold(folders[2]).read_bytes()[:-5000])
+    with pytest.raises(ParticipantError, match=r"sub-03: .*sub-03_task-rest.*truncated"):
+        participant_components(find_runs(names, folders), *group_files, tmp_path / "out" / "maps", 0.15)
+    assert not list((tmp_path / "out").iterdir())

@@ -1,0 +1,1 @@
+"""Cohort: data that is simulated or indexed, the participants it belongs to, and the checks both must pass."""

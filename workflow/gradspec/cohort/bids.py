@@ -1,0 +1,113 @@
+"""Raw BIDS: the runs of each participant, indexed with pybids so that inherited sidecars are understood."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gradspec.cohort.findings import Finding, Run
+from gradspec.cohort.images import examine_image, require_length, settle_repetition_time
+from gradspec.cohort.layout import NIFTI, ImageFile, Selection, require_folder, select_runs
+from gradspec.cohort.participants import Participant
+from gradspec.errors import ConfigError, ParticipantError
+from gradspec.progress import track
+
+log = logging.getLogger(__name__)
+
+
+def examine_bids(people: Sequence[Participant], section: Mapping[str, Any], min_volumes: int) -> list[Finding]:
+    """Check the T1w image and the BOLD runs of every participant.
+
+    Parameters
+    ----------
+    people : sequence of Participant
+        Who is looked for.
+    section : mapping
+        The section ``cohort.bids`` of the configuration.
+    min_volumes : int
+        A run with fewer volumes is left out.
+
+    Returns
+    -------
+    list of Finding
+        One a participant.
+
+    Raises
+    ------
+    ConfigError
+        If the data set cannot be indexed or nothing in it is asked for.
+    """
+    layout = _index(require_folder(section["root"], "cohort.bids.root").resolve())
+    bold = {person.id: _images(layout, person.id, "bold") for person in people}
+    chosen = select_runs(bold, Selection.from_config(section, "cohort.bids"))
+    return [
+        _examine_participant(person, chosen[person.id], layout, min_volumes)
+        for person in track(people, "check images", total=len(people))
+    ]
+
+
+def _index(root: Path) -> Any:
+    from bids import BIDSLayout, BIDSLayoutIndexer
+
+    try:
+        return BIDSLayout(root, validate=False, derivatives=False, indexer=BIDSLayoutIndexer(validate=False))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{root}: pybids cannot index the data set ({error}); correct the file it names") from error
+
+
+def _images(layout: Any, participant: str, suffix: str) -> list[ImageFile]:
+    paths = layout.get(
+        subject=participant.removeprefix("sub-"), suffix=suffix, extension=list(NIFTI), return_type="filename"
+    )
+    return [ImageFile.from_path(path) for path in sorted(map(str, paths))]
+
+
+def _examine_participant(person: Participant, bold: Sequence[ImageFile], layout: Any, min_volumes: int) -> Finding:
+    finding = Finding(person)
+    if not bold:
+        finding.faults.append(
+            ParticipantError(
+                f"no BOLD image of the task and runs that are asked for in {Path(layout.root, person.id)}; add it, or "
+                "take the participant out of participants.tsv",
+                participant=person.id,
+            )
+        )
+        return finding
+    anatomies = _images(layout, person.id, "T1w")
+    for image in bold:
+        try:
+            t1w = _anatomy_for(image, anatomies, person.id)
+            examine_image(t1w, 3, person.id)
+            finding.runs.append(_examine_run(image, t1w, layout.get_metadata(image.path), person.id, min_volumes))
+        except ParticipantError as fault:
+            finding.faults.append(fault)
+    return finding
+
+
+def _anatomy_for(image: ImageFile, anatomies: Sequence[ImageFile], participant: str) -> str:
+    """Return the T1w image of the same session, else of any; the first by name where there are several."""
+    same = [anatomy for anatomy in anatomies if anatomy.entities.get("session") == image.entities.get("session")]
+    candidates = same or anatomies
+    if not candidates:
+        raise ParticipantError(
+            "the participant has no T1w image, which registration to the template needs; add anat/*_T1w.nii.gz",
+            participant=participant,
+        )
+    if len(candidates) > 1:
+        log.info("%s: takes %s of %d T1w images", participant, candidates[0].path, len(candidates))
+    return candidates[0].path
+
+
+def _examine_run(image: ImageFile, t1w: str, metadata: Mapping[str, Any], participant: str, min_volumes: int) -> Run:
+    facts = examine_image(image.path, 4, participant)
+    require_length(facts.shape[3], min_volumes, participant, image.path)
+    session, task, run = image.key
+    return Run(
+        session=session,
+        task=task,
+        run=run,
+        bold=image.path,
+        t1w=t1w,
+        repetition_time=settle_repetition_time(facts, metadata, participant),
+        n_volumes=facts.shape[3],
+    )

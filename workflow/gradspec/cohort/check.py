@@ -1,0 +1,214 @@
+"""The check of the cohort: every participant's data are read, and what cannot be used is left out with a reason."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gradspec.cohort.findings import Finding, Run, join
+from gradspec.cohort.participants import Participant, read_participants
+from gradspec.cohort.plan import participants_table
+from gradspec.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def check_cohort(config: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check the data of every participant of the cohort.
+
+    Parameters
+    ----------
+    config : mapping
+        The keys ``results``, ``on_error`` and ``cohort`` of the configuration, defaults filled in. Nothing else is
+        needed, so that a change of, say, the training does not run the check (and all that follows) again.
+
+    Returns
+    -------
+    participants : DataFrame
+        A row a participant: participant_id, group, covariates, status, reason, n_runs, note.
+    runs : DataFrame
+        A row a run that can be used, only of participants that are included.
+
+    Raises
+    ------
+    ConfigError
+        If a group has fewer than two participants left, or, with ``on_error: stop``, if anything cannot be used.
+    """
+    cohort = _as_data_set(config)
+    people = _people(cohort)
+    findings = _examine(people, cohort)
+    _settle(findings)
+    for finding in findings:
+        for fault in finding.faults:
+            log.warning("%s", fault)
+    _judge(findings, config)
+    return _participants_table(findings, cohort["covariates"]), _runs_table(findings)
+
+
+def describe_participants(columns: Sequence[str], levels: Sequence[str]) -> dict[str, Any]:
+    """Describe the columns of the cohort's participant tables, covariates included."""
+    known: dict[str, Any] = {
+        "participant_id": "Id of the participant",
+        "group": {"Description": "Group that the participant belongs to", "Levels": {level: level for level in levels}},
+        "status": {
+            "Description": "Whether the data can be used",
+            "Levels": {"included": "goes on to the next stage", "excluded": "is left out for the reason given"},
+        },
+        "stage": "Stage of the workflow that left the participant out",
+        "reason": "Why the participant is excluded",
+        "n_runs": "Number of runs that can be used",
+        "note": "What is worth knowing of data that are used",
+    }
+    return {name: known.get(name, "Covariate, as given in the participants table of the data set") for name in columns}
+
+
+RUN_COLUMNS = {
+    "participant_id": "Id of the participant",
+    "session": "Value of the ses- entity",
+    "task": "Value of the task- entity",
+    "run": "Value of the run- entity",
+    "bold": "BOLD series",
+    "t1w": "T1-weighted image",
+    "mask": "Brain mask on the grid of the BOLD series",
+    "confounds": "Table of confounds",
+    "file": "File of time courses, connectivity or features",
+    "repetition_time": {"Description": "Time between volumes", "Units": "s"},
+    "n_volumes": "Number of volumes",
+}
+
+
+def _as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section ``cohort``; a simulated cohort is read as the raw BIDS data set that it has become."""
+    cohort = dict(config["cohort"])
+    if cohort["source"] == "simulated":
+        root = str(Path(config["results"], "bids"))
+        cohort |= {"source": "bids", "bids": {**cohort["bids"], "root": root, "task": "rest"}}
+    return cohort
+
+
+def _people(cohort: Mapping[str, Any]) -> list[Participant]:
+    if cohort["source"] != "numerical":
+        return read_participants(participants_table(cohort), cohort)
+    from gradspec.cohort.numerical import numerical_participants
+    from gradspec.files import participant_id
+
+    wanted = {participant_id(value) for value in cohort["participants"]}
+    everybody = numerical_participants(cohort["numerical"]["n_samples"], cohort["group"]["levels"])
+    return [Participant(who, group, {}) for who, group in everybody.items() if not wanted or who in wanted]
+
+
+def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
+    """Look at the data of each participant by itself."""
+    from gradspec.cohort.bids import examine_bids
+    from gradspec.cohort.derivatives import examine_derivatives
+    from gradspec.cohort.fnc import examine_fnc
+    from gradspec.cohort.timeseries import examine_timeseries
+
+    examine: dict[str, Callable[[], list[Finding]]] = {
+        "bids": lambda: examine_bids(people, cohort["bids"], cohort["min_volumes"]),
+        "fmriprep": lambda: examine_derivatives(people, cohort["fmriprep"], cohort["min_volumes"]),
+        "timeseries": lambda: examine_timeseries(people, cohort),
+        "fnc": lambda: examine_fnc(people, cohort),
+        "numerical": lambda: [Finding(person, runs=[_made_run(cohort["numerical"])]) for person in people],
+    }
+    return examine[cohort["source"]]()
+
+
+def _made_run(section: Mapping[str, Any]) -> Run:
+    from gradspec.cohort.numerical import REPETITION_TIME
+
+    if section["kind"] == "sinusoids":
+        return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
+    return Run()
+
+
+def _settle(findings: Sequence[Finding]) -> None:
+    """Leave out what differs from the rest of the cohort: what most runs have is the cohort's."""
+    _drop_others(findings, lambda run: run.form, lambda form: f"{form}")
+    _drop_others(findings, lambda run: run.names, _describe_names)
+    _drop_others(
+        findings,
+        lambda run: None if run.repetition_time is None else round(run.repetition_time, 3),
+        lambda time: f"a repetition time of {time} s",
+    )
+    lengths = Counter(run.n_volumes for finding in findings for run in finding.runs if run.n_volumes is not None)
+    if not lengths:
+        return
+    common = min(lengths, key=lambda length: (-lengths[length], length))
+    for finding in findings:
+        for run in list(finding.runs):
+            assert run.n_volumes is not None
+            if run.n_volumes < common:
+                finding.drop(run, f"has {run.n_volumes} volumes, but most of the cohort has {common}; leave it out")
+            elif run.n_volumes > common:
+                which = f"{run.label}: " if run.label else ""
+                finding.notes.append(f"{which}cut from {run.n_volumes} to the {common} volumes of most of the cohort")
+
+
+def _drop_others(findings: Sequence[Finding], value: Callable[[Run], Hashable], describe: Callable[[Any], str]) -> None:
+    """Drop the runs whose value is not the one that most runs have; the first by order of text wins a tie."""
+    counts = Counter(value(run) for finding in findings for run in finding.runs)
+    if len(counts) < 2:
+        return
+    common = min(counts, key=lambda candidate: (-counts[candidate], str(candidate)))
+    for finding in findings:
+        for run in list(finding.runs):
+            if value(run) != common:
+                finding.drop(
+                    run,
+                    f"has {describe(value(run))}, but most of the cohort ({counts[common]} of {counts.total()}) has "
+                    f"{describe(common)}; make it alike or leave it out",
+                )
+
+
+def _describe_names(names: tuple[str, ...]) -> str:
+    return f"columns named {', '.join(names[:3])}, …" if names else "columns without names"
+
+
+def _judge(findings: Sequence[Finding], config: Mapping[str, Any]) -> None:
+    """Refuse a cohort that cannot be trained on, or any fault where the config says stop."""
+    faults = [fault for finding in findings for fault in finding.faults]
+    first = "".join(f"\n  - {fault}" for fault in faults[:10])
+    more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
+    if faults and config["on_error"] == "stop":
+        raise ConfigError(
+            f"{len(faults)} runs cannot be used, and on_error is 'stop' ('exclude' goes on without):{first}{more}"
+        )
+    usable = Counter(finding.participant.group for finding in findings if finding.runs)
+    if any(usable[level] < 2 for level in config["cohort"]["group"]["levels"]):
+        left = ", ".join(f"{level}: {usable[level]}" for level in config["cohort"]["group"]["levels"])
+        raise ConfigError(
+            f"{len(findings) - usable.total()} of {len(findings)} participants cannot be used, and a group has fewer "
+            f"than two left ({left}):{first}{more}"
+        )
+
+
+def _participants_table(findings: Sequence[Finding], covariates: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for finding in findings:
+        left_out = [f"left out: {join(finding.faults)}"] if finding.runs and finding.faults else []
+        rows.append(
+            {
+                "participant_id": finding.participant.id,
+                "group": finding.participant.group,
+                **{name: finding.participant.row[name] for name in covariates},
+                "status": "included" if finding.runs else "excluded",
+                "reason": finding.reason,
+                "n_runs": len(finding.runs),
+                "note": "; ".join([*finding.notes, *left_out]) or None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _runs_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    rows = [
+        {"participant_id": finding.participant.id} | {name: getattr(run, name) for name in list(RUN_COLUMNS)[1:]}
+        for finding in findings
+        for run in finding.runs
+    ]
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
+    return table.astype({"n_volumes": "Int64"})

@@ -1,0 +1,248 @@
+"""What can be known of a cohort before any job runs: who takes part, and which files are read.
+
+Called each time Snakemake reads the workflow, so only names and small tables are looked at, and nothing heavy is
+imported. Everything that is wrong with the whole data set is refused here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gradspec.cohort.fmriprep import find_preprocessed
+from gradspec.cohort.layout import NIFTI, ImageFile, Selection, list_files, require_folder, select_runs
+from gradspec.cohort.participants import Participant, read_participants, read_rows, require_group_sizes
+from gradspec.errors import ConfigError
+from gradspec.files import participant_id
+
+_SERIES_MODELS = ("lstm", "transformer")
+"""Networks that learn from time courses."""
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """The cohort as it is known before anything has been read.
+
+    Attributes
+    ----------
+    participants : list of str
+        Ids in the form ``sub-01``, sorted.
+    files : dict of str to list of str
+        Data files of each participant that are there; empty for data that the workflow makes itself.
+    tables : list of str
+        Tables and sidecars that concern everybody.
+    has_series : bool
+        Whether the source itself gives time courses.
+    simulated_files : list of str
+        Templates (``{subject}``) of the files of a simulated participant.
+    """
+
+    participants: list[str]
+    files: dict[str, list[str]] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
+    has_series: bool = False
+    simulated_files: list[str] = field(default_factory=list)
+
+
+def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
+    """Plan the cohort, and refuse what cannot work.
+
+    Parameters
+    ----------
+    config : mapping
+        The whole configuration with its defaults filled in.
+
+    Returns
+    -------
+    CohortPlan
+
+    Raises
+    ------
+    ConfigError
+        If the data set or its table is missing or empty, a column or group level is absent, ids are double or not
+        BIDS labels, or a group has fewer participants than there are folds.
+    """
+    planners: dict[str, Callable[[Mapping[str, Any]], CohortPlan]] = {
+        "simulated": _plan_simulated,
+        "bids": _plan_bids,
+        "fmriprep": _plan_fmriprep,
+        "timeseries": _plan_timeseries,
+        "fnc": _plan_fnc,
+        "numerical": _plan_numerical,
+    }
+    source = config["cohort"]["source"]
+    plan = planners[source](config)
+    has_time = plan.has_series or source in ("simulated", "bids", "fmriprep")
+    if not has_time and (models := [name for name in config["training"]["models"] if name in _SERIES_MODELS]):
+        raise ConfigError(
+            f"training.models: {', '.join(models)} learns from time courses, but cohort.source {source!r} has none; "
+            "keep only mlp"
+        )
+    return plan
+
+
+def participants_table(cohort: Mapping[str, Any]) -> Path:
+    """Return the path of the participants table of a source that has one.
+
+    Raises
+    ------
+    ConfigError
+        If the key that names it is not set, or the data set is missing.
+    """
+    source = cohort["source"]
+    section = cohort[source]
+    if section.get("participants"):
+        return Path(section["participants"]).expanduser()
+    if source in ("bids", "fmriprep"):
+        table = require_folder(section["root"], f"cohort.{source}.root") / "participants.tsv"
+        if source == "fmriprep" and not table.is_file():
+            raise ConfigError(
+                f"{table} does not exist: derivatives often come without it; name the table that holds the groups in "
+                "cohort.fmriprep.participants"
+            )
+        return table
+    raise ConfigError(
+        f"cohort.{source}.participants is not set: name the tab-separated table that lists the participants there"
+    )
+
+
+def data_file(person: Participant, column: str, table: str | Path) -> Path | None:
+    """Return the file that a row of the participants table names, or None if it names none."""
+    value = person.row[column]
+    return None if value in ("", "n/a") else Path(table).parent / Path(value).expanduser()
+
+
+def _plan_simulated(config: Mapping[str, Any]) -> CohortPlan:
+    from gradspec.cohort.simulate_design import SIMULATED_FILES, simulated_participants
+
+    everybody = simulated_participants(config["cohort"]["simulated"]["n_participants"])
+    _require_length(config["cohort"], "simulated")
+    return CohortPlan(
+        _made(config, everybody, "cohort.simulated.n_participants"), simulated_files=list(SIMULATED_FILES)
+    )
+
+
+def _plan_numerical(config: Mapping[str, Any]) -> CohortPlan:
+    from gradspec.cohort.numerical import numerical_participants
+
+    section = config["cohort"]["numerical"]
+    everybody = list(numerical_participants(section["n_samples"], config["cohort"]["group"]["levels"]))
+    if config["cohort"]["covariates"]:
+        raise ConfigError("cohort.covariates: numerical data has no covariates; empty the list")
+    if section["kind"] == "sinusoids":
+        _require_length(config["cohort"], "numerical")
+    return CohortPlan(_made(config, everybody, "cohort.numerical.n_samples"), has_series=section["kind"] == "sinusoids")
+
+
+def _require_length(cohort: Mapping[str, Any], source: str) -> None:
+    if (made := cohort[source]["n_volumes"]) < cohort["min_volumes"]:
+        raise ConfigError(
+            f"cohort.{source}.n_volumes is {made}, but cohort.min_volumes asks for {cohort['min_volumes']} at least"
+        )
+
+
+def _made(config: Mapping[str, Any], everybody: list[str], size_key: str) -> list[str]:
+    """Restrict a made cohort to who is asked for; half of everybody is in each group."""
+    levels, folds = config["cohort"]["group"]["levels"], config["training"]["folds"]
+    groups = {who: levels[index % 2] for index, who in enumerate(everybody)}
+    require_group_sizes(groups, levels, folds, f"raise {size_key} or lower training.folds")
+    wanted = [participant_id(value) for value in config["cohort"]["participants"]]
+    if unknown := sorted(set(wanted) - set(everybody)):
+        raise ConfigError(f"cohort.participants: {', '.join(unknown)} is not among the {len(everybody)} that are made")
+    return sorted(wanted or everybody)
+
+
+def _plan_bids(config: Mapping[str, Any]) -> CohortPlan:
+    cohort = config["cohort"]
+    root = require_folder(cohort["bids"]["root"], "cohort.bids.root")
+    table, people = _people(config)
+    files = {person.id: [ImageFile.from_path(path) for path in list_files(root / person.id)] for person in people}
+    _require_any(files, f"{root}: none of the {len(files)} participants of {table} has a folder sub-* with files there")
+    bold = {
+        who: [image for image in theirs if image.entities["suffix"] == "bold" and image.entities["extension"] in NIFTI]
+        for who, theirs in files.items()
+    }
+    chosen = select_runs(bold, Selection.from_config(cohort["bids"], "cohort.bids"))
+    read = {
+        who: [image.path for image in theirs if image in chosen[who] or _is_read_with_bold(image)]
+        for who, theirs in files.items()
+    }
+    sidecars = sorted(str(path) for path in root.glob("*.json") if path.name != "participants.json")
+    return CohortPlan(_ids(people), _there(read), [str(table), *sidecars])
+
+
+def _is_read_with_bold(image: ImageFile) -> bool:
+    suffix, extension = image.entities["suffix"], image.entities["extension"]
+    return (suffix == "T1w" and extension in (*NIFTI, ".json")) or (suffix == "bold" and extension == ".json")
+
+
+def _plan_fmriprep(config: Mapping[str, Any]) -> CohortPlan:
+    section = config["cohort"]["fmriprep"]
+    root = require_folder(section["root"], "cohort.fmriprep.root")
+    table, people = _people(config)
+    runs = find_preprocessed(root, _ids(people), section)
+    files = {who: [name for run in theirs for name in run.files] for who, theirs in runs.items()}
+    return CohortPlan(_ids(people), _there(files), [str(table)])
+
+
+def _plan_timeseries(config: Mapping[str, Any]) -> CohortPlan:
+    table, files, people = _plan_files(config)
+    return CohortPlan(_ids(people), files, [str(table)], has_series=True)
+
+
+def _plan_fnc(config: Mapping[str, Any]) -> CohortPlan:
+    features = config["cohort"]["fnc"]["table"]
+    if not features:
+        table, files, people = _plan_files(config)
+        return CohortPlan(_ids(people), files, [str(table)])
+    table, people = _people(config)
+    features = str(Path(features).expanduser())
+    read_rows(features)
+    return CohortPlan(_ids(people), {person.id: [] for person in people}, [str(table), features])
+
+
+def _plan_files(config: Mapping[str, Any]) -> tuple[Path, dict[str, list[str]], list[Participant]]:
+    """Plan a source whose table names one file a participant."""
+    source = config["cohort"]["source"]
+    column = config["cohort"][source]["file_column"]
+    table, people = _people(config, required=[column])
+    owner: dict[Path, str] = {}
+    files: dict[str, list[str]] = {}
+    for person in people:
+        path = data_file(person, column, table)
+        files[person.id] = [] if path is None else [str(path)]
+        if path is not None and (other := owner.setdefault(path, person.id)) != person.id:
+            raise ConfigError(f"{table}: {other} and {person.id} name the same file {path}; each needs its own")
+    there = _there(files)
+    _require_any(
+        there,
+        f"{table}: none of the files in column {column!r} exists (the first is {next(iter(owner), 'n/a')}); paths are "
+        f"relative to {table.parent}",
+    )
+    return table, there, people
+
+
+def _people(config: Mapping[str, Any], required: Sequence[str] = ()) -> tuple[Path, list[Participant]]:
+    table = participants_table(config["cohort"])
+    people = read_participants(table, config["cohort"], required=required)
+    require_group_sizes(
+        {person.id: person.group for person in people},
+        config["cohort"]["group"]["levels"],
+        config["training"]["folds"],
+        f"add participants to {table}, or lower training.folds",
+    )
+    return table, people
+
+
+def _ids(people: Sequence[Participant]) -> list[str]:
+    return [person.id for person in people]
+
+
+def _there(files: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Keep the files that exist; the check of the cohort says what is missing."""
+    return {who: [path for path in theirs if Path(path).exists()] for who, theirs in files.items()}
+
+
+def _require_any(files: Mapping[str, Sequence[object]], message: str) -> None:
+    if not any(files.values()):
+        raise ConfigError(message)

@@ -1,0 +1,88 @@
+"""The participants that are left after every stage that may leave one out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gradspec.cohort.participants import require_group_sizes
+from gradspec.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+EXCLUDED_COLUMNS = ["participant_id", "group", "stage", "reason"]
+
+
+def select_participants(
+    checked: pd.DataFrame, statuses: Sequence[Mapping[str, Any]], levels: Sequence[str], folds: int, on_error: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part the cohort into those who go on and those who are left out.
+
+    Parameters
+    ----------
+    checked : DataFrame
+        ``cohort/checked.tsv``.
+    statuses : sequence of mapping
+        What later stages say of each participant, in the order of the stages.
+    levels : sequence of str
+        The two groups.
+    folds : int
+        Folds of the cross-validation.
+    on_error : {"exclude", "stop"}
+        What to do where somebody is left out.
+
+    Returns
+    -------
+    participants : DataFrame
+        participant_id, group, covariates, n_runs.
+    excluded : DataFrame
+        participant_id, group, stage, reason; of the first stage that left the participant out.
+
+    Raises
+    ------
+    ConfigError
+        If a group has fewer participants left than there are folds, or if anybody is left out and `on_error` says stop.
+    """
+    out: dict[str, tuple[str, str]] = {
+        row.participant_id: ("cohort", row.reason) for row in checked[checked["status"] == "excluded"].itertuples()
+    }
+    n_runs: dict[str, int] = dict(zip(checked["participant_id"], checked["n_runs"].astype(int), strict=True))
+    for status in statuses:
+        who = status["participant_id"]
+        if status["status"] == "excluded":
+            out.setdefault(who, (status["stage"], status["reason"]))
+        else:
+            n_runs[who] = len(status["runs"])
+    kept = checked[~checked["participant_id"].isin(out)]
+    participants = kept.drop(columns=["status", "reason", "note"]).assign(n_runs=kept["participant_id"].map(n_runs))
+    left_out = checked[checked["participant_id"].isin(out)]
+    excluded = pd.DataFrame(
+        [(row.participant_id, row.group, *out[row.participant_id]) for row in left_out.itertuples()],
+        columns=EXCLUDED_COLUMNS,
+    )
+    for row in excluded.itertuples():
+        log.warning("%s (%s) is left out by %s: %s", row.participant_id, row.group, row.stage, row.reason)
+    _judge(participants, excluded, levels, folds, on_error)
+    return participants, excluded
+
+
+def _judge(
+    participants: pd.DataFrame, excluded: pd.DataFrame, levels: Sequence[str], folds: int, on_error: str
+) -> None:
+    reasons = "".join(
+        f"\n  - {row.participant_id} ({row.stage}): {row.reason}" for row in excluded.head(10).itertuples()
+    )
+    if len(excluded) > 10:
+        reasons += f"\n  and {len(excluded) - 10} more, in the log"
+    if on_error == "stop" and len(excluded):
+        raise ConfigError(
+            f"{len(excluded)} participants cannot be used, and on_error is 'stop' ('exclude' goes on without):{reasons}"
+        )
+    groups = dict(zip(participants["participant_id"], participants["group"], strict=True))
+    require_group_sizes(
+        groups,
+        levels,
+        folds,
+        f"lower training.folds or add participants. {len(excluded)} are excluded (cohort/excluded.tsv):{reasons}",
+    )
