@@ -1,0 +1,1 @@
+"""Models: the networks that learn to tell the groups apart, each in a file, built by name in `registry`."""

@@ -1,0 +1,64 @@
+"""Networks by the name they have in the config."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from gradspec.errors import ConfigError
+from gradspec.models.lstm import LSTM
+from gradspec.models.mlp import MLP
+from gradspec.models.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class _Entry:
+    build: Callable[..., nn.Module]
+    dimensions: tuple[str, ...]  # of a sample
+
+
+_MODELS = {
+    "mlp": _Entry(MLP, ("feature",)),
+    "lstm": _Entry(LSTM, ("time", "component")),
+    "transformer": _Entry(Transformer, ("time", "component")),
+}
+
+
+def build_model(
+    name: str, data_shape: tuple[int, ...], hyperparameters: Mapping[str, Any], n_classes: int = 2
+) -> nn.Module:
+    """Build a network with freshly initialised weights.
+
+    Weights are drawn from PyTorch's global generator; seed it first.
+
+    Parameters
+    ----------
+    name : str
+        Key of ``training.models`` in the config: ``mlp``, ``lstm`` or ``transformer``.
+    data_shape : tuple of int
+        Shape of a sample: (n_features,) for ``mlp``, (n_volumes, n_components) for the others.
+    hyperparameters : mapping
+        All keys that the config schema has for this network.
+    n_classes : int
+        Number of logits.
+
+    Returns
+    -------
+    Module
+        Maps (batch, *data_shape) to logits (batch, n_classes).
+
+    Raises
+    ------
+    ConfigError
+        If there is no such network, or it does not fit the data or its own hyper-parameters.
+    """
+    if name not in _MODELS:
+        raise ConfigError(f"training.models: there is no model {name!r}; known are {', '.join(_MODELS)}")
+    entry = _MODELS[name]
+    if len(data_shape) != len(entry.dimensions):
+        raise ConfigError(
+            f"training.models: {name} works on samples ({', '.join(entry.dimensions)}), but the samples of this cohort "
+            f"have the shape {data_shape}: choose another model or another kind of data"
+        )
+    return entry.build(data_shape, n_classes, **hyperparameters)

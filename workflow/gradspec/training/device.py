@@ -1,0 +1,57 @@
+"""Where to train, and arithmetic that gives the same bytes every time."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gradspec.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn the config's ``training.device`` into a device that exists.
+
+    Parameters
+    ----------
+    name : str
+        ``cpu``, ``cuda``, ``cuda:<index>``, or ``auto`` for a CUDA device where there is one.
+
+    Raises
+    ------
+    ConfigError
+        If a CUDA device is asked for that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= n_devices:
+            build = torch.version.cuda or "none (a CPU build)"
+            raise ConfigError(
+                f"training.device is {name!r}, but PyTorch {torch.__version__} finds {n_devices} CUDA device(s) here "
+                f"(CUDA of this build: {build}): use 'auto' or 'cpu', or run on a machine with a GPU"
+            )
+    return device
+
+
+@contextmanager
+def reproducible(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed PyTorch and hold it to deterministic algorithms for a block; everything is set back afterwards.
+
+    Also switches off the fused inference path of attention, which rounds differently from training and is left as
+    soon as a module has a hook, so that metrics do not depend on whether spectra are recorded.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    mode = torch.get_deterministic_debug_mode()
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            torch.set_deterministic_debug_mode("error")
+            torch.backends.mha.set_fastpath_enabled(False)
+            torch.manual_seed(seed)
+            yield
+        finally:
+            torch.set_deterministic_debug_mode(mode)
+            torch.backends.mha.set_fastpath_enabled(fused)
