@@ -1,0 +1,130 @@
+"""The table of features: a row a run, layer, kind, epoch and group."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gradspec.progress import track
+from gradspec.spectra.features import FEATURES, drop_rounding, rounding_tolerance
+from gradspec.spectra.file import KINDS, POOLED, iterate_layers
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_NORM_NOTE = (
+    "; of the mean over the samples of the group, so that groups of unequal size compare (gradient: σ·N/n_g for a "
+    "mean-reduced loss over N samples, σ/n_g for a summed one; activation and delta: root mean square over samples, "
+    "σ/√n_g and σ·N/√n_g)"
+)
+_ROUNDING_NOTE = "; singular values up to σ_1·max(m, n)·2^-23 are rounding of single precision and count as zero"
+
+FEATURE_COLUMNS: dict[str, Any] = {
+    "model": "Network",
+    "repeat": "Repetition of the cross-validation, from 0",
+    "fold": "Fold of that repetition, from 0",
+    "layer": "Parameter, as in model.named_parameters(); parts of packed weights after a slash (q, k, v)",
+    "kind": {
+        "Description": "Matrix whose singular values are taken",
+        "Levels": {
+            "gradient": "Gradient of the weight, summed over the samples of the group",
+            "activation": "Inputs of the layer, a row a sample (and time or position) of the group",
+            "delta": "Back-propagated derivatives of the loss by the outputs of the layer, rows as for activation",
+        },
+    },
+    "epoch": "Epoch, from 0; a feature is the mean over the steps of the epoch in which it is defined",
+    "group": f"Group of samples; {POOLED} is the whole batch",
+    "n": {"Description": "Samples of the group in a step, mean over the epoch", "Units": "sample"},
+    **{
+        name: {
+            "Description": definition.formula + (_NORM_NOTE if definition.is_norm else "") + _ROUNDING_NOTE,
+            "Units": definition.unit,
+            "Source": definition.source,
+        }
+        for name, definition in FEATURES.items()
+    },
+}
+
+
+def extract_features(tree: "xr.DataTree") -> "pd.DataFrame":
+    """Compute every feature of every spectrum, and average over the steps of each epoch.
+
+    Parameters
+    ----------
+    tree : DataTree
+        Merged spectra of a model.
+
+    Returns
+    -------
+    DataFrame
+        Columns as in `FEATURE_COLUMNS`. A feature that is undefined in all steps of an epoch is NaN.
+    """
+    import pandas as pd
+
+    n = tree["n"].values
+    epochs, epoch_of_step = np.unique(tree["epoch"].values, return_inverse=True)
+    groups = [str(group) for group in tree["group"].values]
+    index = pd.MultiIndex.from_product([range(len(n)), epochs, groups], names=["run_index", "epoch", "group"])
+    samples = _epoch_means(np.where(n[..., -1:] > 0, n, np.nan), epoch_of_step)
+    tables = []
+    for layer, spectra in track(iterate_layers(tree), "layers"):
+        tolerance = rounding_tolerance(tuple(map(int, np.atleast_1d(spectra.attrs["shape"]))))
+        for kind in (kind for kind in KINDS if kind in spectra):
+            singular_values = drop_rounding(spectra[kind].values, tolerance)
+            scale = per_sample_scale(n, kind, tree.attrs["loss_reduction"])
+            columns = {"n": samples.ravel()}
+            for name, definition in FEATURES.items():
+                values = definition.function(singular_values) * (scale if definition.is_norm else 1.0)
+                columns[name] = _epoch_means(values, epoch_of_step).ravel()
+            tables.append(pd.DataFrame(columns, index=index).reset_index().assign(layer=layer, kind=kind))
+    table = pd.concat(tables, ignore_index=True)
+    run = table["run_index"].to_numpy()
+    table = table.assign(
+        model=tree.attrs["model"], repeat=tree["repeat"].values[run], fold=tree["fold"].values[run]
+    ).sort_values("run_index", kind="stable", ignore_index=True)
+    return table[list(FEATURE_COLUMNS)]
+
+
+def per_sample_scale(
+    n: Int[np.ndarray, "*batch group"], kind: str, loss_reduction: str
+) -> Float[np.ndarray, "*batch group"]:
+    r"""Factor that turns singular values of a group's share of the batch into those of a mean over its samples.
+
+    With a mean-reduced loss over N samples the share of group g is :math:`G_g = \frac{1}{N} \sum_{i \in g} \nabla
+    \ell_i`, so its mean gradient is :math:`G_g N / n_g`; with a summed loss it is :math:`G_g / n_g`. Activations and
+    deltas are stacked, not summed, over samples, so their singular values grow with :math:`\sqrt{n_g}`; deltas also
+    carry the 1/N of the loss.
+
+    Parameters
+    ----------
+    n : array of int
+        Samples of each group; the last group is pooled (N).
+    kind : str
+        ``gradient``, ``activation`` or ``delta``.
+    loss_reduction : str
+        ``mean`` or ``sum``.
+
+    Returns
+    -------
+    array of float
+        NaN for a group without samples.
+    """
+    size = np.where(n > 0, n, np.nan)
+    numerator = size[..., -1:] if loss_reduction == "mean" and kind != "activation" else 1.0
+    scale: Float[np.ndarray, "*batch group"] = numerator / (size if kind == "gradient" else np.sqrt(size))
+    return scale
+
+
+def _epoch_means(
+    values: Float[np.ndarray, "run step group"], epoch_of_step: Int[np.ndarray, "step"]
+) -> Float[np.ndarray, "run epoch group"]:
+    """Mean over the steps of each epoch, of the values that are not NaN."""
+    membership = (epoch_of_step == np.arange(epoch_of_step.max() + 1)[:, None]).astype(float)
+    defined = ~np.isnan(values)
+    total = np.einsum("es,rsg->reg", membership, np.where(defined, values, 0.0))
+    count = np.einsum("es,rsg->reg", membership, defined.astype(float))
+    means: Float[np.ndarray, "run epoch group"] = np.divide(
+        total, count, out=np.full_like(total, np.nan), where=count > 0
+    )
+    return means

@@ -1,0 +1,1 @@
+"""Group differences of spectral features, and how well the networks tell the groups apart."""

@@ -1,0 +1,61 @@
+"""Measures of performance, for many weightings of the same samples at once (a weighting is a bootstrap resample)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Truth = Bool[np.ndarray, "sample"]
+Probability = Float[np.ndarray, "sample"]
+Weights = Float[np.ndarray, "resample sample"]
+Metric = Float[np.ndarray, "resample"]
+
+
+def roc_auc(positive: Truth, probability: Probability, weights: Weights) -> Metric:
+    """Area under the receiver operating characteristic: share of pairs in the right order, ties counting half.
+
+    Parameters
+    ----------
+    positive : array of bool
+        True group of each sample.
+    probability : array
+        Probability of the positive class. Any NaN makes the result NaN.
+    weights : array
+        Weight of each sample in each resample.
+
+    Returns
+    -------
+    array
+        One area a resample.
+    """
+    if np.isnan(probability).any():
+        return np.full(len(weights), np.nan)
+    order = np.argsort(probability, kind="stable")
+    _, first = np.unique(probability[order], return_index=True)
+    positives = np.add.reduceat(np.where(positive[order], weights[:, order], 0.0), first, axis=1)
+    negatives = np.add.reduceat(np.where(positive[order], 0.0, weights[:, order]), first, axis=1)
+    below = np.cumsum(negatives, axis=1) - negatives
+    right = (positives * (below + negatives / 2)).sum(axis=1)
+    area: Metric = right / (positives.sum(axis=1) * negatives.sum(axis=1))
+    return area
+
+
+def balanced_accuracy(positive: Truth, predicted: Truth, weights: Weights) -> Metric:
+    """Mean of sensitivity and specificity."""
+    right = np.where(positive == predicted, weights, 0.0)
+    shares = [right[:, side].sum(axis=1) / weights[:, side].sum(axis=1) for side in (positive, ~positive)]
+    accuracy: Metric = (shares[0] + shares[1]) / 2
+    return accuracy
+
+
+def brier(positive: Truth, probability: Probability, weights: Weights) -> Metric:
+    """Mean squared difference between the probability and what was true (Brier 1950)."""
+    score: Metric = weights @ np.square(probability - positive) / weights.sum(axis=1)
+    return score
+
+
+METRICS: dict[str, Callable[[Truth, Probability, Truth, Weights], Metric]] = {
+    "roc_auc": lambda positive, probability, _, weights: roc_auc(positive, probability, weights),
+    "balanced_accuracy": lambda positive, _, predicted, weights: balanced_accuracy(positive, predicted, weights),
+    "brier": lambda positive, probability, _, weights: brier(positive, probability, weights),
+}

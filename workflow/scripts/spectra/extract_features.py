@@ -1,0 +1,13 @@
+"""Compute the features of every spectrum of a model."""
+
+from gradspec.job import start
+
+start(snakemake.log[0], snakemake.threads)
+
+from gradspec.files import write_table
+from gradspec.spectra.file import open_spectra
+from gradspec.spectra.table import FEATURE_COLUMNS, extract_features
+
+with open_spectra(snakemake.input.spectra) as tree:
+    features = extract_features(tree)
+write_table(features, snakemake.output.features, FEATURE_COLUMNS)
