@@ -34,6 +34,9 @@ def save_figure(
         Where they go; the sidecar of the table gets its name with ``.json``.
     """
     write_table(data, tsv, columns)
+    # The parts are arranged once; both pictures then show the same arrangement, in half the time.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     with atomic_path(svg) as partial:
         figure.savefig(partial, format="svg", metadata={"Date": None})
     with atomic_path(png) as partial:

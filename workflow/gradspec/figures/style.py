@@ -90,12 +90,6 @@ def symmetric(values: Any) -> Normalize:
     return Normalize(-largest, largest)
 
 
-def label_panels(axes: Sequence[Any]) -> None:
-    """Put the letters a, b, c … before the titles of `axes`."""
-    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
-        ax.set_title(f"{letter}   {ax.get_title(loc='left')}", loc="left")
-
-
 def count_blocks(n_rows: int, longest: int = 6) -> tuple[int, int]:
     """Share `n_rows` rows of panels among side-by-side blocks, so that a long figure stays on a page.
 
@@ -111,6 +105,11 @@ def count_blocks(n_rows: int, longest: int = 6) -> tuple[int, int]:
 def layer_label(name: str) -> str:
     """Shorten a parameter's name to what tells the layers apart: ``weight`` is left out, since all are weights."""
     return name.replace("in_proj_weight", "in_proj").removesuffix(".weight").replace("weight_", "")
+
+
+def count_runs(n: float) -> str:
+    """Say how many training runs there are."""
+    return f"{n:.0f} training run" + ("" if n == 1 else "s")
 
 
 def name_panel(ax: Any, text: str) -> None:

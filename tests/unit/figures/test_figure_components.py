@@ -1,0 +1,77 @@
+"""Grid of components, and the slices it is made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_inputs import GRID, blobs, texts
+
+from gradspec.figures.components import describe_components, plot_components
+from gradspec.figures.slices import best_axial, cut, peak_of
+
+
+@pytest.fixture
+def stability():
+    return pd.DataFrame({"component": ["c1", "c2", "c3"], "stability": [0.95, np.nan, 0.5], "n_starts": 10})
+
+
+@pytest.fixture
+def labels():
+    return pd.DataFrame(
+        {
+            "component": ["c1", "c2", "c3"],
+            "label": ["visual", "c2", "c3"],
+            "correlation": [0.66, np.nan, np.nan],
+            "peak_x": [0.0, np.nan, np.nan],
+            "peak_y": [-12.0, np.nan, np.nan],
+            "peak_z": [6.0, np.nan, np.nan],
+        }
+    )
+
+
+MAPS = blobs([(12, 16, 13), (8, 20, 13), (16, 10, 10)])
+
+
+def test_a_peak_that_is_missing_is_taken_from_the_map(stability, labels):
+    table = describe_components(MAPS, stability, labels)
+    assert table.loc[1, ["peak_x", "peak_y", "peak_z"]].tolist() == [8 * 6 - 72, 20 * 6 - 108, 13 * 6 - 72]
+    assert table.loc[0, "peak_y"] == -12
+    np.testing.assert_allclose(table["peak_value"].astype(float), 8)
+
+
+def test_each_component_has_a_cell_with_name_stability_and_position(stability, labels, template):
+    table = describe_components(MAPS, stability, labels)
+    figure = plot_components(MAPS, table, template)
+    written = texts(figure)
+    assert "c1   Iq = 0.95\nvisual (r = 0.66)" in written
+    assert "c3   Iq = 0.50\n" in written + "\n"
+    assert "nan" not in written
+    assert "y = -12" in written
+    assert "(z)" in written
+    assert figure.get_suptitle().startswith("3 group components")
+    assert sum(len(ax.images) for ax in figure.axes) == 3 * 3 * 2
+
+
+def test_values_below_the_threshold_are_transparent(stability, labels, template):
+    figure = plot_components(MAPS, describe_components(MAPS, stability, labels), template)
+    shown = figure.axes[0].images[1].get_array()
+    assert np.abs(shown.compressed()).min() >= 2
+    assert shown.mask.any()
+
+
+def test_a_slice_goes_through_the_position_in_mm():
+    volume = MAPS.get_fdata()[..., 1]
+    for axis, position in enumerate((-24, 12, 6)):
+        plane = cut(volume, GRID, axis, position)
+        assert plane.values.max() == pytest.approx(8, abs=0.1)
+    row, column = np.unravel_index(cut(volume, GRID, 2, 6).values.argmax(), (189, 151))
+    assert (column - 75, row - 110) == (-24, 12)
+
+
+def test_a_slice_outside_the_volume_is_zero():
+    assert not cut(MAPS.get_fdata()[..., 0], GRID, 2, 500).values.any()
+
+
+def test_peak_and_best_slice():
+    volume = MAPS.get_fdata()[..., 2]
+    assert peak_of(-volume, GRID) == (24, -48, -12)
+    assert best_axial(volume, GRID) == -12

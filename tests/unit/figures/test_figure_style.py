@@ -1,0 +1,54 @@
+"""The look that figures share."""
+
+import numpy as np
+import pytest
+
+from gradspec.figures.style import (
+    COMPARISON_COLOUR,
+    DIVERGING,
+    POOLED_COLOUR,
+    REFERENCE_COLOUR,
+    count_blocks,
+    group_colours,
+    layer_label,
+    symmetric,
+)
+
+
+def test_each_group_has_its_colour_whatever_its_name():
+    assert group_colours(["B", "A"]) == {"B": REFERENCE_COLOUR, "A": COMPARISON_COLOUR, "pooled": POOLED_COLOUR}
+
+
+def test_ends_of_the_diverging_map_lean_to_the_groups_colours():
+    negative, zero, positive = DIVERGING([0.15, 0.5, 0.85])
+    assert negative[2] > negative[0]
+    assert positive[0] > positive[2]
+    assert min(zero) > 0.98
+
+
+@pytest.mark.parametrize(("values", "end"), [([-3, 1], 3), ([np.nan, 2], 2), ([np.nan], 1), ([], 1), ([0, 0], 1)])
+def test_scale_is_symmetric_and_never_empty(values, end):
+    scale = symmetric(values)
+    assert (scale.vmin, scale.vmax) == (-end, end)
+
+
+@pytest.mark.parametrize(("layers", "expected"), [(1, (1, 1)), (6, (1, 6)), (7, (2, 4)), (14, (2, 7)), (20, (2, 10))])
+def test_long_figures_are_broken_into_blocks(layers, expected):
+    assert count_blocks(layers) == expected
+
+
+def test_layers_are_told_apart_by_their_labels():
+    names = [
+        "layers.0.weight",
+        "lstm.weight_ih_l0",
+        "lstm.weight_hh_l0",
+        "attn.in_proj_weight/q",
+        "attn.in_proj_weight/k",
+    ]
+    assert [layer_label(name) for name in names] == [
+        "layers.0",
+        "lstm.ih_l0",
+        "lstm.hh_l0",
+        "attn.in_proj/q",
+        "attn.in_proj/k",
+    ]

@@ -1,0 +1,49 @@
+"""Captions of the report render with the resolved configuration of every kind of data."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils.core import publish_string
+from jinja2 import Environment, StrictUndefined
+
+from gradspec.config import resolve
+
+FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "report"
+FIGURES = (
+    "quality_control",
+    "components",
+    "connectivity",
+    "recovery",
+    "learning_curves",
+    "spectra",
+    "trajectories",
+    "group_differences",
+)
+
+
+def render(name: str, source: str) -> str:
+    given = {"bids": "root", "fmriprep": "root", "timeseries": "participants", "fnc": "participants"}
+    section = {source: {given[source]: "/data/somewhere"}} if source in given else {}
+    config = resolve({"cohort": {"source": source, "group": {"levels": ["healthy", "ill"]}, **section}})
+    job = SimpleNamespace(config=config, wildcards=SimpleNamespace(model="lstm"))
+    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(
+        (FOLDER / f"{name}.rst").read_text()
+    )
+    text = template.render(snakemake=job)
+    publish_string(text, writer="html", settings_overrides={"halt_level": 2, "report_level": 5})
+    return text
+
+
+@pytest.mark.parametrize("source", ["simulated", "bids", "fmriprep", "timeseries", "fnc", "numerical"])
+def test_front_page_names_groups_and_method(source):
+    text = render("workflow", source)
+    assert "**healthy**" in text
+    assert "arXiv:2406.11825" in text
+    assert ("/data/somewhere" in text) == (source not in ("simulated", "numerical"))
+    assert ("says nothing about people" in text) == (source == "simulated")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_has_a_caption_that_renders(name):
+    assert len(render(name, "simulated")) > 300
