@@ -74,7 +74,7 @@ rule check_cohort:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        config=config,
+        config={key: config[key] for key in ("results", "on_error", "cohort")},
     script:
         "../scripts/cohort/check_cohort.py"
 
@@ -130,6 +130,7 @@ rule read_timeseries:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         cohort=config["cohort"],
+        seed=config["seed"],
     script:
         "../scripts/cohort/read_timeseries.py"
 

@@ -9,7 +9,9 @@ from gradspec.errors import ConfigError
 from snakemake.exceptions import WorkflowError
 
 try:
-    config = resolve(config)
+    config.update(
+        resolve(config)
+    )  # in place: the report's front page reads the same dictionary
     cohort = plan_cohort(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -127,11 +129,15 @@ def get_folds(file):
 
 
 def get_preprocess_targets(wildcards):
-    return ["<results>/cohort/participants.tsv"] + (
-        ["<results>/preprocess/group_bold.tsv", "<results>/figures/quality_control.png"]
-        if has_images
-        else []
-    )
+    targets = ["<results>/cohort/participants.tsv"]
+    if has_raw_images:
+        targets += ["<results>/preprocess/dataset_description.json"]
+    if has_images:
+        targets += [
+            "<results>/preprocess/group_bold.tsv",
+            "<results>/figures/quality_control.png",
+        ]
+    return targets
 
 
 def get_ica_targets(wildcards):

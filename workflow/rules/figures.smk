@@ -5,6 +5,7 @@ rule plot_quality_control:
     input:
         quality="<results>/preprocess/group_bold.tsv",
         participants="<results>/cohort/participants.tsv",
+        excluded="<results>/cohort/excluded.tsv",
     output:
         png=report(
             "<results>/figures/quality_control.png",
@@ -27,6 +28,7 @@ rule plot_quality_control:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         levels=config["cohort"]["group"]["levels"],
+        limits=config["preprocess"]["quality"],
     script:
         "../scripts/figures/plot_quality_control.py"
 
@@ -56,8 +58,6 @@ rule plot_components:
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
-    params:
-        levels=config["cohort"]["group"]["levels"],
     script:
         "../scripts/figures/plot_components.py"
 
@@ -88,6 +88,7 @@ rule plot_connectivity:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
     script:
         "../scripts/figures/plot_connectivity.py"
 
@@ -239,6 +240,7 @@ rule plot_group_differences:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
     script:
         "../scripts/figures/plot_group_differences.py"
 

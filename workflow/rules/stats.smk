@@ -60,5 +60,6 @@ rule score_models:
     params:
         stats=config["stats"],
         levels=config["cohort"]["group"]["levels"],
+        seed=config["seed"],
     script:
         "../scripts/stats/score_models.py"
