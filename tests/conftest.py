@@ -4,13 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from running import ROOT
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ET", "1")
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from running import ROOT
 
 from gradspec.config import load_schema, resolve
 from gradspec.config_docs import describe_keys

@@ -17,6 +17,11 @@ rule describe_derivatives:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         preprocess=config["preprocess"],
+        raw=(
+            f"{config['results']}/bids"
+            if source == "simulated"
+            else config["cohort"]["bids"]["root"]
+        ),
     script:
         "../scripts/preprocess/describe_derivatives.py"
 

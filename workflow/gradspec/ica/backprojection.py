@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 from nibabel.spatialimages import SpatialImage
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from gradspec.errors import ParticipantError
 from gradspec.files import PathLike, atomic_path

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import skew
 from sklearn.base import BaseEstimator, TransformerMixin
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.ica.decomposition import Solution, infomax

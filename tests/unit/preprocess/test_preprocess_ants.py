@@ -1,0 +1,51 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from gradspec.preprocess.ants import PROGRAMS, ants_on_path, write_launchers
+
+
+@pytest.fixture
+def without_ants(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = os.environ["PATH"].split(os.pathsep)
+    monkeypatch.setenv("PATH", os.pathsep.join(f for f in folders if not (Path(f) / PROGRAMS[0]).exists()))
+
+
+@pytest.mark.usefixtures("without_ants")
+def test_launchers_stand_in_for_the_programs_and_go_away(tmp_path: Path) -> None:
+    before = os.environ["PATH"]
+    with ants_on_path(tmp_path / "a folder"):
+        assert all(Path(shutil.which(program) or "").parent == tmp_path / "a folder" for program in PROGRAMS)
+        said = subprocess.run(["antsRegistration", "--version"], capture_output=True, text=True, check=True)
+        assert said.stdout.startswith("ANTs Version: ")
+    assert os.environ["PATH"] == before
+
+
+def test_programs_that_are_installed_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in PROGRAMS:
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with ants_on_path(tmp_path / "launchers"):
+        assert Path(shutil.which("antsRegistration") or "").parent == tmp_path
+    assert not (tmp_path / "launchers").exists()
+
+
+def test_a_launcher_does_the_work_of_the_program(tmp_path: Path) -> None:
+    write_launchers(tmp_path / "ants")
+    data = np.random.default_rng(0).normal(100, 5, (12, 12, 12)).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "in.nii")
+    command = [str(tmp_path / "ants" / "antsApplyTransforms"), "-d", "3", "-i", "in.nii", "-r", "in.nii"]
+    subprocess.run([*command, "-o", "out.nii", "-t", "identity"], cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_allclose(nib.load(tmp_path / "out.nii").get_fdata(), data, rtol=1e-5)
+
+
+def test_a_failing_program_is_seen(tmp_path: Path) -> None:
+    write_launchers(tmp_path / "ants")
+    command = [str(tmp_path / "ants" / "N4BiasFieldCorrection"), "-d", "3", "-i", "missing.nii", "-o", "out.nii"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0

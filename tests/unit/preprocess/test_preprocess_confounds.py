@@ -1,0 +1,147 @@
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.glm.first_level.design_matrix import create_cosine_drift
+from nipype.algorithms.confounds import FramewiseDisplacement, compute_noise_components
+
+from gradspec.errors import ParticipantError
+from gradspec.preprocess.confounds import (
+    anatomical_compcor,
+    compute_dvars,
+    cosine_basis,
+    describe_columns,
+    expand_motion,
+    framewise_displacement,
+    make_confounds,
+)
+from gradspec.preprocess.geometry import rigid_matrix
+
+N_VOLUMES, N_VOXELS, REPETITION_TIME = 60, 400, 2.0
+
+
+@pytest.fixture(scope="module")
+def brain() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    drift = np.linspace(0, 30, N_VOLUMES)[:, np.newaxis] * rng.normal(1, 0.3, N_VOXELS)
+    return (800 + drift + rng.normal(0, 10, (N_VOLUMES, N_VOXELS))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def parameters() -> np.ndarray:
+    steps = np.random.default_rng(1).normal(0, 1, (N_VOLUMES, 6)) * [0.05, 0.05, 0.05, 0.001, 0.001, 0.001]
+    steps[20, 0] = 2.0
+    return steps.cumsum(axis=0)
+
+
+def make_table(brain: np.ndarray, parameters: np.ndarray, centre: np.ndarray) -> pd.DataFrame:
+    tissues = {"csf": np.arange(N_VOXELS) < 50, "white_matter": np.arange(N_VOXELS) >= 300}
+    motion = np.stack([rigid_matrix(row, centre) for row in parameters])
+    return make_confounds(brain, tissues, motion, centre, REPETITION_TIME)
+
+
+def test_the_table_has_the_columns_of_fmriprep(brain: np.ndarray, parameters: np.ndarray) -> None:
+    table = make_table(brain, parameters, np.array([1.0, 2.0, 3.0]))
+    motion = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    expected = {f"{name}{part}" for name in motion for part in ("", "_derivative1", "_power2", "_derivative1_power2")}
+    expected |= {"csf", "white_matter", "global_signal", "framewise_displacement", "dvars", "std_dvars"}
+    expected |= {f"a_comp_cor_{index:02d}" for index in range(5)} | {"cosine_00", "motion_outlier_00"}
+    assert expected <= set(table)
+    assert len(table) == N_VOLUMES
+    np.testing.assert_allclose(table[motion], parameters, atol=1e-9)
+    np.testing.assert_allclose(table["csf"], brain[:, :50].mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(table["white_matter"], brain[:, 300:].mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(table["global_signal"], brain.mean(axis=1), rtol=1e-5)
+
+
+def test_only_differences_lack_a_first_row(brain: np.ndarray, parameters: np.ndarray) -> None:
+    table = make_table(brain, parameters, np.zeros(3))
+    lacking = set(table.columns[table.iloc[0].isna()])
+    derivatives = {name for name in table if "derivative1" in name}
+    assert lacking == derivatives | {"framewise_displacement", "dvars", "std_dvars"}
+    assert not table.iloc[1:].isna().any(axis=None)
+
+
+def test_the_jump_is_the_only_motion_outlier(brain: np.ndarray, parameters: np.ndarray) -> None:
+    table = make_table(brain, parameters, np.zeros(3))
+    outliers = [name for name in table if name.startswith("motion_outlier")]
+    assert outliers == ["motion_outlier_00"]
+    assert np.flatnonzero(table["motion_outlier_00"]).tolist() == [20]
+
+
+def test_every_column_is_described_with_units(brain: np.ndarray, parameters: np.ndarray) -> None:
+    table = make_table(brain, parameters, np.zeros(3))
+    descriptions = describe_columns(list(table))
+    assert set(descriptions) == set(table)
+    assert descriptions["rot_y"]["Units"] == "rad"
+    assert descriptions["trans_x_derivative1_power2"]["Units"] == "mm^2"
+    assert descriptions["framewise_displacement"]["Units"] == "mm"
+
+
+def test_too_few_voxels_of_a_tissue_are_refused(brain: np.ndarray) -> None:
+    tissues = {"csf": np.arange(N_VOXELS) < 2, "white_matter": np.arange(N_VOXELS) >= 300}
+    with pytest.raises(ParticipantError, match="only 2 voxels of csf"):
+        make_confounds(brain, tissues, np.tile(np.eye(4), (N_VOLUMES, 1, 1)), np.zeros(3), REPETITION_TIME)
+
+
+def test_framewise_displacement_is_that_of_nipype(
+    parameters: np.ndarray, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("fd")
+    monkeypatch.chdir(folder)
+    np.savetxt(folder / "motion.txt", parameters)
+    FramewiseDisplacement(in_file=str(folder / "motion.txt"), parameter_source="SPM", out_file="fd.txt").run()
+    found = framewise_displacement(parameters)
+    assert np.isnan(found[0])
+    np.testing.assert_allclose(found[1:], np.loadtxt(folder / "fd.txt", skiprows=1), atol=1e-6)
+
+
+def test_derivatives_are_backward_differences() -> None:
+    columns = expand_motion(np.arange(12.0).reshape(2, 6) ** 2)
+    assert columns["trans_y_derivative1"][1] == 49 - 1
+    assert columns["trans_y_derivative1_power2"][1] == 48**2
+    assert columns["rot_z_power2"].tolist() == [25.0**2, 121.0**2]
+
+
+def test_dvars_equals_the_formula_voxel_by_voxel(brain: np.ndarray) -> None:
+    dvars, std_dvars = compute_dvars(brain)
+    expected = []
+    for voxel in brain.T.astype(float):
+        lower, upper = np.sort(voxel)[[14, 44]]  # of 60 values
+        centred = voxel - voxel.mean()
+        lag = (centred[1:] @ centred[:-1]) / (centred @ centred)
+        expected.append(2 * (1 - lag) * ((upper - lower) / 1.349) ** 2)
+    raw = [np.sqrt(np.mean((brain[t].astype(float) - brain[t - 1]) ** 2)) for t in range(1, N_VOLUMES)]
+    np.testing.assert_allclose(std_dvars[1:], raw / np.sqrt(np.mean(expected)), rtol=1e-4)
+    np.testing.assert_allclose(dvars[1:], np.array(raw) * 1000 / np.median(brain.mean(axis=0)), rtol=1e-4)
+    assert np.isnan(dvars[0])
+    assert np.isnan(std_dvars[0])
+
+
+def test_std_dvars_of_steady_noise_is_about_one() -> None:
+    noise = 500 + np.random.default_rng(2).normal(0, 7, (200, 300)).astype(np.float32)
+    assert np.nanmean(compute_dvars(noise)[1]) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("n_volumes", [60, 100, 151])
+def test_cosines_are_those_of_nilearn(n_volumes: int) -> None:
+    expected = create_cosine_drift(0.008, np.arange(n_volumes) * REPETITION_TIME)[:, :-1]
+    np.testing.assert_allclose(cosine_basis(n_volumes, REPETITION_TIME, 0.008), expected, atol=1e-10)
+
+
+def test_compcor_is_that_of_nipype() -> None:
+    rng = np.random.default_rng(6)
+    sources = rng.normal(size=(N_VOLUMES, 5)) * [9, 7, 5, 3.5, 2.5]
+    signals = (500 + sources @ rng.normal(size=(5, 400)) + rng.normal(size=(N_VOLUMES, 400))).astype(np.float32)
+    image = nib.Nifti1Image(signals.T.reshape(20, 20, 1, N_VOLUMES), np.eye(4))
+    mask = nib.Nifti1Image(np.ones((20, 20, 1), dtype=np.uint8), np.eye(4))
+    # nipype counts the constant as one of its cosines; at 120 s it removes as many others as we do at 128 s.
+    expected, basis, _ = compute_noise_components(
+        image.get_fdata(dtype=np.float32), [mask], 5, "cosine", 0, 120, REPETITION_TIME
+    )
+    assert basis.shape == (N_VOLUMES, 1)
+    found = anatomical_compcor(signals, REPETITION_TIME)
+    for index in range(5):
+        ours, theirs = found[f"a_comp_cor_{index:02d}"], expected[:, index]
+        assert abs(np.corrcoef(ours, theirs)[0, 1]) == pytest.approx(1, abs=1e-3)
+    assert np.abs(ours @ found["cosine_00"]) < 1e-5

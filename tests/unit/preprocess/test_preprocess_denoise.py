@@ -1,0 +1,192 @@
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nilearn.image import smooth_img
+
+from gradspec.errors import ParticipantError
+from gradspec.files import read_json
+from gradspec.preprocess.confounds import cosine_basis, expand_motion
+from gradspec.preprocess.denoise import make_design, regress_out, scale_to_grand_mean, select_confounds
+from gradspec.preprocess.denoised import denoise_participant, smooth_inside
+from gradspec.preprocess.derivatives import Run
+
+N_VOLUMES = 80
+SIMPLE = {"strategy": "simple", "scrub": False, "high_pass": 0.008, "min_degrees_of_freedom": 20}
+
+
+def make_table(n_volumes: int = N_VOLUMES) -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    columns: dict[str, Any] = expand_motion(rng.normal(0, 0.1, (n_volumes, 6)))
+    columns |= {"csf": rng.normal(900, 5, n_volumes), "white_matter": rng.normal(700, 5, n_volumes)}
+    columns |= {f"a_comp_cor_{index:02d}": rng.normal(size=n_volumes) for index in range(6)}
+    columns |= {f"cosine_{index:02d}": column for index, column in enumerate(cosine_basis(n_volumes, 2.0, 1 / 128).T)}
+    columns |= {"motion_outlier_00": (np.arange(n_volumes) == 7).astype(int)}
+    return pd.DataFrame(columns)
+
+
+def make_signals(n_volumes: int = N_VOLUMES, n_voxels: int = 30) -> np.ndarray:
+    return 1000 + np.random.default_rng(9).normal(0, 10, (n_volumes, n_voxels))
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "24P+aCompCor"])
+@pytest.mark.parametrize("scrub", [False, True])
+@pytest.mark.parametrize("high_pass", [None, 0.01])
+def test_residuals_are_those_of_least_squares_voxel_by_voxel(
+    strategy: str, scrub: bool, high_pass: float | None
+) -> None:
+    chosen = {"strategy": strategy, "scrub": scrub, "high_pass": high_pass}
+    design, names = make_design(make_table(), chosen, N_VOLUMES, 2.0)
+    signals = make_signals()
+    whole = np.column_stack([np.ones(N_VOLUMES), design])
+    expected = np.empty_like(signals)
+    for voxel, values in enumerate(signals.T):
+        coefficients = np.linalg.lstsq(whole, values, rcond=None)[0]
+        expected[:, voxel] = values - whole @ coefficients + values.mean()
+    found, degrees_of_freedom = regress_out(signals.copy(), design, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+    assert degrees_of_freedom == N_VOLUMES - np.linalg.matrix_rank(whole)
+    assert len(names) == design.shape[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_what_is_left_is_orthogonal_to_the_design_and_keeps_the_mean(seed: int, n_regressors: int) -> None:
+    rng = np.random.default_rng(seed)
+    design, signals = rng.normal(2, 3, (40, n_regressors)), rng.normal(100, 5, (40, 7))
+    found, _ = regress_out(signals.copy(), design, 1)
+    np.testing.assert_allclose(found.mean(axis=0), signals.mean(axis=0))
+    np.testing.assert_allclose((design - design.mean(axis=0)).T @ found, 0, atol=1e-8)
+
+
+def test_repeated_and_constant_regressors_cost_nothing() -> None:
+    column = np.random.default_rng(0).normal(size=(50, 1))
+    design = np.hstack([column, 2 * column, np.ones((50, 1))])
+    assert regress_out(make_signals(50), design, 1)[1] == 48
+
+
+def test_too_few_degrees_of_freedom_say_the_numbers() -> None:
+    design = np.random.default_rng(0).normal(size=(40, 25))
+    with pytest.raises(ParticipantError, match=r"14 degrees of freedom \(40 volumes minus 26 .* fewer than the 20"):
+        regress_out(make_signals(40), design, 20)
+
+
+def test_strategies_take_their_columns() -> None:
+    table = make_table()
+    assert len(select_confounds(table, "simple", scrub=False)) == 8
+    large = select_confounds(table, "24P+aCompCor", scrub=True)
+    assert sum(name.startswith(("trans", "rot")) for name in large) == 24
+    assert [name for name in large if name.startswith("a_comp")] == [f"a_comp_cor_{index:02d}" for index in range(5)]
+    assert {"cosine_00", "cosine_01", "motion_outlier_00"} <= set(large)
+    assert "a_comp_cor_05" not in large
+
+
+def test_compcor_brings_the_cosines_of_the_table_instead_of_others() -> None:
+    _, names = make_design(make_table(), {**SIMPLE, "strategy": "24P+aCompCor"}, N_VOLUMES, 2.0)
+    assert "cosine_00" in names
+    assert not any(name.startswith("high_pass") for name in names)
+    _, names = make_design(make_table(), SIMPLE, N_VOLUMES, 2.0)
+    assert "high_pass_00" in names
+    assert "cosine_00" not in names
+
+
+def test_missing_columns_are_named() -> None:
+    with pytest.raises(ParticipantError, match="lacks rot_x, csf"):
+        select_confounds(make_table().drop(columns=["csf", "rot_x"]), "simple", scrub=False)
+
+
+def test_a_table_of_another_length_is_refused() -> None:
+    with pytest.raises(ParticipantError, match="has 80 rows, but the run has 70 volumes"):
+        make_design(make_table(), SIMPLE, 70, 2.0)
+
+
+def test_the_strategy_none_needs_no_table() -> None:
+    _, names = make_design(None, {**SIMPLE, "strategy": "none", "high_pass": None}, N_VOLUMES, 2.0)
+    assert names == ["linear_trend"]
+
+
+def test_scaling_makes_changes_percent_of_the_grand_mean() -> None:
+    scaled = scale_to_grand_mean(make_signals() * 7)
+    assert np.median(scaled.mean(axis=0)) == pytest.approx(100)
+    with pytest.raises(ParticipantError, match="mean was removed"):
+        scale_to_grand_mean(make_signals() - 2000)
+
+
+def test_smoothing_is_that_of_nilearn_on_the_whole_run() -> None:
+    bold = np.random.default_rng(3).normal(100, 10, (9, 10, 8, 3)).astype(np.float32)
+    affine = np.diag([3.0, 3, 3, 1])
+    mask = bold[..., 0] > 100
+    expected = smooth_img(nib.Nifti1Image(bold, affine), 6.0).get_fdata()[mask].T
+    np.testing.assert_allclose(smooth_inside(bold, mask, affine, 6.0), expected, rtol=1e-5)
+    np.testing.assert_array_equal(smooth_inside(bold, mask, affine, 0.0), bold[mask].T)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    rng = np.random.default_rng(8)
+    affine = np.diag([3.0, 3, 3, 1])
+    mask = np.zeros((6, 6, 6), dtype=np.uint8)
+    mask[1:5, 1:5, 1:5] = 1
+    bold = (1000 + rng.normal(0, 10, (6, 6, 6, N_VOLUMES))).astype(np.float32)
+    stem = str(tmp_path / "sub-01_task-rest_space-MNI152NLin2009cAsym_res-2")
+    nib.save(nib.Nifti1Image(bold, affine), f"{stem}_desc-preproc_bold.nii.gz")
+    nib.save(nib.Nifti1Image(mask, affine), f"{stem}_desc-brain_mask.nii.gz")
+    confounds = tmp_path / "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    make_table().to_csv(confounds, sep="\t", index=False, na_rep="n/a")
+    return Run(
+        bold=Path(f"{stem}_desc-preproc_bold.nii.gz"),
+        mask=Path(f"{stem}_desc-brain_mask.nii.gz"),
+        confounds=confounds,
+        t1w=None,
+        session=None,
+        task="rest",
+        run=None,
+        repetition_time=2.0,
+        n_volumes=N_VOLUMES,
+    )
+
+
+def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -> None:
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "out", {"fwhm": 4.0, "denoise": SIMPLE})
+    assert status["bold"] == "func/sub-01_task-rest_space-MNI152NLin2009cAsym_desc-denoised_bold.nii.gz"
+    assert status["quality"]["degrees_of_freedom"] == N_VOLUMES - 1 - status["quality"]["n_confounds"]
+    image = nib.load(tmp_path / "out" / status["bold"])
+    mask = nib.load(tmp_path / "out" / status["mask"]).get_fdata() > 0
+    data = image.get_fdata()
+    assert image.header.get_zooms()[3] == 2
+    assert (data[~mask] == 0).all()
+    assert np.median(data[mask].mean(axis=1)) == pytest.approx(100, rel=1e-4)
+    noise = data[mask] - data[mask].mean(axis=1, keepdims=True)
+    confounds = make_table()[["csf", "trans_x"]].to_numpy()
+    assert np.abs(np.corrcoef(noise.mean(axis=0), confounds.T)[0, 1:]).max() < 1e-3
+    sidecar = read_json((tmp_path / "out" / status["bold"]).with_suffix("").with_suffix(".json"))
+    assert sidecar["RepetitionTime"] == 2.0
+    assert sidecar["DegreesOfFreedom"] == status["quality"]["degrees_of_freedom"]
+    assert "csf" in sidecar["Regressors"]
+
+
+def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    written = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        (status,) = denoise_participant("sub-01", [run], folder, {"fwhm": 4.0, "denoise": SIMPLE})
+        written.append((folder / status["bold"]).read_bytes())
+    assert written[0] == written[1]
+
+
+def test_missing_columns_name_participant_and_table(run: Run, tmp_path: Path) -> None:
+    assert run.confounds is not None
+    make_table().drop(columns="csf").to_csv(run.confounds, sep="\t", index=False, na_rep="n/a")
+    with pytest.raises(ParticipantError, match=r"sub-01: .*desc-confounds_timeseries.tsv: .*lacks csf"):
+        denoise_participant("sub-01", [run], tmp_path / "out", {"fwhm": 0.0, "denoise": SIMPLE})
+
+
+def test_a_mask_on_another_grid_is_refused(run: Run, tmp_path: Path) -> None:
+    assert run.mask is not None
+    nib.save(nib.Nifti1Image(np.eye(5, dtype=np.uint8)[:, :, np.newaxis], np.eye(4)), run.mask)
+    with pytest.raises(ParticipantError, match="must share one grid"):
+        denoise_participant("sub-01", [run], tmp_path / "out", {"fwhm": 0.0, "denoise": SIMPLE})

@@ -1,0 +1,88 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradspec.preprocess.group import COLUMNS, tabulate_quality
+from gradspec.preprocess.quality import dice, find_faults, measure_run, temporal_snr
+
+LIMITS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
+
+
+def test_dice_counts_what_two_masks_share() -> None:
+    first, second = np.arange(10) < 6, np.arange(10) >= 4
+    assert dice(first, second) == pytest.approx(2 * 2 / 12)
+    assert dice(first, first) == 1
+    assert dice(first & second & False, first & False) == 0
+
+
+def test_tsnr_is_mean_over_noise_whatever_the_trend() -> None:
+    rng = np.random.default_rng(0)
+    signal = 500 + np.linspace(0, 200, 400)[:, np.newaxis] + rng.normal(0, 5, (400, 50))
+    tsnr = temporal_snr(np.column_stack([signal, np.full(400, 7.0)]).astype(np.float32))
+    assert np.median(tsnr[:50]) == pytest.approx(600 / 5, rel=0.03)
+    assert tsnr[50] == 0
+
+
+def test_a_run_is_measured_without_its_empty_first_row() -> None:
+    confounds = pd.DataFrame(
+        {"framewise_displacement": [np.nan, 0.2, 0.6], "dvars": [np.nan, 10, 20], "motion_outlier_00": [0, 0, 1]}
+    )
+    quality = measure_run(confounds, np.array([50.0, 70.0]), 0.9, 0.95)
+    assert quality == {
+        "mean_fd": 0.4,
+        "max_fd": 0.6,
+        "n_motion_outliers": 1,
+        "share_motion_outliers": pytest.approx(1 / 3, abs=1e-6),
+        "mean_dvars": 15,
+        "tsnr": 60,
+        "overlap": 0.9,
+        "normalization_overlap": 0.95,
+    }
+
+
+def test_limits_are_told_with_numbers_and_can_be_off() -> None:
+    bad = {"mean_fd": 0.8, "overlap": 0.5}
+    assert len(find_faults(bad, LIMITS)) == 2
+    assert "0.80 mm is above the limit of 0.5 mm" in find_faults(bad, LIMITS)[0]
+    assert find_faults(bad, {"max_mean_fd": None, "min_overlap": None}) == []
+    assert find_faults({"mean_fd": 0.5, "overlap": 0.7}, LIMITS) == []
+
+
+def make_status(participant: str, stage: str, runs: list[str | None], **quality: float) -> dict[str, Any]:
+    entities = [{"session": None, "task": "rest", "run": run} for run in runs]
+    return {
+        "participant_id": participant,
+        "stage": stage,
+        "status": "included",
+        "reason": None,
+        "runs": [{**entity, "quality": quality} for entity in entities],
+    }
+
+
+def test_the_group_table_brings_both_stages_and_the_excluded_together() -> None:
+    statuses = [
+        make_status("sub-02", "preprocess", ["1", "2"], mean_fd=0.2, overlap=0.9),
+        make_status("sub-01", "preprocess", [None], mean_fd=0.9, overlap=0.9),
+        make_status("sub-02", "denoise", ["1", "2"], degrees_of_freedom=60, n_confounds=9),
+        make_status("sub-03", "preprocess", []),
+    ]
+    excluded = pd.DataFrame(
+        {"participant_id": ["sub-01", "sub-03"], "reason": ["it moved", "the file is cut short"], "stage": "preprocess"}
+    )
+    table = tabulate_quality(statuses, excluded, LIMITS)
+    assert list(table) == list(COLUMNS)
+    assert table["participant_id"].tolist() == ["sub-01", "sub-02", "sub-02", "sub-03"]
+    assert table["exclude"].tolist() == ["true", "false", "false", "true"]
+    assert table["reason"].tolist()[0] == "it moved"
+    assert table["reason"].tolist()[3] == "the file is cut short"
+    assert table.loc[table["participant_id"] == "sub-02", "degrees_of_freedom"].tolist() == [60, 60]
+    assert table["run"].tolist()[1:3] == ["1", "2"]
+
+
+def test_without_anybody_excluded_the_table_is_whole() -> None:
+    empty = pd.DataFrame({"participant_id": [], "group": [], "stage": [], "reason": []})
+    table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, LIMITS)
+    assert table["exclude"].tolist() == ["false"]
+    assert table["reason"].isna().all()

@@ -1,0 +1,181 @@
+"""Every kind of cohort gives the whole graph before any job runs; bad input gives a sentence instead."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from makers import make_bids, make_fmriprep, make_fnc, make_timeseries
+from running import ROOT, snakemake, write_config
+
+N_RUNS = 2 * 3
+
+
+def ready(name: str, **section: Any) -> dict[str, Any]:
+    """Read a ready config and point it at the data of a test: 2 folds, 3 repeats, no covariates but age."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    source = config["cohort"]["source"]
+    config["cohort"].setdefault(source, {}).update(section)
+    config["cohort"]["covariates"] = []
+    config["cohort"]["group"] = {"column": "group", "levels": ["control", "patient"]}
+    config["training"].update(folds=2, repeats=3)
+    return config
+
+
+def count_jobs(output: str) -> dict[str, int]:
+    """Read the table of jobs that a dry run prints."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)}
+
+
+def dry_run(workdir: Path, config: dict[str, Any], *arguments: str) -> dict[str, int]:
+    done = snakemake(workdir, "-n", "--quiet", "rules", "--configfile", write_config(workdir, config), *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return count_jobs(done.stdout + done.stderr)
+
+
+def refusal(workdir: Path, config: dict[str, Any]) -> str:
+    done = snakemake(workdir, "-n", "--configfile", write_config(workdir, config))
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("entry", [[], ["-s", "workflow/Snakefile"]], ids=["root", "workflow"])
+def test_the_demo_is_planned_whole_from_both_entries(workdir: Path, entry: list[str]) -> None:
+    done = snakemake(workdir, "-n", "--quiet", "rules", *entry)
+    jobs = count_jobs(done.stdout + done.stderr)
+    assert jobs["simulate_participant"] == jobs["preprocess_participant"] == jobs["denoise_participant"] == 20
+    assert jobs["train_fold"] == 3 * 5 * 2
+    assert jobs["plot_recovery"] == 1
+
+
+def test_raw_bids_with_sessions_and_runs_in_a_folder_with_spaces(workdir: Path) -> None:
+    root = make_bids(workdir / "Daten für alle", 4, sessions=["1", "2"], runs=["1", "2"], extension=".nii")
+    jobs = dry_run(workdir, ready("bids", root=str(root)))
+    assert jobs["preprocess_participant"] == 4
+    assert jobs["train_fold"] == 3 * N_RUNS
+    assert "simulate_participant" not in jobs
+    assert "plot_recovery" not in jobs
+
+
+def test_fmriprep_derivatives_skip_preprocessing(workdir: Path) -> None:
+    root = make_fmriprep(workdir / "derivatives", 4)
+    jobs = dry_run(workdir, ready("fmriprep", root=str(root), participants=str(root / "participants.tsv")))
+    assert "preprocess_participant" not in jobs
+    assert jobs["denoise_participant"] == 4
+    assert jobs["group_ica"] == 1
+
+
+def test_time_courses_skip_preprocessing_and_ica(workdir: Path) -> None:
+    jobs = dry_run(workdir, ready("timeseries", participants=str(make_timeseries(workdir / "series"))))
+    assert not {"preprocess_participant", "denoise_participant", "group_ica", "plot_components"} & set(jobs)
+    assert jobs["read_timeseries"] == jobs["connectivity"] == 1
+    assert jobs["train_fold"] == 3 * N_RUNS
+
+
+def test_connectivity_goes_straight_to_training(workdir: Path) -> None:
+    jobs = dry_run(workdir, ready("fnc", participants=str(make_fnc(workdir / "fnc"))))
+    assert "connectivity" not in jobs
+    assert jobs["train_fold"] == N_RUNS
+
+
+def test_numerical_data_needs_no_files(workdir: Path) -> None:
+    assert dry_run(workdir, ready("numerical"))["train_fold"] == 3 * N_RUNS
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("preprocess", "group_quality"),
+        ("ica", "connectivity"),
+        ("train", "merge_spectra"),
+        ("stats", "test_groups"),
+        ("figures", "plot_group_differences"),
+    ],
+)
+def test_a_stage_can_be_asked_for_by_name(workdir: Path, target: str, last: str) -> None:
+    done = snakemake(workdir, "-n", "--quiet", "rules", target)
+    jobs = count_jobs(done.stdout + done.stderr)
+    assert last in jobs
+    assert ("train_fold" in jobs) == (target in ("train", "stats", "figures"))
+
+
+def test_two_configs_are_never_mixed(workdir: Path) -> None:
+    config = {"cohort": {"source": "numerical"}, "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1}}
+    assert dry_run(workdir, config)["train_fold"] == 2
+
+
+def test_single_keys_are_laid_over_the_demo(workdir: Path) -> None:
+    done = snakemake(workdir, "-n", "--config", "results=elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert "elsewhere/figures/recovery.png" in done.stdout + done.stderr
+
+
+def test_the_slurm_profile_is_read(workdir: Path) -> None:
+    done = snakemake(workdir, "-n", "--quiet", "rules", "--profile", "workflow/profiles/slurm")
+    assert done.returncode == 0, done.stderr
+    assert count_jobs(done.stdout + done.stderr)["train_fold"] == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cohort": {"source": "bids"}}, "cohort.bids.root"),
+        ({"cohort": {"source": "bids", "bids": {"root": "nowhere"}}}, "nowhere"),
+        ({"cohort": {"source": "timeseries"}}, "cohort.timeseries.participants is not set"),
+        ({"cohort": {"source": "numerical"}, "training": {"foldz": 3}}, "did you mean 'folds'"),
+        ({"cohort": {"source": "simulated", "simulated": {"n_participants": 6}}}, "training.folds"),
+    ],
+)
+def test_a_config_that_cannot_work_is_refused_in_words(workdir: Path, change: dict, message: str) -> None:
+    assert message in refusal(workdir, change)
+
+
+def test_a_missing_group_level_is_named_before_any_job_runs(workdir: Path) -> None:
+    table = make_timeseries(workdir / "series")
+    config = ready("timeseries", participants=str(table))
+    config["cohort"]["group"]["levels"] = ["control", "autism"]
+    text = refusal(workdir, config)
+    assert str(table) in text
+    assert "'autism'" in text
+    assert "patient" in text
+
+
+def test_double_and_unsafe_ids_are_named_before_any_job_runs(workdir: Path) -> None:
+    table = make_timeseries(workdir / "series")
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([*rows, rows[1]]) + "\n")
+    assert "sub-01" in refusal(workdir, ready("timeseries", participants=str(table)))
+    table.write_text("\n".join([*rows, rows[1].replace("sub-01", "sub-../01")]) + "\n")
+    assert "not a BIDS label" in refusal(workdir, ready("timeseries", participants=str(table)))
+
+
+def draw_rules() -> str:
+    """Draw the rules of the demo by stage as mermaid; an arrow that a longer way implies is left out."""
+    done = snakemake(ROOT, "--rulegraph", "mermaid-js", "--forceall")
+    assert done.returncode == 0, done.stderr
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", done.stdout))
+    graph = {
+        name: {names[b] for a, b in re.findall(r"(id\d+) --> (id\d+)", done.stdout) if names[a] == name} - {"all"}
+        for name in names.values()
+        if name != "all"
+    }
+
+    def reach(name: str) -> set[str]:
+        return graph[name].union(*(reach(child) for child in graph[name]))
+
+    lines = ["flowchart LR"]
+    for stage in ("cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"):
+        rules = [
+            path.stem for path in sorted((ROOT / "workflow" / "scripts" / stage).glob("*.py")) if path.stem in graph
+        ]
+        lines += [f"  subgraph {stage}", *(f"    {rule}" for rule in rules), "  end"]
+    for name in sorted(graph):
+        implied = set().union(*(reach(child) for child in graph[name]))
+        lines += [f"  {name} --> {child}" for child in sorted(graph[name] - implied)]
+    return "\n".join(lines)
+
+
+def test_the_picture_of_the_rules_in_the_readme_is_the_graph() -> None:
+    assert f"```mermaid\n{draw_rules()}\n```" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,86 @@
+"""The whole workflow on small cohorts: every promised file is there, and a second run has nothing to do."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+from running import make_workdir, snakemake, write_config
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run of the demo in small."""
+    folder = make_workdir(tmp_path_factory.mktemp("demo") / "Klon mit Ümlaut")
+    done = snakemake(folder, "--cores", "2", "--configfile", str(HERE / "small.yaml"))
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("demo")
+class TestDemo:
+    def test_a_second_run_has_nothing_to_do(self, demo: Path) -> None:
+        done = snakemake(demo, "-n", "--configfile", str(HERE / "small.yaml"))
+        assert "Nothing to be done" in done.stdout + done.stderr
+
+    def test_nothing_is_half_written(self, demo: Path) -> None:
+        assert not list((demo / "results").rglob(".partial-*"))
+        assert not list((demo / "results").rglob("*.pklz"))
+
+    def test_every_table_has_a_sidecar_that_describes_its_columns(self, demo: Path) -> None:
+        tables = [path for path in (demo / "results").rglob("*.tsv") if "benchmarks" not in path.parts]
+        assert len(tables) > 30
+        for path in tables:
+            sidecar = yaml.safe_load(path.with_suffix(".json").read_text())
+            assert set(pd.read_csv(path, sep="\t", nrows=0).columns) <= set(sidecar), path
+
+    def test_spectra_are_those_of_every_run_step_and_group(self, demo: Path) -> None:
+        for model in ("mlp", "lstm", "transformer"):
+            with xr.open_datatree(demo / "results" / "spectra" / f"{model}.nc", engine="h5netcdf") as tree:
+                assert tree.sizes["run_index"] == 4
+                assert list(tree["group"].values) == ["control", "patient", "pooled"]
+                layers = [node for node in tree.subtree if "gradient" in node.data_vars]
+                assert layers
+                for node in layers:
+                    sigma = node["gradient"].values
+                    assert (sigma[..., 0] > 0).all()
+                    assert (sigma[..., :-1] >= sigma[..., 1:] - 1e-12).all()
+
+    def test_statistics_cover_every_model_layer_and_feature(self, demo: Path) -> None:
+        table = pd.read_csv(demo / "results" / "stats" / "group_differences.tsv", sep="\t")
+        assert set(table["model"]) == {"mlp", "lstm", "transformer"}
+        assert (table["n_runs"] == 4).all()
+        tested = table.dropna(subset="p_value")
+        assert tested["p_value"].between(0, 1).all()
+        assert (tested["p_corrected"] >= tested["p_value"] - 1e-12).all()
+
+    def test_the_components_are_those_that_were_put_in(self, demo: Path) -> None:
+        recovery = pd.read_csv(demo / "results" / "figures" / "recovery.tsv", sep="\t")
+        assert len(recovery) > 0
+
+    def test_the_report_holds_every_figure(self, demo: Path) -> None:
+        report = demo / "results" / "report.html"
+        done = snakemake(demo, "--configfile", str(HERE / "small.yaml"), "--report", str(report))
+        assert done.returncode == 0, done.stderr[-4000:]
+        text = report.read_text(encoding="utf-8")
+        for name in ("spectra.png", "trajectories.png", "group_differences.png", "recovery.png", "quality_control.png"):
+            assert name in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sinusoids", "gaussian-mixture"])
+def test_numerical_data_go_all_the_way(workdir: Path, kind: str) -> None:
+    config = {
+        "cohort": {
+            "source": "numerical",
+            "numerical": {"kind": kind, "n_samples": 24, "n_features": 6, "n_volumes": 40},
+        },
+        "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 2, "epochs": 3},
+    }
+    done = snakemake(workdir, "--cores", "1", "--configfile", write_config(workdir, config))
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (workdir / "results" / "figures" / "group_differences.png").stat().st_size > 5000

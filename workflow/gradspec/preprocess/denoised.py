@@ -1,0 +1,178 @@
+"""The denoised images of a participant: read, smooth, regress, scale, write."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from gradspec.errors import ConfigError, ParticipantError
+from gradspec.files import read_table, write_json
+from gradspec.preprocess import SPACE
+from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
+from gradspec.preprocess.derivatives import Run
+from gradspec.preprocess.images import read_image, write_image
+
+
+def own_derivatives(status: Mapping[str, Any], folder: Path) -> list[Run]:
+    """Runs in template space that the stage wrote itself.
+
+    Parameters
+    ----------
+    status : mapping
+        Status of `preprocess_participant`.
+    folder : Path
+        Folder of the participant's derivatives.
+    """
+    return [
+        Run(
+            bold=folder / run["bold"],
+            t1w=None,
+            session=run["session"],
+            task=run["task"],
+            run=run["run"],
+            repetition_time=run["repetition_time"],
+            n_volumes=run["n_volumes"],
+            mask=folder / run["mask"],
+            confounds=None if run["confounds"] is None else folder / run["confounds"],
+        )
+        for run in status["runs"]
+    ]
+
+
+def denoise_participant(
+    participant: str, runs: Sequence[Run], folder: Path, settings: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Denoise all runs of a participant.
+
+    Parameters
+    ----------
+    participant : str
+        For example ``sub-01``.
+    runs : sequence of Run
+        Runs in template space, with mask and confounds.
+    folder : Path
+        Where the images go.
+    settings : mapping
+        The section ``preprocess`` of the configuration.
+
+    Returns
+    -------
+    list of dict
+        For each run its entities, files (relative to `folder`) and degrees of freedom, as the status file holds them.
+
+    Raises
+    ------
+    ParticipantError
+        If a run cannot be denoised.
+    """
+    if not runs:
+        raise ParticipantError("has no usable BOLD run", participant=participant)
+    return [_denoise_run(participant, run, folder, settings) for run in runs]
+
+
+def _denoise_run(participant: str, run: Run, folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    if run.mask is None:
+        raise ParticipantError("the run has no brain mask", participant=participant, file=run.bold)
+    denoise = settings["denoise"]
+    mask_image, mask_data = read_image(run.mask, 3)
+    mask = mask_data > 0
+    image, bold = read_image(run.bold, 4)
+    if bold.shape[:3] != mask.shape or not np.allclose(image.affine, mask_image.affine, atol=1e-3):
+        raise ParticipantError(
+            f"the mask {run.mask.name} has shape {mask.shape}, the run {bold.shape[:3]}: they must share one grid",
+            participant=participant,
+            file=run.bold,
+        )
+    try:
+        table = None if run.confounds is None else _read_confounds(run.confounds)
+        design, names = make_design(table, denoise, bold.shape[3], run.repetition_time)
+        signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
+        del bold
+        signals, degrees_of_freedom = regress_out(signals, design, denoise["min_degrees_of_freedom"])
+        scale_to_grand_mean(signals)
+    except ParticipantError as error:
+        culprit = error.file or run.confounds or run.bold
+        raise ParticipantError(error.reason, participant=participant, file=culprit) from error
+    space = _space_of(run)
+    stem = folder / run.folder / f"{run.prefix}_space-{space}"
+    paths = {"bold": f"{stem}_desc-denoised_bold.nii.gz", "mask": f"{stem}_desc-brain_mask.nii.gz"}
+    denoised = np.zeros((*mask.shape, len(signals)), dtype=np.float32, order="F")
+    for index, volume in enumerate(signals):
+        denoised[mask, index] = volume
+    write_image(denoised, image.affine, Path(paths["bold"]), repetition_time=run.repetition_time)
+    write_image(mask.astype(np.uint8), image.affine, Path(paths["mask"]))
+    write_json(
+        {
+            "RepetitionTime": run.repetition_time,
+            **({"TaskName": run.task} if run.task else {}),
+            "SkullStripped": True,
+            "Sources": [f"bids::{file.name}" for file in (run.bold, run.mask, run.confounds) if file],
+            "SmoothingFWHM": settings["fwhm"],
+            "Denoising": denoise["strategy"],
+            "Scrubbing": denoise["scrub"],
+            "HighPass": denoise["high_pass"],
+            "Regressors": names,
+            "DegreesOfFreedom": degrees_of_freedom,
+            "Units": f"percent of the grand mean: the median over the brain of the mean signal is {GRAND_MEAN:g}",
+        },
+        f"{stem}_desc-denoised_bold.json",
+    )
+    return {
+        "session": run.session,
+        "task": run.task,
+        "run": run.run,
+        **{key: str(Path(path).relative_to(folder)) for key, path in paths.items()},
+        "confounds": None,
+        "repetition_time": run.repetition_time,
+        "n_volumes": len(signals),
+        "quality": {"degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
+    }
+
+
+def _read_confounds(path: Path) -> pd.DataFrame:
+    try:
+        return read_table(path)
+    except (OSError, ConfigError) as error:
+        raise ParticipantError(f"the confounds table cannot be read ({error})", file=path) from error
+
+
+def _space_of(run: Run) -> str:
+    """The ``space`` entity of a run in template space."""
+    return next(
+        (part.removeprefix("space-") for part in run.bold.name.split("_") if part.startswith("space-")),
+        SPACE,
+    )
+
+
+def smooth_inside(
+    bold: Float[np.ndarray, "x y z time"],
+    mask: Bool[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    fwhm: float,
+) -> Float[np.ndarray, "time voxel"]:
+    """Smooth volume by volume and keep the voxels of the mask; smoothing and regression can change places.
+
+    Parameters
+    ----------
+    bold : array, shape (x, y, z, time)
+        The run.
+    mask : array of bool, shape (x, y, z)
+        Voxels to keep.
+    affine : array, shape (4, 4)
+        Voxel to world matrix.
+    fwhm : float
+        Full width at half maximum of the Gaussian, in mm; 0 for none.
+    """
+    import nibabel as nib
+    from nilearn.image import smooth_img
+
+    signals = np.empty((bold.shape[3], int(mask.sum())), dtype=np.float32)
+    for index in range(len(signals)):
+        volume = bold[..., index]
+        if fwhm:
+            volume = np.asarray(smooth_img(nib.Nifti1Image(np.ascontiguousarray(volume), affine), fwhm).dataobj)
+        signals[index] = volume[mask]
+    return signals

@@ -1,0 +1,194 @@
+"""Names and metadata of the derivatives: fMRIPrep's names, BIDS sidecars, the description of the data set."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gradspec import __version__
+from gradspec.files import write_json
+from gradspec.preprocess import SPACE
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file among the derivatives of a participant.
+
+    Attributes
+    ----------
+    field : str
+        Name of the result in the outputnode of its workflow.
+    path : str
+        Where it goes, relative to the participant's folder.
+    sidecar : dict
+        Metadata written beside it; empty for none.
+    """
+
+    field: str
+    path: str
+    sidecar: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A usable BOLD run, a row of ``cohort/runs.tsv``.
+
+    Attributes
+    ----------
+    bold, t1w : Path or None
+        Raw images.
+    session, task, run : str or None
+        Labels without prefix.
+    repetition_time : float
+        In seconds.
+    n_volumes : int
+        Length of the run.
+    mask, confounds : Path or None
+        Given for derivatives that were made elsewhere.
+    """
+
+    bold: Path
+    t1w: Path | None
+    session: str | None
+    task: str | None
+    run: str | None
+    repetition_time: float
+    n_volumes: int
+    mask: Path | None = None
+    confounds: Path | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Entities of the file name up to the suffix, without space and description."""
+        stem = self.bold.name.removesuffix(".gz").removesuffix(".nii").removesuffix("_bold")
+        return re.sub(r"_(space|res|desc)-[A-Za-z0-9]+", "", stem)
+
+    @property
+    def folder(self) -> str:
+        """Folder of the functional images, relative to the participant's."""
+        return f"ses-{self.session}/func" if self.session else "func"
+
+
+def read_runs(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
+    """Make runs of rows of ``cohort/runs.tsv`` (missing cells are None, NaN or ``n/a``)."""
+    return [
+        Run(
+            bold=Path(row["bold"]),
+            t1w=_path(row["t1w"]),
+            session=_text(row["session"]),
+            task=_text(row["task"]),
+            run=_text(row["run"]),
+            repetition_time=float(row["repetition_time"]),
+            n_volumes=int(row["n_volumes"]),
+            mask=_path(row["mask"]),
+            confounds=_path(row["confounds"]),
+        )
+        for row in rows
+    ]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value != "n/a" else None
+
+
+def _path(value: Any) -> Path | None:
+    text = _text(value)
+    return None if text is None else Path(text)
+
+
+def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) -> list[Output]:
+    """Outputs of the anatomical workflow."""
+    prefix, template = f"anat/{participant}", f"anat/{participant}_space-{SPACE}"
+    raw = [_raw_uri(t1w, participant)]
+    registration = {"Sources": raw, "Registration": "ANTs affine + SyN", "Setting": settings["normalization"]}
+    here, there = {"Sources": raw, "SkullStripped": False}, {"Sources": raw, "SpatialReference": _reference(settings)}
+    return [
+        Output("t1w", f"{prefix}_desc-preproc_T1w.nii.gz", here),
+        Output("mask", f"{prefix}_desc-brain_mask.nii.gz", {"Sources": raw, "Type": "Brain", "Method": "deepbet"}),
+        Output("t1w_template", f"{template}_desc-preproc_T1w.nii.gz", {**there, "SkullStripped": False}),
+        Output("mask_template", f"{template}_desc-brain_mask.nii.gz", {**there, "Type": "Brain"}),
+        Output("to_template", f"{prefix}_from-T1w_to-{SPACE}_mode-image_xfm.h5", registration),
+        Output("from_template", f"{prefix}_from-{SPACE}_to-T1w_mode-image_xfm.h5", registration),
+        Output("picture", f"figures/{participant}_space-{SPACE}_desc-registration_T1w.png", {}),
+    ]
+
+
+def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> list[Output]:
+    """Outputs of the workflow of a BOLD run."""
+    prefix = f"{run.folder}/{run.prefix}"
+    template = f"{prefix}_space-{SPACE}"
+    raw = [_raw_uri(run.bold, participant)]
+    native = {"Sources": raw}
+    there = {"Sources": raw, "SpatialReference": _reference(settings)}
+    timing = {"RepetitionTime": run.repetition_time, **({"TaskName": run.task} if run.task else {})}
+    estimator = {"precise": "SimpleITK, Mattes mutual information", "fast": "Gauss-Newton least squares"}
+    motion = {**native, "Method": estimator[settings["motion"]]}
+    coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
+    bold = {**timing, **there, "SkullStripped": False, "SliceTimingCorrected": False, "Interpolation": "cubic B-spline"}
+    figure = f"figures/{run.prefix}"
+    return [
+        Output("boldref", f"{prefix}_desc-hmc_boldref.nii.gz", native),
+        Output("mask", f"{prefix}_desc-brain_mask.nii.gz", {**native, "Type": "Brain"}),
+        Output("motion", f"{prefix}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", motion),
+        Output("coregistration", f"{prefix}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt", coregistration),
+        Output("bold_template", f"{template}_desc-preproc_bold.nii.gz", bold),
+        Output("boldref_template", f"{template}_boldref.nii.gz", there),
+        Output("mask_template", f"{template}_desc-brain_mask.nii.gz", {**there, "Type": "Brain"}),
+        Output("confounds", f"{prefix}_desc-confounds_timeseries.tsv", {}),
+        Output("confounds_sidecar", f"{prefix}_desc-confounds_timeseries.json", {}),
+        Output("carpet", f"{figure}_desc-carpetplot_bold.png", {}),
+        Output("picture", f"{figure}_space-{SPACE}_desc-registration_bold.png", {}),
+    ]
+
+
+def _raw_uri(path: Path, participant: str) -> str:
+    """BIDS URI of a raw file in the data set ``raw``."""
+    parts = path.parts
+    start = parts.index(participant) if participant in parts else len(parts) - 1
+    return f"bids:raw:{PurePosixPath(*parts[start:])}"
+
+
+def _reference(settings: Mapping[str, Any]) -> str:
+    return f"ICBM 2009a non-linear symmetric template of nilearn, resampled to {settings['resolution']:g} mm"
+
+
+def describe_derivatives(description: Path, ignore: Path, settings: Mapping[str, Any], raw: Path) -> None:
+    """Write dataset_description.json and .bidsignore of the derivatives.
+
+    Parameters
+    ----------
+    description, ignore : Path
+        The two files.
+    settings : mapping
+        The section ``preprocess`` of the configuration.
+    raw : Path
+        The raw data set.
+    """
+    from importlib.metadata import version
+
+    write_json(
+        {
+            "Name": "gradspec preprocessing",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "GeneratedBy": [
+                {
+                    "Name": "gradspec",
+                    "Version": __version__,
+                    "Description": (
+                        f"motion: {settings['motion']}, normalization: {settings['normalization']}, "
+                        f"resolution: {settings['resolution']:g} mm"
+                    ),
+                },
+                *({"Name": name, "Version": version(name)} for name in ("nipype", "nilearn", "SimpleITK", "deepbet")),
+            ],
+            "DatasetLinks": {"raw": raw.absolute().as_uri()},
+        },
+        description,
+    )
+    # Pictures, status files and the images for the group analysis are the workflow's own; transforms, references and
+    # confounds have names (fMRIPrep's) that BIDS has not adopted yet.
+    ignored = ["figures", "status/", "denoised/", "group_bold.*", "*_xfm.*", "*_boldref.*", "*_timeseries.*"]
+    ignore.parent.mkdir(parents=True, exist_ok=True)
+    ignore.write_text("\n".join(ignored) + "\n", encoding="utf-8")

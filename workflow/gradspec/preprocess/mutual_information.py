@@ -1,0 +1,241 @@
+"""Rigid registration on mutual information with SimpleITK: head motion (`precise`), and BOLD to T1w.
+
+Mattes' mutual information (Mattes et al. 2003, IEEE Transactions on Medical Imaging 22, 120) from a fixed sample of
+the voxels, seeded so that a second run gives the same transform.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from gradspec.errors import ParticipantError
+from gradspec.preprocess.geometry import from_itk_transform, image_centre, to_itk
+
+_MIN_SAMPLES = 15_000
+_COREGISTRATION_GRID = 2.0  # mm; BOLD voxels are wider
+
+
+def register_rigidly(
+    fixed: Any,
+    moving: Any,
+    start: Any,
+    *,
+    shrink: tuple[int, ...],
+    smoothing: tuple[float, ...],
+    sampling: float,
+    step: float,
+    fine: bool,
+    seed: int,
+    mask: Any,
+) -> Any:
+    """Register two SimpleITK images.
+
+    Parameters
+    ----------
+    fixed, moving : Image
+        float32 images.
+    start : Euler3DTransform
+        Where to begin; it is not changed.
+    shrink : tuple of int
+        Shrink factor of each level.
+    smoothing : tuple of float
+        Standard deviation of the smoothing of each level, in mm.
+    sampling : float
+        Share of the voxels that the metric is computed from.
+    step : float
+        First step of the optimiser, in mm.
+    fine : bool
+        Powell's line searches, which end closer to the optimum than the gradient descent that is used otherwise: the
+        metric is too rough for its gradient there. They need a start nearby.
+    seed : int
+        Seed of the sample.
+    mask : Image
+        Voxels of the fixed image that count.
+
+    Returns
+    -------
+    Euler3DTransform
+        From points of `fixed` to points of `moving`.
+
+    Raises
+    ------
+    ParticipantError
+        If the images do not overlap or the metric cannot be computed.
+    """
+    import SimpleITK as sitk
+
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(sampling, seed)
+    method.SetMetricFixedMask(mask)
+    method.SetInterpolator(sitk.sitkLinear)
+    if fine:
+        method.SetOptimizerAsPowell(
+            numberOfIterations=10, maximumLineIterations=20, stepLength=step, stepTolerance=0.001, valueTolerance=1e-5
+        )
+    else:
+        method.SetOptimizerAsRegularStepGradientDescent(
+            learningRate=step, minStep=step / 500, numberOfIterations=100, relaxationFactor=0.6
+        )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel(shrink)
+    method.SetSmoothingSigmasPerLevel(smoothing)
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    method.SetInitialTransform(sitk.Euler3DTransform(start), inPlace=False)
+    try:
+        found = method.Execute(fixed, moving)
+    except RuntimeError as error:
+        raise ParticipantError(f"rigid registration failed ({_last_line(error)})") from error
+    return sitk.Euler3DTransform(sitk.CompositeTransform(found).GetBackTransform())
+
+
+def align_volumes_precisely(
+    volumes: Iterable[Float[np.ndarray, "x y z"]],
+    reference: Float[np.ndarray, "x y z"],
+    mask: Float[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    seed: int,
+) -> Float[np.ndarray, "time 4 4"]:
+    """Head motion by mutual information, each volume from where the one before ended.
+
+    Parameters
+    ----------
+    volumes : iterable of array, shape (x, y, z)
+        The run.
+    reference : array, shape (x, y, z)
+        The image that they are brought to.
+    mask : array, shape (x, y, z)
+        Where the images are compared.
+    affine : array, shape (4, 4)
+        Voxel to world matrix of all of them.
+    seed : int
+        Seed of the sample of voxels.
+
+    Returns
+    -------
+    array, shape (time, 4, 4)
+        World matrices from the reference to each volume, in mm.
+    """
+    import SimpleITK as sitk
+
+    fixed = to_itk(reference, affine)
+    where = sitk.Cast(to_itk(mask, affine), sitk.sitkUInt8)
+    transform = sitk.Euler3DTransform()
+    transform.SetCenter((image_centre(reference.shape, affine) * [-1, -1, 1]).tolist())
+    edge = float(min(fixed.GetSpacing()))
+    sampling = min(1.0, max(0.25, _MIN_SAMPLES / max(1.0, float((mask > 0).sum()))))
+    matrices = []
+    for volume in volumes:
+        transform = register_rigidly(
+            fixed,
+            to_itk(volume, affine),
+            transform,
+            shrink=(1,),
+            smoothing=(edge / 2,),
+            sampling=sampling,
+            step=0.05,
+            fine=True,
+            seed=seed,
+            mask=where,
+        )
+        matrices.append(from_itk_transform(transform))
+    return np.stack(matrices)
+
+
+def coregister(
+    reference: Float[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    t1w: Float[np.ndarray, "x2 y2 z2"],
+    t1w_affine: Float[np.ndarray, "4 4"],
+    seed: int,
+) -> Float[np.ndarray, "4 4"]:
+    """Bring a BOLD reference to the T1w image.
+
+    Parameters
+    ----------
+    reference : array, shape (x, y, z)
+        Skull-stripped BOLD reference.
+    affine : array, shape (4, 4)
+        Its voxel to world matrix.
+    t1w : array, shape (x2, y2, z2)
+        Skull-stripped T1w image.
+    t1w_affine : array, shape (4, 4)
+        Its voxel to world matrix.
+    seed : int
+        Seed of the sample of voxels.
+
+    Returns
+    -------
+    array, shape (4, 4)
+        World matrix from boldref points to T1w points, in mm.
+    """
+    import SimpleITK as sitk
+
+    fixed, moving = to_itk(reference, affine), _coarsen(to_itk(t1w, t1w_affine), _COREGISTRATION_GRID)
+    # The brain and a rim: its outline tells as much as its inside, the rest of the air tells nothing.
+    near = sitk.BinaryDilate(fixed > 0, [2, 2, 2])
+    start = sitk.Euler3DTransform(
+        sitk.CenteredTransformInitializer(
+            fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+        )
+    )
+    header = sitk.Euler3DTransform()
+    header.SetCenter(start.GetCenter())
+    candidates = []
+    for transform in (header, start):
+        found = register_rigidly(
+            fixed,
+            moving,
+            transform,
+            shrink=(3,),
+            smoothing=(6.0,),
+            sampling=1.0,
+            step=2.0,
+            fine=False,
+            seed=seed,
+            mask=near,
+        )
+        candidates.append((_mutual_information(fixed, moving, found, seed), found))
+    best = min(candidates, key=lambda pair: pair[0])[1]
+    for shrink, smoothing, step, fine in ((2, 3.0, 0.5, False), (1, 1.0, 0.2, True)):
+        best = register_rigidly(
+            fixed,
+            moving,
+            best,
+            shrink=(shrink,),
+            smoothing=(smoothing,),
+            sampling=0.5,
+            step=step,
+            fine=fine,
+            seed=seed,
+            mask=near,
+        )
+    return from_itk_transform(best)
+
+
+def _coarsen(image: Any, edge: float) -> Any:
+    """Average whole voxels until they are about `edge` mm wide."""
+    import SimpleITK as sitk
+
+    factors = [max(1, round(edge / spacing)) for spacing in image.GetSpacing()]
+    return sitk.BinShrink(image, factors)
+
+
+def _mutual_information(fixed: Any, moving: Any, transform: Any, seed: int) -> float:
+    """Mattes' metric (the lower the better) after a transform."""
+    import SimpleITK as sitk
+
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(0.5, seed)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetInitialTransform(transform)
+    return float(method.MetricEvaluate(fixed, moving))
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]

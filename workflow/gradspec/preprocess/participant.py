@@ -1,0 +1,191 @@
+"""One participant from raw images to derivatives: the workflows put together, run, and judged."""
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nipype.pipeline.engine import Node, Workflow
+from nipype.pipeline.engine.nodes import NodeExecutionError
+
+from gradspec.errors import ParticipantError
+from gradspec.files import read_json
+from gradspec.preprocess.anatomical import init_anatomical_wf
+from gradspec.preprocess.ants import ants_on_path
+from gradspec.preprocess.derivatives import Output, Run, name_anatomical, name_functional
+from gradspec.preprocess.functional import init_bold_wf
+from gradspec.preprocess.interfaces import Step
+from gradspec.preprocess.outputs import SaveDerivative
+from gradspec.preprocess.quality import find_faults
+
+log = logging.getLogger(__name__)
+
+
+def preprocess_participant(
+    participant: str, runs: Sequence[Run], folder: Path, settings: Mapping[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    """Preprocess a participant.
+
+    Parameters
+    ----------
+    participant : str
+        For example ``sub-01``.
+    runs : sequence of Run
+        The raw runs; the T1w image of the first is used for all.
+    folder : Path
+        Where the derivatives go.
+    settings : mapping
+        The section ``preprocess`` of the configuration.
+    seed : int
+        Seed of everything random.
+
+    Returns
+    -------
+    list of dict
+        For each run its entities, files (relative to `folder`) and quality numbers, as the status file holds them.
+
+    Raises
+    ------
+    ParticipantError
+        If an image cannot be used or a registration fails.
+    """
+    folder = folder.absolute()  # nodes run in folders of their own
+    work = Path(tempfile.mkdtemp(prefix=f"gradspec-{participant}-"))
+    try:
+        with ants_on_path(work / "ants"):
+            _run(init_participant_wf(participant, runs, folder, work, settings, seed), participant)
+        return [
+            {
+                **_identify(run),
+                **{
+                    key: _path_of(name_functional(participant, run, settings), field)
+                    for key, field in (("bold", "bold_template"), ("mask", "mask_template"), ("confounds", "confounds"))
+                },
+                "repetition_time": run.repetition_time,
+                "n_volumes": run.n_volumes,
+                "quality": read_json(work / f"{run.prefix}_quality.json"),
+            }
+            for run in runs
+        ]
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def init_participant_wf(
+    participant: str, runs: Sequence[Run], folder: Path, work: Path, settings: Mapping[str, Any], seed: int
+) -> Workflow:
+    """Compose everything for a participant: the T1w image once, then each run.
+
+    Parameters
+    ----------
+    participant : str
+        For example ``sub-01``.
+    runs : sequence of Run
+        The raw runs.
+    folder : Path
+        Where the derivatives go.
+    work : Path
+        Scratch folder; the quality numbers of a run are left there as ``<prefix>_quality.json``.
+    settings : mapping
+        The section ``preprocess`` of the configuration.
+    seed : int
+        Seed of everything random.
+
+    Raises
+    ------
+    ParticipantError
+        If there is no run or no T1w image.
+    """
+    if not runs:
+        raise ParticipantError("has no usable BOLD run", participant=participant)
+    t1w = runs[0].t1w
+    if t1w is None:
+        raise ParticipantError("has no T1w image, which the normalisation needs", participant=participant)
+    workflow = Workflow(name="participant", base_dir=str(work))
+    anatomical = init_anatomical_wf(
+        settings["normalization"], settings["resolution"], seed, f"{participant}: T1w image in template space"
+    )
+    anatomical.inputs.inputnode.t1w = str(t1w)
+    _save(workflow, anatomical, name_anatomical(participant, t1w, settings), folder)
+    for index, run in enumerate(runs):
+        bold = init_bold_wf(
+            f"bold_{index:02d}", settings["motion"], settings["resolution"], run.repetition_time, seed, run.prefix
+        )
+        bold.inputs.inputnode.bold = str(run.bold)
+        links = [
+            ("outputnode.brain", "inputnode.t1w_brain"),
+            ("outputnode.points", "inputnode.points"),
+            ("outputnode.overlap", "inputnode.normalization_overlap"),
+        ]
+        workflow.connect([(anatomical, bold, links)])
+        _save(workflow, bold, name_functional(participant, run, settings), folder)
+        _save(workflow, bold, [Output("quality", f"{run.prefix}_quality.json", {})], work)
+    return workflow
+
+
+def _save(workflow: Workflow, source: Workflow, outputs: Sequence[Output], folder: Path) -> None:
+    """Connect results of `source` to their places under `folder`."""
+    for output in outputs:
+        sink = Node(
+            SaveDerivative(out_file=str(folder / output.path), sidecar=dict(output.sidecar)),
+            name=f"save_{source.name}_{output.field}",
+        )
+        workflow.connect([(source, sink, [(f"outputnode.{output.field}", "in_file")])])
+
+
+def _run(workflow: Workflow, participant: str) -> None:
+    """Run a workflow in this process; what a step or a program refused becomes a ParticipantError."""
+    workflow.config["execution"] = {
+        "stop_on_first_crash": "true",
+        "crashfile_format": "txt",
+        "crashdump_dir": workflow.base_dir,
+        "check_version": "false",
+        "remove_unnecessary_outputs": "false",
+        "hash_method": "timestamp",
+    }
+    Step.refused.clear()
+    try:
+        workflow.run(plugin="Linear")
+    except NodeExecutionError as error:
+        if Step.refused:
+            refused = Step.refused[0]
+            raise ParticipantError(refused.reason, participant=participant, file=refused.file) from error
+        if "Cmdline:" not in str(error):
+            raise  # a fault of ours, not of the data
+        log.error("%s", error)
+        program, last = _explain_program(str(error))
+        raise ParticipantError(f"{program} failed ({last}); look at the images", participant=participant) from error
+
+
+def _explain_program(text: str) -> tuple[str, str]:
+    """Name of the program that failed, and the last thing it said."""
+    command = text.split("Cmdline:", 1)[1].split("Stdout:", 1)[0].strip()
+    said = [line.strip() for line in text.split("Stdout:", 1)[1].split("Traceback:", 1)[0].splitlines()]
+    lines = [line for line in said if line and line != "Stderr:"]
+    return command.split()[0], lines[-1] if lines else "it said nothing"
+
+
+def _identify(run: Run) -> dict[str, str | None]:
+    return {"session": run.session, "task": run.task, "run": run.run}
+
+
+def _path_of(outputs: Sequence[Output], field: str) -> str:
+    return next(output.path for output in outputs if output.field == field)
+
+
+def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
+    """Hold the quality numbers of all runs against the limits.
+
+    Raises
+    ------
+    ParticipantError
+        Naming every limit that a run is beyond.
+    """
+    faults = []
+    for run in runs:
+        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
+        faults += [f"{name or 'run'}: {fault}" for fault in find_faults(run["quality"], limits)]
+    if faults:
+        raise ParticipantError("; ".join(faults), participant=participant)
