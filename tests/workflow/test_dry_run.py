@@ -45,8 +45,8 @@ def refusal(workdir: Path, config: dict[str, Any]) -> str:
 def test_the_demo_is_planned_whole_from_both_entries(workdir: Path, entry: list[str]) -> None:
     done = snakemake(workdir, "-n", "--quiet", "rules", *entry)
     jobs = count_jobs(done.stdout + done.stderr)
-    assert jobs["simulate_participant"] == jobs["preprocess_participant"] == jobs["denoise_participant"] == 20
-    assert jobs["train_fold"] == 3 * 5 * 2
+    assert jobs["simulate_participant"] == jobs["preprocess_participant"] == jobs["denoise_participant"] == 16
+    assert jobs["train_fold"] == 3 * 4 * 2
     assert jobs["plot_recovery"] == 1
 
 
@@ -115,7 +115,7 @@ def test_single_keys_are_laid_over_the_demo(workdir: Path) -> None:
 def test_the_slurm_profile_is_read(workdir: Path) -> None:
     done = snakemake(workdir, "-n", "--quiet", "rules", "--profile", "workflow/profiles/slurm")
     assert done.returncode == 0, done.stderr
-    assert count_jobs(done.stdout + done.stderr)["train_fold"] == 30
+    assert count_jobs(done.stdout + done.stderr)["train_fold"] == 24
 
 
 @pytest.mark.parametrize(
