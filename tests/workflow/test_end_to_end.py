@@ -1,5 +1,8 @@
 """The whole workflow on small cohorts: every promised file is there, and a second run has nothing to do."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +14,19 @@ from running import make_workdir, snakemake, write_config
 HERE = Path(__file__).parent
 
 
+SMALL = str(HERE / "small.yaml")
+BROKEN = "sub-08"
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run of the demo in small."""
+    """Return a finished run of the demo in small, in which one participant's BOLD image was cut short."""
     folder = make_workdir(tmp_path_factory.mktemp("demo") / "Klon mit Ümlaut")
-    done = snakemake(folder, "--cores", "2", "--configfile", str(HERE / "small.yaml"))
+    done = snakemake(folder, "--cores", "2", "--configfile", SMALL, "--until", "simulate_participant")
+    assert done.returncode == 0, done.stderr[-4000:]
+    bold = folder / "results" / "bids" / BROKEN / "func" / f"{BROKEN}_task-rest_bold.nii.gz"
+    bold.write_bytes(bold.read_bytes()[: bold.stat().st_size // 2])
+    done = snakemake(folder, "--cores", "2", "--configfile", SMALL)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
@@ -24,7 +35,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.xdist_group("demo")
 class TestDemo:
     def test_a_second_run_has_nothing_to_do(self, demo: Path) -> None:
-        done = snakemake(demo, "-n", "--configfile", str(HERE / "small.yaml"))
+        done = snakemake(demo, "-n", "--configfile", SMALL)
         assert "Nothing to be done" in done.stdout + done.stderr
 
     def test_nothing_is_half_written(self, demo: Path) -> None:
@@ -58,13 +69,29 @@ class TestDemo:
         assert tested["p_value"].between(0, 1).all()
         assert (tested["p_corrected"] >= tested["p_value"] - 1e-12).all()
 
-    def test_the_components_are_those_that_were_put_in(self, demo: Path) -> None:
-        recovery = pd.read_csv(demo / "results" / "figures" / "recovery.tsv", sep="\t")
-        assert len(recovery) > 0
+    def test_the_networks_that_were_put_in_come_out(self, demo: Path) -> None:
+        recovery = pd.read_csv(demo / "results" / "figures" / "recovery.tsv", sep="\t").set_index("measure")
+        assert recovery.loc["map", "correlation"].mean() > 0.5
+        assert recovery.loc["time course", "correlation"].mean() > 0.7
+
+    def test_a_participant_whose_image_is_cut_short_is_left_out_with_the_reason(self, demo: Path) -> None:
+        excluded = pd.read_csv(demo / "results" / "cohort" / "excluded.tsv", sep="\t")
+        assert excluded[["participant_id", "stage"]].values.tolist() == [[BROKEN, "cohort"]]
+        assert f"{BROKEN}_task-rest_bold.nii.gz" in excluded["reason"].item()
+        included = pd.read_csv(demo / "results" / "cohort" / "participants.tsv", sep="\t")["participant_id"]
+        assert included.tolist() == [f"sub-{number:02d}" for number in range(1, 8)]
+        with xr.open_dataset(demo / "results" / "ica" / "timecourses.nc", engine="h5netcdf") as data:
+            assert data["participant"].values.tolist() == included.tolist()
+
+    def test_derivatives_are_valid_bids(self, demo: Path) -> None:
+        validator = Path(sys.executable).parent / "bids-validator-deno"
+        done = subprocess.run([validator, demo / "results" / "preprocess", "--json"], capture_output=True, text=True)
+        issues = json.loads(done.stdout)["issues"]["issues"]
+        assert [issue for issue in issues if issue["severity"] == "error"] == []
 
     def test_the_report_holds_every_figure(self, demo: Path) -> None:
         report = demo / "results" / "report.html"
-        done = snakemake(demo, "--configfile", str(HERE / "small.yaml"), "--report", str(report))
+        done = snakemake(demo, "--configfile", SMALL, "--report", str(report))
         assert done.returncode == 0, done.stderr[-4000:]
         text = report.read_text(encoding="utf-8")
         for name in ("spectra.png", "trajectories.png", "group_differences.png", "recovery.png", "quality_control.png"):
@@ -84,3 +111,25 @@ def test_numerical_data_go_all_the_way(workdir: Path, kind: str) -> None:
     done = snakemake(workdir, "--cores", "1", "--configfile", write_config(workdir, config))
     assert done.returncode == 0, done.stderr[-4000:]
     assert (workdir / "results" / "figures" / "group_differences.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_a_real_cohort_goes_from_time_courses_to_the_figures(workdir: Path, test_data: Path) -> None:
+    table = test_data / "abide-nyu" / "participants.tsv"
+    if not table.is_file():
+        pytest.skip(f"no {table}")
+    config = {
+        "cohort": {
+            "source": "timeseries",
+            "group": {"column": "diagnosis", "levels": ["control", "autism"]},
+            "covariates": ["age", "sex", "mean_fd"],
+            "timeseries": {"participants": str(table)},
+        },
+        "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 2, "epochs": 5, "batch_size": 32},
+    }
+    done = snakemake(workdir, "--cores", "2", "--configfile", write_config(workdir, config))
+    assert done.returncode == 0, done.stderr[-4000:]
+    performance = pd.read_csv(workdir / "results" / "stats" / "performance.tsv", sep="\t").set_index("metric")
+    assert performance.loc["roc_auc", "n_participants"] == 184
+    assert performance.loc["roc_auc", "ci_low"] > 0.5
