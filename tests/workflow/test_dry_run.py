@@ -95,7 +95,7 @@ def test_numerical_data_needs_no_files(workdir: Path) -> None:
     ],
 )
 def test_a_stage_can_be_asked_for_by_name(workdir: Path, target: str, last: str) -> None:
-    done = snakemake(workdir, "-n", "--quiet", "rules", target)
+    done = snakemake(workdir, target, "-n", "--quiet", "rules")
     jobs = count_jobs(done.stdout + done.stderr)
     assert last in jobs
     assert ("train_fold" in jobs) == (target in ("train", "stats", "figures"))

@@ -74,7 +74,7 @@ def test_the_data_set_is_described_as_derivative(tmp_path: Path) -> None:
     description = read_json(tmp_path / "d" / "dataset_description.json")
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "gradspec"
-    assert "denoised/" in (tmp_path / "d" / ".bidsignore").read_text().splitlines()
+    assert "denoised" in (tmp_path / "d" / ".bidsignore").read_text().splitlines()
 
 
 def test_a_participant_without_t1w_image_or_run_is_refused(run: Run, tmp_path: Path) -> None:

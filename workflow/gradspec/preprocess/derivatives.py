@@ -189,6 +189,6 @@ def describe_derivatives(description: Path, ignore: Path, settings: Mapping[str,
     )
     # Pictures, status files and the images for the group analysis are the workflow's own; transforms, references and
     # confounds have names (fMRIPrep's) that BIDS has not adopted yet.
-    ignored = ["figures", "status/", "denoised/", "group_bold.*", "*_xfm.*", "*_boldref.*", "*_timeseries.*"]
+    ignored = ["figures", "status", "denoised", "group_bold.*", "*_xfm.*", "*_boldref.*", "*_timeseries.*"]
     ignore.parent.mkdir(parents=True, exist_ok=True)
     ignore.write_text("\n".join(ignored) + "\n", encoding="utf-8")
