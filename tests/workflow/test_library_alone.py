@@ -1,0 +1,120 @@
+"""The recorder works in an environment that has only what the package itself asks for."""
+
+import json
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email import message_from_bytes
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from running import ROOT
+
+import gradspec
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# Hides modules as if they had never been installed.
+HIDE = """
+import importlib.util, json, sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+
+hidden = set(json.loads(sys.argv[1]))
+
+class Visible(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return super().find_spec(name, path, target) if name.partition(".")[0] not in hidden else None
+
+sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Visible]
+for name in ("nibabel", "nipype", "scipy", "sklearn", "snakemake", "tqdm", "yaml"):
+    assert importlib.util.find_spec(name) is None, name
+sys.path.insert(0, sys.argv[2])
+"""
+
+TRAIN_AND_WRITE = """
+import numpy as np, torch, xarray as xr
+from gradspec import SpectraRecorder
+
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+recorder = SpectraRecorder(model, groups=["control", "patient"])
+x, y, group = torch.randn(5, 8), torch.tensor([0, 1, 0, 1, 1]), torch.tensor([0, 1, 0, 1, 1])
+with recorder.step(group, epoch=0) as step:
+    loss = torch.nn.functional.cross_entropy(model(x), y)
+    loss.backward()
+    step.record(loss=loss.item())
+recorder.spectra().to_netcdf(sys.argv[3], engine="h5netcdf")
+with xr.open_datatree(sys.argv[3], engine="h5netcdf") as spectra:
+    pooled = spectra["0.weight"]["gradient"].sel(group="pooled").values[0]
+exact = np.linalg.svd(model[0].weight.grad.double().numpy(), compute_uv=False)
+np.testing.assert_allclose(pooled[: len(exact)], exact[: len(pooled)], atol=1e-6 * exact[0])
+"""
+
+
+def required(*names: str) -> set[str]:
+    """Name the distributions that installing some brings, themselves included."""
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in names]
+    while waiting:
+        if (name := waiting.pop()) in found:
+            continue
+        found.add(name)
+        requirements = map(Requirement, distribution(name).requires or [])
+        waiting += [
+            canonicalize_name(requirement.name)
+            for requirement in requirements
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program that sees nothing of this process's paths."""
+    return subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", "-c", program, *arguments], capture_output=True, text=True
+    )
+
+
+def test_the_recorder_needs_only_the_dependencies_of_the_package(tmp_path: Path) -> None:
+    installed = required(*(Requirement(text).name for text in PROJECT["dependencies"]))
+    others = [
+        module
+        for module, names in packages_distributions().items()
+        if not installed & {canonicalize_name(name) for name in names}
+    ]
+    done = run(HIDE + TRAIN_AND_WRITE, json.dumps(others), str(ROOT / "workflow"), str(tmp_path / "spectra.nc"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_imports_no_other() -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); import gradspec; gradspec.__version__;"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    assert run(program, str(ROOT / "workflow")).stdout.split() == ["gradspec"]
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_whole_library_and_nothing_else(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # building leaves folders in the tree it builds from
+    library = ROOT / "workflow" / "gradspec"
+    modules = [path.relative_to(ROOT / "workflow") for path in library.rglob("*.py")]
+    for path in (Path("pyproject.toml"), Path("README.md"), Path("LICENSE"), *(Path("workflow") / m for m in modules)):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_bytes((ROOT / path).read_bytes())
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        contents = [name for name in archive.namelist() if ".dist-info/" not in name]
+        (metadata,) = (archive.read(name) for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    assert sorted(contents) == sorted(path.as_posix() for path in modules)
+    facts = message_from_bytes(metadata)
+    assert facts["Version"] == gradspec.__version__
+    plain = [text for text in facts.get_all("Requires-Dist") if "extra" not in text]
+    assert set(map(Requirement, plain)) == set(map(Requirement, PROJECT["dependencies"]))
