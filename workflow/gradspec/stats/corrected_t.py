@@ -10,38 +10,13 @@ which is exact where any two runs correlate by :math:`\rho = n_\text{test} / (n_
 repeated cross-validation the same formula holds for all J = repeats × folds runs (Bouckaert and Frank 2004). It
 speaks about training again on folds of the same cohort. ρ was meant for errors on test sets; a quantity that follows
 from the training participants, as spectra of their gradients do, can correlate more strongly between folds, and then
-the variance is still too small and the test too eager. Only training under permuted groups settles that.
+the variance is still too small and the test too eager: see `noise_corrected_jackknife`, the default.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
-
-class PairedTest(NamedTuple):
-    """Result of a paired test, one entry a test.
-
-    Attributes
-    ----------
-    difference, ci_low, ci_high : array
-        Mean difference over runs, and its confidence interval.
-    effect_size : array
-        Mean difference over its standard deviation between runs (Cohen's d_z).
-    statistic, p_value : array
-        t, and the two-sided p-value.
-    df : int
-        Degrees of freedom, runs − 1.
-    """
-
-    difference: Float[np.ndarray, "*test"]
-    ci_low: Float[np.ndarray, "*test"]
-    ci_high: Float[np.ndarray, "*test"]
-    effect_size: Float[np.ndarray, "*test"]
-    statistic: Float[np.ndarray, "*test"]
-    p_value: Float[np.ndarray, "*test"]
-    df: int
+from gradspec.stats.paired_test import PairedTest, refer_to_t
 
 
 def corrected_resampled_t_test(
@@ -77,18 +52,5 @@ def corrected_resampled_t_test(
     n_runs = len(differences)
     if n_runs < 2 or test_train_ratio < 0:
         raise ValueError(f"at least two runs and a ratio of at least 0 are needed, got {n_runs} and {test_train_ratio}")
-    mean = differences.mean(axis=0)
-    deviation = differences.std(axis=0, ddof=1)
-    deviation = np.where(deviation > 0, deviation, np.nan)
-    standard_error = deviation * np.sqrt(1 / n_runs + test_train_ratio)
-    statistic = mean / standard_error
-    margin = stats.t.ppf(1 - alpha / 2, n_runs - 1) * standard_error
-    return PairedTest(
-        difference=mean,
-        ci_low=mean - margin,
-        ci_high=mean + margin,
-        effect_size=mean / deviation,
-        statistic=statistic,
-        p_value=2 * stats.t.sf(np.abs(statistic), n_runs - 1),
-        df=n_runs - 1,
-    )
+    variance = differences.var(axis=0, ddof=1) * (1 / n_runs + test_train_ratio)
+    return refer_to_t(differences, variance, n_runs - 1, alpha)

@@ -10,12 +10,19 @@ from statsmodels.stats.multitest import multipletests
 
 from gradspec.errors import ConfigError
 from gradspec.stats.corrected_t import corrected_resampled_t_test
+from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.paired_test import PairedTest
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CORRECTIONS = {"benjamini-hochberg": "fdr_bh", "holm": "holm", "benjamini-yekutieli": "fdr_by"}
-TEST = "corrected resampled t"
+TESTS = {
+    "noise-corrected-jackknife-t": "noise-corrected jackknife t",
+    "corrected-resampled-t": "corrected resampled t",
+}
+DEFAULT_TEST = "noise-corrected-jackknife-t"
+PLAIN_JACKKNIFE = "delete-fold jackknife t"
 FEWEST_RUNS = 3
 
 Values = Float[np.ndarray, "run test"]
@@ -41,23 +48,38 @@ def describe_differences(levels: Sequence[str], window: Sequence[float], alpha: 
             "Description": f"Mean over runs of {comparison!r} minus {reference!r}, paired: same weights, same steps",
             "Window": f"epochs from {window[0]:g} to {window[1]:g} of training, as shares",
         },
-        "ci_low": f"Lower end of the {confidence} confidence interval of the difference, from the corrected variance",
+        "ci_low": f"Lower end of the {confidence} confidence interval of the difference, from the variance of the test",
         "ci_high": "Upper end of that interval",
         "effect_size": (
             "Cohen's d_z: mean difference over its standard deviation between runs. Runs share participants, so this "
             "says how constant the difference is from training to training, not how far people of the groups differ"
         ),
         "statistic": {
-            "Description": "t of the corrected resampled t-test; variance of the mean s² (1/n_runs + n_test/n_train)",
-            "Source": "Nadeau & Bengio 2003; Bouckaert & Frank 2004 for repeated cross-validation",
+            "Description": "Difference over its standard error, the t of the test that the column test names",
+            "Tests": {
+                TESTS["noise-corrected-jackknife-t"]: (
+                    "Variance over participants from the spread of the folds of a repeat, less the noise of training, "
+                    "which is what repeats differ by; Tiao & Tan 1965; Shao & Tu 1995"
+                ),
+                PLAIN_JACKKNIFE: (
+                    "The same with one repeat, which does not tell the noise: the variance is too large rather than "
+                    "too small; Shao & Tu 1995"
+                ),
+                TESTS["corrected-resampled-t"]: (
+                    "Variance of the mean s² (1/n_runs + n_test/n_train). Gradients follow from the training "
+                    "participants, which folds share more than it assumes: p is too small with five folds or more; "
+                    "Nadeau & Bengio 2003; Bouckaert & Frank 2004 for repeated cross-validation"
+                ),
+            },
             "Limits": (
-                "It speaks of trainings on folds of this cohort, not of other people; what follows from the training "
-                "participants alone can vary less between folds than it assumes, so that p is too small; confirm a "
-                "finding by training under permuted groups. Where the group is also the class to learn, groups may "
-                "differ because one is fitted better at the time: see their losses in the spectra file"
+                "Where the group is also the class to learn, groups may differ because one is fitted better at the "
+                "time: see their losses in the spectra file"
             ),
         },
-        "df": "Degrees of freedom, n_runs - 1",
+        "df": (
+            "Degrees of freedom: n_runs - 1 of the corrected resampled t; those of the spread within repeats of the "
+            "jackknife"
+        ),
         "p_value": "Two-sided, not corrected",
         "p_corrected": "Corrected for all tests of the family",
         "correction": "Method of correction (statsmodels multipletests)",
@@ -73,6 +95,7 @@ def compare_groups(
     levels: Sequence[str],
     names: Sequence[str],
     window: Sequence[float] = (0.0, 1.0),
+    test: str = DEFAULT_TEST,
     correction: str = "benjamini-hochberg",
     alpha: float = 0.05,
 ) -> "pd.DataFrame":
@@ -83,13 +106,15 @@ def compare_groups(
     features : DataFrame
         Features of one model, as `gradspec.spectra.table.extract_features` gives them.
     splits : DataFrame
-        Columns repeat, fold, participant_id, set: from which the sizes of training and test sets are taken.
+        Columns repeat, fold, participant_id, set: from which the numbers of participants are taken.
     levels : (str, str)
         Reference and comparison group.
     names : sequence of str
         Features to test.
     window : (float, float)
         Part of training that is averaged over, as shares of the epochs.
+    test : str
+        One of `TESTS`.
     correction : str
         One of `CORRECTIONS`, over the family: all layers × features of a kind.
     alpha : float
@@ -103,7 +128,7 @@ def compare_groups(
     Raises
     ------
     ConfigError
-        If a group, a feature or a run is not in the tables, or the window is empty.
+        If a group, a feature or a run is not in the tables, or the window ends before it begins.
     """
     import pandas as pd
 
@@ -112,7 +137,7 @@ def compare_groups(
     tests, runs, reference, comparison = _run_means(features, levels, names, window)
     differences = comparison - reference
     testable, reasons = _mask_untestable(differences, reference, comparison)
-    test = corrected_resampled_t_test(testable, ratio_of_sets(splits, runs, model), alpha) if len(runs) > 1 else None
+    result, tested_by = _test(testable, splits, runs, model, test, alpha) if len(runs) >= FEWEST_RUNS else (None, "")
     table = tests.assign(
         model=model,
         n_runs=len(runs),
@@ -120,12 +145,11 @@ def compare_groups(
         mean_comparison=comparison.mean(axis=0),
         difference=differences.mean(axis=0),
         **{
-            name: np.nan if test is None else getattr(test, name)
-            for name in ("ci_low", "ci_high", "effect_size", "statistic", "p_value")
+            name: np.nan if result is None else getattr(result, name)
+            for name in ("ci_low", "ci_high", "effect_size", "statistic", "p_value", "df")
         },
-        df=len(runs) - 1,
         correction=correction,
-        test=[f"not tested: {reason}" if reason else TEST for reason in reasons],
+        test=[f"not tested: {reason}" if reason else tested_by for reason in reasons],
     )
     families = [
         part.assign(
@@ -176,6 +200,36 @@ def select_epochs(epochs: Sequence[int], window: Sequence[float]) -> list[int]:
     start = min(math.floor(round(first * len(ordered), 9)), len(ordered) - 1)
     stop = max(math.ceil(round(last * len(ordered), 9)), start + 1)
     return ordered[start:stop]
+
+
+def fold_shape(runs: Sequence[tuple[int, int]], model: str) -> tuple[int, int]:
+    """Numbers of repeats and of folds, of runs (repeat, fold) that are all there."""
+    repeats, folds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
+    absent = sorted({(repeat, fold) for repeat in repeats for fold in folds} - set(runs))
+    if absent:
+        raise ConfigError(
+            f"The features of model {model} lack repeat {absent[0][0]}, fold {absent[0][1]}; the jackknife needs every "
+            f"fold of a repeat. Delete features/{model}.tsv and run again"
+        )
+    return len(repeats), len(folds)
+
+
+def _test(
+    differences: Values,
+    splits: "pd.DataFrame",
+    runs: Sequence[tuple[int, int]],
+    model: str,
+    test: str,
+    alpha: float,
+) -> tuple[PairedTest, str]:
+    """Do the test, and give the name of what was done."""
+    ratio = ratio_of_sets(splits, runs, model)
+    if test == "corrected-resampled-t":
+        return corrected_resampled_t_test(differences, ratio, alpha), TESTS[test]
+    n_repeats, n_folds = fold_shape(runs, model)
+    by_repeat = differences.reshape(n_repeats, n_folds, -1)
+    result = noise_corrected_jackknife_t_test(by_repeat, splits["participant_id"].nunique(), alpha)
+    return result, TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
 
 
 def _check_tables(features: "pd.DataFrame", levels: Sequence[str], names: Sequence[str], model: str) -> None:

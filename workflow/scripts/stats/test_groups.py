@@ -18,6 +18,7 @@ tables = [
         levels=levels,
         names=stats["features"],
         window=stats["window"],
+        test=stats["test"],
         correction=stats["correction"],
         alpha=stats["alpha"],
     )
