@@ -61,7 +61,9 @@ class Geometry:
         return to_rows.reshape(-1, x.shape[1], prod(kernel))
 
 
-Sink = Callable[[Tensor, Tensor, Tensor], Tensor]
+# Gives the gradients of weight and bias from the layer's input, the gradient of its output, the kernel, and whether
+# the bias is wanted; and keeps what the spectra need.
+Sink = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
 class ConvLayer(Layer):
@@ -87,8 +89,8 @@ class ConvLayer(Layer):
         padded, padding = _pad(module, input)
         geometry = Geometry(module.stride, padding, module.dilation, module.groups)
 
-        def sink(x: Tensor, delta: Tensor, kernel: Tensor) -> Tensor:
-            return _weight_gradient(step, self.weights, geometry, x, delta, kernel)
+        def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
+            return _weight_gradient(step, self.weights, geometry, x, delta, kernel, with_bias)
 
         output: Tensor = _Convolution.apply(padded, weight, module.bias, geometry, sink)  # type: ignore[no-untyped-call]
         return output
@@ -110,7 +112,11 @@ def _pad(module: ConvModule, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution with the weight gradient left to a sink."""
+    """A convolution with the gradients of weight and bias left to a sink.
+
+    Both come from one call a group: asked for the bias alone, the kernel computes the gradient of the weight all the
+    same, and throws it away.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, sink: Sink) -> Tensor:
@@ -122,10 +128,12 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        wanted = (ctx.needs_input_grad[0], False, ctx.needs_input_grad[2])
-        input_gradient, _, bias_gradient = ctx.geometry.backward(delta, x, weight, wanted)
-        weight_gradient = ctx.sink(x, delta, weight) if receives_gradient(ctx, 1) else None
-        return input_gradient, weight_gradient, bias_gradient, None, None
+        with_input, with_bias = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
+        if not receives_gradient(ctx, 1):
+            input_gradient, _, bias_gradient = ctx.geometry.backward(delta, x, weight, (with_input, False, with_bias))
+            return input_gradient, None, bias_gradient, None, None
+        input_gradient = ctx.geometry.backward(delta, x, weight, (True, False, False))[0] if with_input else None
+        return input_gradient, *ctx.sink(x, delta, weight, with_bias), None, None
 
 
 def _weight_gradient(
@@ -135,16 +143,18 @@ def _weight_gradient(
     x: Float[Tensor, "sample n *space"],
     delta: Float[Tensor, "sample m *out"],
     kernel: Float[Tensor, "m n_block *taps"],
-) -> Float[Tensor, "m n_block *taps"]:
+    with_bias: bool,
+) -> tuple[Float[Tensor, "m n_block *taps"], Float[Tensor, " m"] | None]:
     groups = step.groups
     x_parts = [groups.pick(x, part) for part in range(len(groups.parts))]
     delta_parts = [groups.pick(delta, part) for part in range(len(groups.parts))]
-    gradients = {
-        part: geometry.backward(delta_parts[part], x_parts[part], kernel, (False, True, False))[1]
+    of_parts = [
+        geometry.backward(delta_parts[part], x_parts[part], kernel, (False, True, with_bias))[1:]
         for part in groups.filled
-    }
+    ]
+    gradients, bias_gradients = zip(*of_parts, strict=True)
     m, n = weights[0].shape
-    for part, gradient in gradients.items():
+    for part, gradient in zip(groups.filled, gradients, strict=True):
         for weight, block in zip(weights, gradient.reshape(len(weights), m, n), strict=True):
             step[weight].add_gradient(part, block)
             step[weight].count_rows(part, positions=prod(delta.shape[2:]))
@@ -157,4 +167,4 @@ def _weight_gradient(
         rows = [d.movedim(1, -1).reshape(-1, len(weights), m) for d in delta_parts]
         for block, weight in enumerate(weights):
             step[weight].add_moments("delta", [row[:, block] for row in rows])
-    return total(list(gradients.values()))
+    return total(gradients), total(bias_gradients) if with_bias else None

@@ -1,6 +1,7 @@
 """Which samples of a batch belong to which group, and how rows of a tensor are picked by group."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -40,17 +41,20 @@ class Groups:
     """
 
     def __init__(self, ids: Int[Tensor, " sample"], names: Sequence[str]) -> None:
-        _check(ids, names)
-        self.ids = ids.detach().to("cpu", torch.int64)
+        _check(ids)
+        # numpy, which is faster than torch at many operations on few numbers
+        self.ids: Int[np.ndarray, " sample"] = ids.detach().to("cpu", torch.int64).numpy().copy()
+        _check_range(self.ids, names)
         self.size = len(self.ids)
         self.n_groups = len(names)
         labels = [*range(len(names)), -1]
-        members = [torch.nonzero(self.ids == label).flatten() for label in labels]
+        members = [np.flatnonzero(self.ids == label) for label in labels]
         self.counts = np.array([*(len(member) for member in members[:-1]), self.size])
         if len(members[-1]) == 0:
             members.pop()
-        order = torch.cat(members)
-        self._inverse = None if bool((order.diff() > 0).all()) else order.argsort()
+        order = np.concatenate(members)
+        is_sorted = bool((np.diff(order) > 0).all())
+        self._inverse = None if is_sorted else torch.from_numpy(order.argsort())
         self.parts: list[Index] = [_as_slice(member) for member in members]
         self.filled = [part for part, member in enumerate(members) if len(member)]
 
@@ -70,8 +74,8 @@ class Groups:
             return joined
         return joined.index_select(dim, self._inverse.to(joined.device))
 
-    def rows(self, positions: Sequence[int]) -> list[Index]:
-        """Row indices of each declared group, then of all rows, where a sample has several rows.
+    def sort_rows(self, positions: Sequence[int]) -> tuple[Int[Tensor, " row"], list[slice]]:
+        """Order of the rows by group, where a sample has several, and where each declared group then is; last, all.
 
         Parameters
         ----------
@@ -79,9 +83,11 @@ class Groups:
             Rows a sample in each of the blocks that are stacked: a block holds the rows of sample 0, then of sample
             1, and so on.
         """
-        row_ids = torch.cat([self.ids.repeat_interleave(count) for count in positions])
-        groups = [_as_slice(torch.nonzero(row_ids == group).flatten()) for group in range(self.n_groups)]
-        return [*groups, slice(0, len(row_ids))]
+        row_ids = np.concatenate([self.ids.repeat(count) for count in positions])
+        order = np.where(row_ids < 0, self.n_groups, row_ids).argsort(kind="stable")
+        ends = np.cumsum(self.counts[:-1] * sum(positions)).tolist()
+        spans = [slice(start, end) for start, end in pairwise([0, *ends])]
+        return torch.from_numpy(order), [*spans, slice(0, len(row_ids))]
 
     def check_batch(self, shape: Sequence[int], dim: int, layer: str) -> None:
         """Raise `RowsError` unless dimension `dim` of what a layer sees is the batch."""
@@ -94,21 +100,24 @@ class Groups:
         )
 
 
-def _as_slice(index: Int[Tensor, " member"]) -> Index:
+def _as_slice(index: Int[np.ndarray, " member"]) -> Index:
     """`index` (ascending) as a slice where its entries stand together."""
     if len(index) == 0:
         return slice(0, 0)
     first, last = int(index[0]), int(index[-1])
-    return slice(first, last + 1) if last - first + 1 == len(index) else index
+    return slice(first, last + 1) if last - first + 1 == len(index) else torch.from_numpy(index)
 
 
-def _check(ids: Tensor, names: Sequence[str]) -> None:
+def _check(ids: Tensor) -> None:
     if not isinstance(ids, Tensor):
         raise GroupError(f"group labels must be an integer tensor with one entry a sample, not {type(ids).__name__}")
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise GroupError(f"group labels must be integers (ids into {list(names)}, or -1), not {ids.dtype}")
+        raise GroupError(f"group labels must be integers (positions in the list of groups, or -1), not {ids.dtype}")
     if ids.ndim != 1 or len(ids) == 0:
         raise GroupError(f"group labels must have one entry a sample of the batch, not shape {tuple(ids.shape)}")
+
+
+def _check_range(ids: Int[np.ndarray, " sample"], names: Sequence[str]) -> None:
     low, high = int(ids.min()), int(ids.max())
     if low < -1 or high >= len(names):
         raise GroupError(

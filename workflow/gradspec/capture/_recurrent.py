@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -93,9 +92,10 @@ def _collect(step: StepCapture, weight: Weight, part: int, positions: int) -> Ca
     """Hook that keeps the gradient of one part of the batch."""
     capture = step[weight]
 
-    def hook(gradient: Float[Tensor, "m n"]) -> None:
-        # A copy: where there is a single part, the parameter's own .grad may take over this memory.
-        capture.add_gradient(part, gradient.clone())
+    def hook(gradient: Tensor) -> None:
+        # A copy, which is needed in float64 anyway: where there is a single part, the parameter's own .grad may take
+        # over this memory.
+        capture.add_gradient(part, gradient.to(torch.float64, copy=True))
         capture.count_rows(part, positions)
 
     return hook

@@ -1,66 +1,60 @@
 r"""Singular values of weight gradients from small float64 problems.
 
 A layer that sees rows :math:`H \in R^{N \times n}` and back-propagates :math:`\Delta \in R^{N \times m}` has the weight
-gradient :math:`G = \Delta^T H`. Three ways lead to its singular values.
+gradient :math:`G = \Delta^T H`. Two ways lead to the singular values of :math:`G_g = \Delta_g^T H_g` for a group g of
+its rows, and of all.
 
-- Sample side, :math:`N \le \min(m, n)`: with :math:`K_H = H H^T = L L^T` and :math:`K_\Delta = \Delta \Delta^T`, the
-  non-zero eigenvalues of :math:`G^T G = H^T K_\Delta H` are those of :math:`L^T K_\Delta L`, an :math:`N \times N`
-  problem. A group of samples is a block of both Gram matrices.
-- QR, where rounding of the former could show: with thin factorisations :math:`H^T = Q_H R_H` and
-  :math:`\Delta^T = Q_\Delta R_\Delta`, :math:`\sigma(G) = \sigma(R_\Delta R_H^T)`.
-- Parameter side, :math:`N > \min(m, n)`: eigenvalues of :math:`G G^T` or :math:`G^T G`, whichever is smaller.
+- Sample side, :math:`N \le \min(m, n)`: with thin factorisations :math:`H^T = Q_H R_H` and
+  :math:`\Delta^T = Q_\Delta R_\Delta`, whose columns belong to the rows of the layer,
+  :math:`G_g = Q_\Delta R_{\Delta,g} R_{H,g}^T Q_H^T`, so that :math:`\sigma(G_g) = \sigma(R_{\Delta,g} R_{H,g}^T)`:
+  one pair of factorisations, of N columns each, serves every group and pooled. Householder's is backward stable column
+  by column, hence a group of small rows keeps its digits beside large ones, and what is rank-deficient comes out as
+  zero. Gram matrices would square the condition number, and a group whose samples share a class is ill-conditioned.
+- Parameter side, :math:`N > \min(m, n)`: eigenvalues of :math:`G_g G_g^T` or :math:`G_g^T G_g`, whichever is smaller.
 
-Every function takes a stack of problems of one size, so that equal shapes of several layers and groups are solved
-together, and must run under ``torch.no_grad``: ``eigvalsh`` computes vectors too for tensors that require grad.
+Functions take stacks of problems of one size, so that equal shapes of several layers and groups are solved together,
+and must run under ``torch.no_grad``: ``eigvalsh`` computes vectors too for tensors that require grad.
 """
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from torch import Tensor
 
-EPS = torch.finfo(torch.float64).eps
-
-# Relative to the largest singular value; what the sample side promises for every singular value.
-TOLERANCE = 1e-12
+# Narrower Gram matrices are not worth two products.
+_HALVED = 32
 
 
-def gram_singular_values(
-    k_h: Float64[Tensor, "problem row row"], k_delta: Float64[Tensor, "problem row row"]
-) -> tuple[Float64[Tensor, "problem row"], Bool[Tensor, " problem"]]:
-    r"""Singular values of :math:`\Delta^T H` from the Gram matrices of its rows.
+def triangle(rows: Float64[Tensor, "*problem row column"]) -> Float64[Tensor, "*problem side row"]:
+    """Factor R of thin QR of the transpose, a column a row; as high as the smaller side."""
+    factor: Tensor = torch.linalg.qr(rows.mT, mode="r").R
+    return factor
 
-    An error of :math:`\epsilon \|K_H\| \|K_\Delta\|` in the eigenvalues :math:`\sigma^2` is one of
-    :math:`\epsilon \|K_H\| \|K_\Delta\| / 2\sigma` in a singular value. A problem is certified when that stays under
-    the tolerance for its smallest one; the others (rank-deficient, or with strong cancellation) are left to QR.
 
-    Returns
-    -------
-    singular values, descending, and which problems are certified.
+def product_of_triangles(
+    r_h: Float64[Tensor, "problem side row"], r_delta: Float64[Tensor, "problem side row"]
+) -> Float64[Tensor, "problem side smaller"]:
+    r"""A matrix with the singular values of :math:`R_\Delta R_H^T`, with no more columns than there are rows.
+
+    :math:`R_H` is factorised once more, to as many rows as the group has.
     """
-    scale = k_h.diagonal(dim1=-2, dim2=-1).mean(-1)
-    jitter = torch.diag_embed((1e-15 * scale)[:, None].expand(k_h.shape[:2]))
-    factor, info = torch.linalg.cholesky_ex(k_h + jitter)
-    eigenvalues = torch.linalg.eigvalsh(factor.mT @ k_delta @ factor)
-    values = eigenvalues.clamp(min=0).sqrt().flip(-1)
-    error = EPS * torch.linalg.matrix_norm(k_h) * torch.linalg.matrix_norm(k_delta)
-    certified = (info == 0) & (error <= TOLERANCE * values[:, 0] * values[:, -1])
-    return values, certified
+    side, rows = r_h.shape[-2:]
+    return r_delta @ (triangle(r_h.mT) if rows < side else r_h).mT
 
 
-def qr_singular_values(
-    h: Float64[Tensor, "problem row input"], delta: Float64[Tensor, "problem row output"]
-) -> Float64[Tensor, "problem row"]:
-    r"""Singular values of :math:`\Delta^T H` from thin QR of its factors, for no more rows than inputs or outputs."""
-    r_h = torch.linalg.qr(h.mT, mode="r").R
-    r_delta = torch.linalg.qr(delta.mT, mode="r").R
-    values: Tensor = torch.linalg.svdvals(r_delta @ r_h.mT)
-    return values
+def small_gram(matrix: Float64[Tensor, "row column"]) -> Float64[Tensor, "side side"]:
+    """Gram matrix of a matrix on its smaller side.
 
-
-def small_gram(matrix: Float64[Tensor, "*problem row column"]) -> Float64[Tensor, "*problem side side"]:
-    """Gram matrix of each matrix on its smaller side."""
-    rows, columns = matrix.shape[-2:]
-    return matrix @ matrix.mT if rows <= columns else matrix.mT @ matrix
+    It is symmetric: of its four quarters, three are computed where they are large.
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+    half = len(wide) // 2
+    if half < _HALVED:
+        return wide @ wide.mT
+    gram = wide.new_empty(len(wide), len(wide))
+    torch.mm(wide[:half], wide[:half].mT, out=gram[:half, :half])
+    torch.mm(wide[half:], wide.mT, out=gram[half:])
+    gram[:half, half:] = gram[half:, :half].mT
+    return gram
 
 
 def root_eigenvalues(gram: Float64[Tensor, "problem side side"]) -> Float64[Tensor, "problem side"]:

@@ -3,22 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from gradspec.capture._groups import Index
 from gradspec.capture._layer import Weight
-from gradspec.capture._solve import (
-    EPS,
-    TOLERANCE,
-    gram_singular_values,
-    qr_singular_values,
-    root_eigenvalues,
-    small_gram,
-)
+from gradspec.capture._solve import product_of_triangles, root_eigenvalues, small_gram, triangle
 from gradspec.capture._step import SAMPLE_SIDE, StepCapture, WeightCapture
 
 # Singular values of each group, then pooled: descending, NaN beyond the rank that the group can have.
@@ -54,15 +47,13 @@ def solve(step: StepCapture) -> dict[Weight, WeightSpectra]:
         )
         for weight, capture in step.weights.items()
     }
-    eigen = EigenProblems()
-    products = ProductProblems()
+    problems = Problems()
     for stack in _equal_rows(step.weights[weight] for weight, route in routes.items() if route == SAMPLE_SIDE):
-        _sample_side(stack, solved, products, eigen)
+        _sample_side(stack, solved, problems)
     for weight, capture in step.weights.items():
         if routes[weight] != SAMPLE_SIDE:
-            _parameter_side(capture, solved[weight].spectra, eigen)
-    products.solve()
-    eigen.solve()
+            _parameter_side(capture, solved[weight].spectra, problems)
+    problems.solve()
     return solved
 
 
@@ -78,119 +69,91 @@ def _equal_rows(captures: Iterable[WeightCapture]) -> list[list[WeightCapture]]:
     return list(stacks.values())
 
 
-def _sample_side(
-    stack: list[WeightCapture],
-    solved: dict[Weight, WeightSpectra],
-    products: "ProductProblems",
-    eigen: "EigenProblems",
+def _sample_side(stack: list[WeightCapture], solved: dict[Weight, WeightSpectra], problems: "Problems") -> None:
+    """Add the problems of weights that saw equally many rows: columns of one pair of triangles a weight."""
+    order, spans = stack[0].groups.sort_rows(stack[0].positions)
+    triangles = [[triangle(rows).cpu() for rows in capture.rows()] for capture in stack]
+    r_h, r_delta = (torch.stack(factors)[:, :, order] for factors in zip(*triangles, strict=True))
+    finite = (r_h.isfinite() & r_delta.isfinite()).flatten(1).all(1)
+    if not bool(finite.all()):
+        for capture, whole in zip(stack, finite.tolist(), strict=True):
+            if not whole:
+                _group_by_group(capture, order, spans, solved[capture.weight].spectra, problems)
+        stack = list(compress(stack, finite.tolist()))
+        r_h, r_delta = r_h[finite], r_delta[finite]
+    wanted = [solved[capture.weight].spectra for capture in stack]
+    for group, span in enumerate(spans):
+        _add_products(r_h[:, :, span], r_delta[:, :, span], wanted, group, problems)
+
+
+def _group_by_group(
+    capture: WeightCapture, order: Tensor, spans: list[slice], spectra: dict[str, Spectrum], problems: "Problems"
 ) -> None:
-    """Add the problems of weights that saw equally many rows: blocks of one pair of Gram matrices a weight."""
-    h, delta = ([torch.cat(rows) for rows in uses] for uses in zip(*((c.h, c.delta) for c in stack), strict=True))
-    k_h, k_delta = (torch.stack([rows @ rows.mT for rows in matrices]).cpu() for matrices in (h, delta))
-    for group, index in enumerate(stack[0].row_indices()):
-        block_h, block_delta = (k[:, index][:, :, index] for k in (k_h, k_delta))
-        if block_h.shape[-1] == 0:
-            continue
-        wanted = [solved[capture.weight].spectra for capture in stack]
-        if "gradient" in wanted[0]:
-            targets = [spectra["gradient"][group] for spectra in wanted]
-            products.add(block_h, block_delta, targets, list(zip(h, delta, strict=True)), index)
-        for kind, block, matrices in (("activation", block_h, h), ("delta", block_delta, delta)):
-            if kind in wanted[0]:
-                eigen.add(block, [spectra[kind][group] for spectra in wanted], matrices, index)
+    """Add the groups whose own rows are finite, with factors of their own, for a weight that saw others too."""
+    h, delta = (rows.cpu()[order] for rows in capture.rows())
+    for group, span in enumerate(spans):
+        r_h, r_delta = triangle(h[span]), triangle(delta[span])
+        if r_h.isfinite().all() and r_delta.isfinite().all():
+            _add_products(r_h[None], r_delta[None], [spectra], group, problems)
 
 
-def _parameter_side(capture: WeightCapture, spectra: dict[str, Spectrum], eigen: "EigenProblems") -> None:
+def _add_products(
+    r_h: Float64[Tensor, "weight side row"],
+    r_delta: Float64[Tensor, "weight side row"],
+    wanted: list[dict[str, Spectrum]],
+    group: int,
+    problems: "Problems",
+) -> None:
+    if r_h.shape[-1] == 0 or not wanted:
+        return
+    for kind in wanted[0]:
+        matrices = {"activation": r_h, "delta": r_delta}.get(kind)
+        matrices = product_of_triangles(r_h, r_delta) if matrices is None else matrices
+        problems.add_matrices(matrices, [spectra[kind][group] for spectra in wanted])
+
+
+def _parameter_side(capture: WeightCapture, spectra: dict[str, Spectrum], problems: "Problems") -> None:
     if "gradient" in spectra:
-        grams = small_gram(capture.group_gradients()).cpu()
-        eigen.add(grams, [row[:rank] for row, rank in zip(spectra["gradient"], capture.ranks(), strict=True)])
+        for row, rank, gradient in zip(spectra["gradient"], capture.ranks(), capture.group_gradients(), strict=True):
+            if gradient is not None:
+                problems.add_gram(small_gram(gradient), row[:rank])
     for kind, moments in capture.moments.items():
         for row, rank, gram in zip(spectra[kind], capture.ranks(kind), moments.gram_matrices(), strict=True):
             if rank:
-                eigen.add(gram.cpu()[None], [row[:rank]])
+                problems.add_gram(gram, row[:rank])
 
 
-class ProductProblems:
-    r"""Singular values of :math:`\Delta^T H` from pairs of Gram matrices, with QR for those that need it."""
-
-    def __init__(self) -> None:
-        self._problems: dict[int, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-        self._targets: dict[int, list[Spectrum]] = defaultdict(list)
-        self._rows: dict[int, list[tuple[Tensor, Tensor, Index]]] = defaultdict(list)
-
-    def add(
-        self,
-        k_h: Float64[Tensor, "problem row row"],
-        k_delta: Float64[Tensor, "problem row row"],
-        targets: list[Spectrum],
-        factors: list[tuple[Tensor, Tensor]],
-        index: Index,
-    ) -> None:
-        size = k_h.shape[-1]
-        self._problems[size].append((k_h, k_delta))
-        self._targets[size] += targets
-        self._rows[size] += [(h, delta, index) for h, delta in factors]
-
-    def solve(self) -> None:
-        for size, problems in self._problems.items():
-            k_h, k_delta = (torch.cat(grams) for grams in zip(*problems, strict=True))
-            finite = _finite(k_h) & _finite(k_delta)
-            values, certified = gram_singular_values(_ones_unless(finite, k_h), _ones_unless(finite, k_delta))
-            values[~finite] = torch.nan
-            for problem in torch.nonzero(finite & ~certified).flatten().tolist():
-                h, delta, index = self._rows[size][problem]
-                values[problem] = qr_singular_values(h[None, index], delta[None, index])[0]
-            _write(values, self._targets[size])
-
-
-class EigenProblems:
-    """Square roots of the eigenvalues of Gram matrices."""
+class Problems:
+    """Small matrices and Gram matrices whose singular values are wanted, solved together where they are of one size."""
 
     def __init__(self) -> None:
-        self._grams: dict[int, list[Tensor]] = defaultdict(list)
-        self._targets: dict[int, list[Spectrum]] = defaultdict(list)
-        self._rows: dict[int, list[Callable[[], Tensor] | None]] = defaultdict(list)
+        self._matrices: dict[torch.Size, list[Tensor]] = defaultdict(list)
+        self._grams: dict[torch.Size, list[Tensor]] = defaultdict(list)
+        self._matrix_targets: dict[torch.Size, list[Spectrum]] = defaultdict(list)
+        self._gram_targets: dict[torch.Size, list[Spectrum]] = defaultdict(list)
 
-    def add(
-        self,
-        grams: Float64[Tensor, "problem side side"],
-        targets: list[Spectrum],
-        matrices: list[Tensor] | None = None,
-        index: Index | None = None,
-    ) -> None:
-        """Add problems; `matrices` (rows chosen by `index`) are decomposed themselves where rounding could show."""
-        size = grams.shape[-1]
-        self._grams[size].append(grams)
-        self._targets[size] += targets
-        for position in range(len(grams)):
-            matrix = None if matrices is None else matrices[position]
-            self._rows[size].append(None if matrix is None else lambda matrix=matrix: matrix[index])  # type: ignore[misc]
+    def add_matrices(self, matrices: Float64[Tensor, "problem row column"], targets: list[Spectrum]) -> None:
+        """Add matrices, and where their singular values go."""
+        self._matrices[matrices.shape[1:]].append(matrices)
+        self._matrix_targets[matrices.shape[1:]] += targets
+
+    def add_gram(self, gram: Float64[Tensor, "side side"], target: Spectrum) -> None:
+        """Add the Gram matrix of a matrix, and where its singular values go."""
+        self._grams[gram.shape].append(gram)
+        self._gram_targets[gram.shape].append(target)
 
     def solve(self) -> None:
-        for size, stacks in self._grams.items():
-            grams = torch.cat(stacks)
-            finite = _finite(grams)
-            values = root_eigenvalues(_ones_unless(finite, grams))
-            certified = EPS * torch.linalg.matrix_norm(grams) <= TOLERANCE * values[:, 0] * values[:, -1]
-            values[~finite] = torch.nan
-            for problem in torch.nonzero(finite & ~certified).flatten().tolist():
-                rows = self._rows[size][problem]
-                if rows is not None:
-                    values[problem] = torch.linalg.svdvals(rows())
-            _write(values, self._targets[size])
+        """Write the singular values of all; those of what is not finite stay as they are."""
+        for shape, stacks in self._matrices.items():
+            _solve(torch.linalg.svdvals, torch.cat(stacks), self._matrix_targets[shape])
+        for shape, grams in self._grams.items():
+            _solve(root_eigenvalues, torch.stack(grams).cpu(), self._gram_targets[shape])
 
 
-def _finite(matrices: Tensor) -> Tensor:
-    return torch.isfinite(matrices).flatten(1).all(1)
-
-
-def _ones_unless(finite: Tensor, matrices: Tensor) -> Tensor:
-    """Replace matrices that are not finite, which eigensolvers refuse, by identities."""
-    if bool(finite.all()):
-        return matrices
-    return torch.where(finite[:, None, None], matrices, torch.eye(matrices.shape[-1], dtype=matrices.dtype))
-
-
-def _write(values: Tensor, targets: list[Spectrum]) -> None:
-    for row, target in zip(values.numpy(), targets, strict=True):
-        target[: len(row)] = row[: len(target)]
+def _solve(function: Callable[[Tensor], Tensor], matrices: Tensor, targets: list[Spectrum]) -> None:
+    finite = torch.isfinite(matrices).flatten(1).all(1)
+    if not bool(finite.all()):  # the solvers refuse them
+        matrices = matrices[finite]
+        targets = list(compress(targets, finite.tolist()))
+    for values, target in zip(function(matrices).numpy(), targets, strict=True):
+        target[: len(values)] = values[: len(target)]

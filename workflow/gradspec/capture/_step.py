@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from gradspec.capture._groups import Groups, Index
+from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Weight, total
 from gradspec.capture._solve import small_gram
 
@@ -97,16 +97,14 @@ class WeightCapture:
         self.h.clear()
         self.delta.clear()
 
-    def group_gradients(self) -> Float64[Tensor, "group m n"]:
-        """Gradients of each declared group, then their sum with the rest."""
+    def group_gradients(self) -> list[Float64[Tensor, "m n"] | None]:
+        """Gradients of each declared group, None where it is empty, then their sum with the rest."""
         parts = {part: gradient.double() for part, gradient in self.gradients.items()}
-        nothing = torch.zeros_like(next(iter(parts.values())))
-        groups = [parts.get(group, nothing) for group in range(self.groups.n_groups)]
-        return torch.stack([*groups, total(list(parts.values()))])
+        return [*(parts.get(group) for group in range(self.groups.n_groups)), total(list(parts.values()))]
 
-    def row_indices(self) -> list[Index]:
-        """Rows of each declared group, then all, in the stacked rows of the sample side."""
-        return self.groups.rows(self.positions)
+    def rows(self) -> tuple[Float64[Tensor, "row n"], Float64[Tensor, "row m"]]:
+        """H and Δ of all uses on the sample side, stacked."""
+        return _stacked(self.h), _stacked(self.delta)
 
 
 class Moments:
@@ -166,6 +164,10 @@ def split_rows(groups: Groups, rows: Float[Tensor, "row width"]) -> list[Float[T
     """Rows of each part of the batch, from rows in the order of the samples."""
     by_sample = rows.reshape(groups.size, -1, rows.shape[-1])
     return [groups.pick(by_sample, part).reshape(-1, rows.shape[-1]) for part in range(len(groups.parts))]
+
+
+def _stacked(uses: Sequence[Float64[Tensor, "row width"]]) -> Float64[Tensor, "row width"]:
+    return uses[0] if len(uses) == 1 else torch.cat(list(uses))
 
 
 def _float64_copy(tensor: Tensor) -> Float64[Tensor, "..."]:

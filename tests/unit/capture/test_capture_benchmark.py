@@ -1,0 +1,25 @@
+"""The benchmark of the recorder runs, and writes the rows that it promises."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_quick_run_of_one_model_writes_a_row_a_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    file = tmp_path / "rows.json"
+    model = "MLP 1378-256-128-64"
+    import_module("benchmarks.capture").main(["--quick", "--model", model, "--json", str(file)])
+
+    rows = json.loads(file.read_text())
+    assert [row["method"] for row in rows] == ["naive", "hooks", "sync"]
+    assert {row["model"] for row in rows} == {model}
+    assert {row["weights"] for row in rows} == {4}
+    naive, hooks, sync = rows
+    assert naive["ratio"] > sync["ratio"] > 0.5
+    assert hooks["memory_ratio"] > 1  # it holds all rows and the gradients of the groups
+    assert 0.9 < sync["memory_ratio"] < 1.5
