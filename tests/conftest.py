@@ -1,15 +1,21 @@
-"""What all tests share: where real data lies, and one thread a process."""
+"""What all tests share: where real data lies, one thread a process, how examples are drawn."""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from running import ROOT
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ET", "1")
+
+# New examples at every run by hand, the same ones where a red run must mean a change; no test is timed.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
 @pytest.fixture(scope="session")
