@@ -1,7 +1,8 @@
 """Ways to record the spectra of two groups and pooled in a training step, from the plain step to the recorder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -67,20 +68,30 @@ def hooks(model: nn.Module) -> Method:
     return run
 
 
-def sync(model: nn.Module) -> Method:
-    """The recorder, in every step."""
-    recorder = SpectraRecorder(model, GROUPS)
-    n_weights = sum(row.status == "captured" for row in recorder.report().rows)
+def recorder(groups: Sequence[str] = GROUPS, **options: Any) -> Callable[[nn.Module], Method]:
+    """The recorder with some options."""
 
-    def run(x: Tensor, group: Tensor) -> int:
-        with recorder.step(group):
-            F.cross_entropy(model(x), group).backward()
-        return n_weights
+    def make(model: nn.Module) -> Method:
+        recorder = SpectraRecorder(model, groups, **options)
+        n_weights = sum(row.status == "captured" for row in recorder.report().rows)
 
-    return run
+        def run(x: Tensor, group: Tensor) -> int:
+            with recorder.step(group) as step:
+                F.cross_entropy(model(x), group).backward()
+            return n_weights if step.recorded else 0
+
+        return run
+
+    return make
 
 
-METHODS = {"naive": naive, "hooks": hooks, "sync": sync}
+METHODS = {
+    "naive": naive,
+    "hooks": hooks,
+    "sync": recorder(),
+    "worker": recorder(worker=True),
+    "budget": recorder(every="auto", budget=0.05),
+}
 
 
 @contextmanager

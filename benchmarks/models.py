@@ -26,12 +26,12 @@ class Workload:
     batch: int
     sample: tuple[int, ...]
 
-    def draw(self, generator: torch.Generator, by_group: bool) -> tuple[Tensor, Tensor]:
+    def draw(self, generator: torch.Generator, by_group: bool, n_groups: int = 2) -> tuple[Tensor, Tensor]:
         """Draw a new batch and its groups, which are the classes too, and differ a little.
 
         A batch that came back would be learnt by heart, and leave gradients that no training has.
         """
-        group = torch.arange(self.batch) * 2 // self.batch
+        group = torch.arange(self.batch) * n_groups // self.batch
         if not by_group:
             group = group[torch.randperm(self.batch, generator=generator)]
         x = torch.randn(self.batch, *self.sample, generator=generator)
@@ -88,6 +88,12 @@ def _cnn3d() -> nn.Module:
         nn.Conv3d(16, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1),
         nn.Flatten(), nn.Linear(32, 2),
     )  # fmt: skip
+
+
+def mlp(width: int) -> nn.Module:
+    """A network of two hidden layers as wide as its input, and a read-out of 16 classes."""
+    hidden = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.ReLU())]
+    return nn.Sequential(*hidden, nn.Linear(width, 16))
 
 
 WORKLOADS = {

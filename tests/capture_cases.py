@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 BATCH = 7
 
@@ -23,11 +25,12 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A model, and the shape of a sample."""
+    """A model, the shape of a sample, and what to record beside the layers that always are."""
 
     name: str
     build: Callable[[], nn.Module]
     sample: tuple[int, ...]
+    extras: tuple[str, ...] = ()
 
     def make(self, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Tensor, Tensor]:
         """Model, inputs and class labels, the same each time."""
@@ -76,6 +79,97 @@ class Recurrent(nn.Module):
         output, state = self.layer(x if self.layer.batch_first else x.transpose(0, 1), hx)
         last = state[0] if isinstance(state, tuple) else state
         return self.head(output.mean(1 if self.layer.batch_first else 0)) + last.sum((0, 2))[:, None]
+
+
+class Packed(nn.Module):
+    """A recurrent layer over sequences of different lengths, of which outputs, states and a first state are used."""
+
+    LENGTHS = (3, 6, 1, 6, 2, 5, 4)
+
+    def __init__(self, layer: nn.RNNBase, features: int, is_sorted: bool = False, given_state: bool = False) -> None:
+        super().__init__()
+        self.layer = layer
+        self.is_sorted = is_sorted
+        self.given_state = given_state
+        self.head = nn.Linear(features, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        lengths = sorted(self.LENGTHS, reverse=True) if self.is_sorted else list(self.LENGTHS)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=self.is_sorted)
+        hx = None
+        if self.given_state:
+            size = self.layer.num_layers * (2 if self.layer.bidirectional else 1)
+            first = x.sum((1, 2))[None, :, None].expand(size, len(x), self.layer.hidden_size).tanh()
+            hx = (first, first.square()) if isinstance(self.layer, nn.LSTM) else first
+        output, state = self.layer(packed, hx)
+        last = state[0] if isinstance(state, tuple) else state
+        padded, _ = pad_packed_sequence(output, batch_first=True)
+        return self.head(padded.mean(1)) + last.sum((0, 2))[:, None]
+
+
+class Cell(nn.Module):
+    """A recurrent cell that is called once a time, from a given state or none."""
+
+    def __init__(self, cell: nn.RNNCellBase, given_state: bool = False) -> None:
+        super().__init__()
+        self.cell = cell
+        self.given_state = given_state
+        self.head = nn.Linear(cell.hidden_size, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = None
+        if self.given_state:
+            first = x.sum((1, 2))[:, None].expand(len(x), self.cell.hidden_size).tanh()
+            state = (first, first.square()) if isinstance(self.cell, nn.LSTMCell) else first
+        for time in range(x.shape[1]):
+            state = self.cell(x[:, time], state)
+        return self.head(sum(state) if isinstance(state, tuple) else state)
+
+
+class Tokens(nn.Module):
+    """An embedding of ids made from the input, one a position, used twice where it is `shared`."""
+
+    def __init__(self, embedding: nn.Embedding, shared: bool = False) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.shared = shared
+        self.head = nn.Linear(embedding.embedding_dim, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        ids = (3 * x).round().long().remainder(self.embedding.num_embeddings)
+        rows = self.embedding(ids).tanh()
+        if self.shared:
+            rows = rows + self.embedding(ids[:, :1].add(1).remainder(self.embedding.num_embeddings)).sin()
+        return self.head(rows.flatten(1, -2).mean(1))
+
+
+class Tied(nn.Module):
+    """An autoencoder whose second and fourth layers are one matrix, or a language model whose head is its table."""
+
+    def __init__(self, width: int, table: int = 0) -> None:
+        super().__init__()
+        self.table = table
+        self.first = nn.Embedding(table, width) if table else nn.Linear(width, width)
+        self.between = nn.Linear(width, width)
+        self.last = nn.Linear(width, table or width, bias=False)
+        self.last.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first((3 * x).round().long().remainder(self.table)).mean(1) if self.table else self.first(x)
+        return self.last(self.between(x.tanh()).tanh())[:, :3]
+
+
+class TiedConvolutions(nn.Module):
+    """Two convolutions over one kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, 4, 3, padding=1, groups=2)
+        self.last = nn.Conv1d(4, 4, 3, dilation=2, groups=2)
+        self.last.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x).tanh()).mean(2)[:, :3]
 
 
 class Attention(nn.Module):
@@ -157,6 +251,34 @@ class Blockwise(nn.Module):
         return self.head(output.mean(1))
 
 
+class Normalised(nn.Module):
+    """A normalisation between two linear layers, changed in place afterwards."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+        self.act = nn.ReLU(inplace=True)
+        with torch.no_grad():
+            for vector in norm.parameters():
+                vector.copy_(torch.randn_like(vector))
+        self.head = nn.Linear(1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.act(self.norm(x)).flatten(1).cumsum(1).sin().mean(1, keepdim=True))
+
+
+def _used(norm: nn.Module) -> nn.Module:
+    """A normalisation in evaluation mode with statistics of its own."""
+    with torch.no_grad():
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    return norm.eval()
+
+
+TRACKING_NORM = partial(nn.InstanceNorm2d, 4, affine=True, track_running_stats=True)
+EMBEDDING = ("embedding",)
+VECTORS = ("vectors",)
+
 CASES = [
     Case("linear", lambda: nn.Sequential(nn.Linear(12, 10), nn.Tanh(), nn.Linear(10, 3)), (12,)),
     Case("linear_wide", lambda: nn.Sequential(nn.Linear(40, 30, bias=False), nn.ReLU(), nn.Linear(30, 3)), (40,)),
@@ -181,6 +303,46 @@ CASES = [
     Case("lstm_state", lambda: Recurrent(nn.LSTM(4, 5, bias=False, batch_first=True), 5, given_state=True), (6, 4)),
     Case("lstm_projection", lambda: Recurrent(nn.LSTM(4, 5, proj_size=3, batch_first=True), 3), (6, 4)),
     Case("gru", lambda: Recurrent(nn.GRU(4, 5, 2, batch_first=True), 5), (6, 4)),
+    Case("rnn_packed", lambda: Packed(nn.RNN(4, 5, nonlinearity="relu"), 5), (6, 4)),
+    Case("lstm_packed", lambda: Packed(nn.LSTM(4, 5, batch_first=True), 5, is_sorted=True), (6, 4)),
+    Case("lstm_packed_deep", lambda: Packed(nn.LSTM(4, 5, 2, bidirectional=True), 10, given_state=True), (6, 4)),
+    Case("lstm_packed_projection", lambda: Packed(nn.LSTM(4, 5, proj_size=3), 3), (6, 4)),
+    Case("gru_packed", lambda: Packed(nn.GRU(4, 5, bidirectional=True), 10, given_state=True, is_sorted=True), (6, 4)),
+    Case("rnn_cell", lambda: Cell(nn.RNNCell(4, 5, nonlinearity="relu")), (6, 4)),
+    Case("rnn_cell_few_rows", lambda: Cell(nn.RNNCell(30, 32), given_state=True), (3, 30)),
+    Case("lstm_cell", lambda: Cell(nn.LSTMCell(4, 5, bias=False), given_state=True), (6, 4)),
+    Case("lstm_cell_no_state", lambda: Cell(nn.LSTMCell(4, 5)), (6, 4)),
+    Case("gru_cell", lambda: Cell(nn.GRUCell(4, 5)), (6, 4)),
+    Case("cell_vectors", lambda: Cell(nn.GRUCell(4, 5), given_state=True), (6, 4), VECTORS),
+    Case("embedding", lambda: Tokens(nn.Embedding(6, 4)), (5,), EMBEDDING),
+    Case("embedding_long_table", lambda: Tokens(nn.Embedding(500, 9)), (2,), EMBEDDING),
+    Case("embedding_single", lambda: Tokens(nn.Embedding(6, 4, padding_idx=2)), (1,), EMBEDDING),
+    Case("embedding_padded", lambda: Tokens(nn.Embedding(6, 4, padding_idx=0), shared=True), (5,), EMBEDDING),
+    Case("embedding_scaled", lambda: Tokens(nn.Embedding(6, 4, scale_grad_by_freq=True)), (2, 5), EMBEDDING),
+    Case("embedding_max_norm", lambda: Tokens(nn.Embedding(6, 4, max_norm=1.0)), (5,), EMBEDDING),
+    Case("embedding_sparse", lambda: Tokens(nn.Embedding(9, 4, sparse=True)), (5,), EMBEDDING),
+    Case("linear_vectors", lambda: Pooled(nn.Sequential(nn.Linear(5, 6), nn.ReLU(inplace=True)), 6), (4, 5), VECTORS),
+    Case("linear_wide_vectors", lambda: nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3)), (40,), VECTORS),
+    Case("conv_vectors", lambda: Convolutional(nn.Conv2d(4, 6, 3, groups=2), 6), (4, 5, 5), VECTORS),
+    Case("lstm_vectors", lambda: Recurrent(nn.LSTM(4, 5, 2, bidirectional=True), 10), (6, 4), VECTORS),
+    Case("lstm_packed_vectors", lambda: Packed(nn.LSTM(4, 5), 5), (6, 4), VECTORS),
+    Case("attention_vectors", lambda: Attention("memory"), (4, 6), VECTORS),
+    Case("attention_dims_vectors", lambda: Attention("dims", kdim=4, vdim=5, batch_first=True), (4, 6), VECTORS),
+    Case("encoder_vectors", lambda: Encoder(batch_first=False), (4, 6), VECTORS),
+    Case("decoder_vectors", lambda: Decoder(batch_first=True), (4, 6), VECTORS),
+    Case("layer_norm", lambda: Normalised(nn.LayerNorm(5)), (4, 5), VECTORS),
+    Case("layer_norm_matrix", lambda: Normalised(nn.LayerNorm((4, 5))), (2, 4, 5), VECTORS),
+    Case("layer_norm_no_bias", lambda: Normalised(nn.LayerNorm(5, bias=False, eps=0.1)), (5,), VECTORS),
+    Case("rms_norm", lambda: Normalised(nn.RMSNorm(5)), (4, 5), VECTORS),
+    Case("group_norm", lambda: Normalised(nn.GroupNorm(2, 4)), (4, 5), VECTORS),
+    Case("instance_norm", lambda: Normalised(nn.InstanceNorm1d(4, affine=True)), (4, 5), VECTORS),
+    Case("instance_norm_evaluated", lambda: Normalised(_used(TRACKING_NORM())), (4, 3, 2), VECTORS),
+    Case("batch_norm_evaluated", lambda: Normalised(_used(nn.BatchNorm1d(5))), (5,), VECTORS),
+    Case("tied_rows", lambda: Tied(40), (40,)),
+    Case("tied_many_rows", lambda: Tied(5), (5,)),
+    Case("tied_embedding", lambda: Tied(5, table=11), (4,), EMBEDDING),
+    Case("tied_embedding_vectors", lambda: Tied(20, table=30), (4,), (*EMBEDDING, *VECTORS)),
+    Case("tied_convolutions", TiedConvolutions, (4, 9), VECTORS),
     Case("attention", lambda: Attention("self", batch_first=True), (4, 6)),
     Case("attention_time_major", lambda: Attention("self"), (4, 6)),
     Case("attention_bias_kv", lambda: Attention("self", add_bias_kv=True, bias=False), (4, 6)),

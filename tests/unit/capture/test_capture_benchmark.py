@@ -16,10 +16,24 @@ def test_quick_run_of_one_model_writes_a_row_a_method(tmp_path: Path, monkeypatc
     import_module("benchmarks.capture").main(["--quick", "--model", model, "--json", str(file)])
 
     rows = json.loads(file.read_text())
-    assert [row["method"] for row in rows] == ["naive", "hooks", "sync"]
+    assert [row["method"] for row in rows] == ["naive", "hooks", "sync", "worker", "budget"]
     assert {row["model"] for row in rows} == {model}
     assert {row["weights"] for row in rows} == {4}
-    naive, hooks, sync = rows
+    naive, hooks, sync, *_ = rows
     assert naive["ratio"] > sync["ratio"] > 0.5
     assert hooks["memory_ratio"] > 1  # it holds all rows and the gradients of the groups
     assert 0.9 < sync["memory_ratio"] < 1.5
+
+
+def test_quick_run_of_the_second_table_varies_batch_width_and_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    file = tmp_path / "rows.json"
+    import_module("benchmarks.capture").main(["--quick", "--scaling", "--json", str(file)])
+
+    rows = json.loads(file.read_text())
+    assert len({row["batch"] for row in rows}) >= 4
+    assert len({row["width"] for row in rows}) >= 4
+    assert {row["groups"] for row in rows} >= {2, 4, 8, 16}
+    assert all(row["ratio"] > 0 for row in rows)

@@ -123,23 +123,31 @@ def test_report_covers_every_parameter_with_a_reason() -> None:
             self.normed = weight_norm(nn.Conv1d(3, 3, 2))
             self.attention = nn.MultiheadAttention(4, 2, add_bias_kv=True)
             self.free = nn.Parameter(torch.zeros(2, 2))
-            self.head = nn.Linear(3, 3, bias=False)
+            self.transposed = nn.ConvTranspose1d(3, 3, 2)
+            self.bilinear = nn.Bilinear(3, 3, 2)
+            self.bag = nn.EmbeddingBag(4, 3)
+            self.normed_lstm = weight_norm(nn.LSTM(3, 3), "weight_ih_l0")
+            self.head = nn.Linear(3, 3)
 
     model = Everything()
     report = SpectraRecorder(model, NAMES, kinds=("gradient", "activation")).report()
     rows = {row.parameter.partition("/")[0] for row in report}
     assert rows >= {name for name, _ in model.named_parameters()}
-    captured = {row.parameter for row in report if row.status == "captured"}
-    blocks = {f"attention.in_proj_weight/{block}" for block in "qkv"}
-    recurrent = {"lstm.weight_ih_l0", "lstm.weight_hh_l0"}
-    assert captured == {"head.weight", "normed.weight", "attention.out_proj.weight", *blocks, *recurrent}
+    captured = {row.parameter.partition("/")[0] for row in report if row.status == "captured"}
+    attention = {"attention.in_proj_weight", "attention.out_proj.weight"}
+    recurrent = {"lstm.weight_ih_l0", "lstm.weight_hh_l0", "cell.weight_ih", "cell.weight_hh"}
+    assert captured == {"head.weight", "first.weight", "normed.weight", *attention, *recurrent}
     for parameter, reason in {
-        "embedding.weight": "Embedding are not recorded",
-        "norm.weight": "vector",
+        "embedding.weight": "on request: extras=['embedding']",
+        "norm.weight": "on request: extras=['vectors']",
+        "head.bias": "on request: extras=['vectors']",
+        "transposed.weight": "ConvTranspose1d are not recorded",
+        "bilinear.weight": "Bilinear are not recorded",
+        "bag.weight": "EmbeddingBag are not recorded",
+        "normed_lstm.parametrizations.weight_ih_l0.original1": "a parametrised LSTM is not recorded",
         "attention.bias_k": "vector",
         "frozen.weight": "frozen",
-        "first.weight": "tied",
-        "cell.weight_ih": "LSTMCell are not recorded",
+        "first.weight": "'first.weight' is summed with its use in 'tied'",
         "normed.parametrizations.weight.original1": "captured as 'normed.weight'",
         "free": "Everything are not recorded",
         "lstm.weight_ih_l0": "no activation",

@@ -110,19 +110,6 @@ def test_a_frozen_weight_stays_frozen_and_the_rest_is_recorded(frozen: str) -> N
     assert_as_naive(recorder, model, x)
 
 
-def test_several_backward_passes_of_a_step_add_up() -> None:
-    model = nn.Sequential(nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 3)).double()
-    recorder = SpectraRecorder(model, NAMES)
-    first, second = data(8), data(8).flip(0)
-    with recorder.step(GROUP):
-        for x in (first, second):
-            F.cross_entropy(model(x), Y).backward()
-    for node in ("0.weight", "2.weight"):
-        gradient = model.get_parameter(node).grad
-        expected = torch.linalg.svdvals(gradient).numpy()
-        assert_spectra_equal(recorder.spectra()[node]["gradient"].values[0, -1], expected, 1e-7)
-
-
 def test_a_gradient_of_the_input_alone_is_not_a_gradient_of_the_weight() -> None:
     model = nn.Sequential(nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 3)).double()
     x = data(8)
@@ -220,23 +207,6 @@ def test_double_backward_is_refused_rather_than_wrong() -> None:
         gradient.square().sum().backward()
 
 
-@pytest.mark.parametrize(
-    ("model", "shape"),
-    [
-        (nn.Linear(4, 3), (4,)),
-        (nn.Conv1d(2, 3, 2), (2, 4)),
-        (nn.GRU(4, 3, batch_first=True), (2, 4)),
-        (nn.MultiheadAttention(4, 2, batch_first=True), (2, 4)),
-    ],
-)
-def test_autocast_is_refused(model: nn.Module, shape: tuple[int, ...]) -> None:
-    recorder = SpectraRecorder(model, NAMES)
-    x = data(*shape).float()
-    inputs = (x, x, x) if isinstance(model, nn.MultiheadAttention) else (x,)
-    with pytest.raises(UnsupportedError, match="autocast"), recorder.step(GROUP), torch.autocast("cpu", torch.bfloat16):
-        model(*inputs)
-
-
 def test_compiled_models_are_refused() -> None:
     model = nn.Linear(8, 7)
     with pytest.raises(UnsupportedError, match="OptimizedModule"):
@@ -300,11 +270,3 @@ def test_a_time_major_sequence_as_long_as_the_batch_is_refused(times: int, batch
     else:
         with pytest.raises(RowsError, match="cannot be told"), recorder.step(GROUP):
             model(x)
-
-
-def test_packed_sequences_are_refused() -> None:
-    model = nn.LSTM(4, 3, batch_first=True).double()
-    packed = nn.utils.rnn.pack_padded_sequence(data(5, 4), [5, 5, 4, 4, 2, 1], batch_first=True)
-    recorder = SpectraRecorder(model, NAMES)
-    with pytest.raises(UnsupportedError, match="PackedSequence"), recorder.step(GROUP):
-        model(packed)

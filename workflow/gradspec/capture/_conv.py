@@ -17,8 +17,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gradspec.capture._layer import Layer, Weight, check_eager, receives_gradient, total
+from gradspec.capture._layer import (
+    Layer,
+    Weight,
+    autocast_inputs,
+    check_eager,
+    is_low_precision,
+    receives_gradient,
+    total,
+)
+from gradspec.capture._register import WHOLE, Register
 from gradspec.capture._step import StepCapture
+from gradspec.capture._vectors import watched_bias
 
 KINDS = ("gradient", "activation", "delta")
 
@@ -69,31 +79,42 @@ Sink = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 class ConvLayer(Layer):
     """``nn.Conv1d``, ``nn.Conv2d`` and ``nn.Conv3d``."""
 
-    agreement = "summed over groups, within rounding"
-
-    def __init__(self, name: str, module: ConvModule) -> None:
+    def __init__(self, name: str, module: ConvModule, register: Register) -> None:
         super().__init__(name, module)
         self.module: ConvModule = module
-        parameter = self.parameter("weight")
+        self.agreement = "summed over groups, within rounding"
         shape = (module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size))
-        blocks = [""] if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]
-        self.weights = [Weight(parameter + block, parameter, self.kind, shape, KINDS) for block in blocks]
+        blocks = WHOLE if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]
+        self._matrices = register.matrices(self, "weight", shape, KINDS, blocks)
+        self._biases = register.vectors(self, "bias")
+        self.weights = [*self._matrices, *self._biases]
 
     def forward(self, step: StepCapture, input: Float[Tensor, "sample channel *space"]) -> Tensor:
         module = self.module
-        weight = module.weight
-        if not (weight.requires_grad and torch.is_grad_enabled()):
-            return type(module).forward(module, input)  # type: ignore[arg-type]
-        check_eager(self, input)
+        # A parametrised weight is computed whenever it is asked for, which spectral_norm counts as a step of its own.
+        weight, bias = module.weight, module.bias
+        records_weight = bool(self._matrices) and weight.requires_grad
+        if not torch.is_grad_enabled() or not (records_weight or self._biases):
+            bare: Tensor = module._conv_forward(input, weight, bias)
+            return bare
+        check_eager(self)
         step.groups.check_batch(input.shape if input.ndim == weight.ndim else (), 0, str(self))
+        input, weight, bias = autocast_inputs(input, weight, bias)
         padded, padding = _pad(module, input)
         geometry = Geometry(module.stride, padding, module.dilation, module.groups)
 
-        def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
-            return _weight_gradient(step, self.weights, geometry, x, delta, kernel, with_bias)
+        use = step.use()
 
-        output: Tensor = _Convolution.apply(padded, weight, module.bias, geometry, sink)  # type: ignore[no-untyped-call]
-        return output
+        def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
+            use.spend()
+            return _weight_gradient(step, self._matrices, geometry, x, delta, kernel, with_bias)
+
+        output: Tensor
+        if records_weight:
+            output = _Convolution.apply(padded, weight, bias, geometry, sink)  # type: ignore[no-untyped-call]
+        else:
+            output = geometry.convolve(padded, weight, bias)
+        return watched_bias(step, self._biases, output, bias, batch_dim=0, bias_dim=1)
 
 
 def _pad(module: ConvModule, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
@@ -146,6 +167,10 @@ def _weight_gradient(
     with_bias: bool,
 ) -> tuple[Float[Tensor, "m n_block *taps"], Float[Tensor, " m"] | None]:
     groups = step.groups
+    whole = None
+    if is_low_precision(x):
+        whole = geometry.backward(delta, x, kernel, (False, True, with_bias))[1:]
+        x, delta, kernel = x.float(), delta.float(), kernel.float()
     x_parts = [groups.pick(x, part) for part in range(len(groups.parts))]
     delta_parts = [groups.pick(delta, part) for part in range(len(groups.parts))]
     of_parts = [
@@ -167,4 +192,6 @@ def _weight_gradient(
         rows = [d.movedim(1, -1).reshape(-1, len(weights), m) for d in delta_parts]
         for block, weight in enumerate(weights):
             step[weight].add_moments("delta", [row[:, block] for row in rows])
+    if whole is not None:
+        return whole[0], whole[1]
     return total(gradients), total(bias_gradients) if with_bias else None

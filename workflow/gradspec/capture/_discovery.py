@@ -1,21 +1,37 @@
 """Which layers of a model are captured, and why the other parameters are not."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
-from torch.nn.utils import parametrize
 
 from gradspec.capture._attention import AttentionLayer
+from gradspec.capture._cells import CellLayer
 from gradspec.capture._conv import ConvLayer
+from gradspec.capture._embedding import EmbeddingLayer
 from gradspec.capture._layer import Layer
 from gradspec.capture._linear import LinearLayer
+from gradspec.capture._norms import NormLayer
 from gradspec.capture._recurrent import RecurrentLayer
+from gradspec.capture._register import Register, effective_name
+from gradspec.capture._samples import sample_dim
 from gradspec.capture.errors import CaptureError, UnsupportedError
 
 # Wrappers under which gradients are not those of one process's own batch, or modules do not run as written.
 _WRAPPERS = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "OptimizedModule", "ScriptModule")
+
+# What is recorded on request, and the layers that each request adds.
+EXTRAS = ("embedding", "vectors")
+
+_CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
+_NORMS = (
+    nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
+    nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
+)  # fmt: skip
+# Layers whose captured weights may be computed from other parameters.
+_PARAMETRISABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, *_CELLS)
+_CAPTURED = (*_PARAMETRISABLE, nn.RNN, nn.LSTM, nn.GRU, nn.MultiheadAttention, *_NORMS)
+_REQUEST = {nn.Embedding: "embedding", **dict.fromkeys(_NORMS, "vectors")}
 
 
 @dataclass(frozen=True)
@@ -35,7 +51,7 @@ class Discovery:
     skipped: dict[str, Skipped]
 
 
-def discover(model: nn.Module, wanted: str | Sequence[str]) -> Discovery:
+def discover(model: nn.Module, wanted: str | Sequence[str], extras: frozenset[str] = frozenset()) -> Discovery:
     """Find the layers of a model that can be captured.
 
     Parameters
@@ -44,24 +60,31 @@ def discover(model: nn.Module, wanted: str | Sequence[str]) -> Discovery:
         The model.
     wanted : "auto" or sequence of str
         Names of modules as in ``model.named_modules()``, or all that can be captured.
+    extras : set of str
+        What else to capture, of `EXTRAS`. A module that `wanted` names needs no such request.
 
     Raises
     ------
     UnsupportedError
         When the model is wrapped (data parallel, compiled) or not initialised, or a wanted module cannot be captured.
     CaptureError
-        When a wanted module does not exist, or nothing is left to capture.
+        When a wanted module does not exist, an extra is unknown, or nothing is left to capture.
     """
+    if not extras <= set(EXTRAS):
+        raise CaptureError(f"extras must be some of {list(EXTRAS)}, not {sorted(extras)}")
     _check_plain(model)
     modules = dict(model.named_modules())
-    tied = _tied(model)
-    reasons = {name: _reason_against(name, module, modules, tied) for name, module in modules.items()}
-    chosen = _chosen(wanted, reasons)
-    if not chosen:
-        raise CaptureError(
-            f"no layer to record; known are {', '.join(base.__name__ for base in _CAPTURED)}, if trainable"
-        )
-    layers = [_layer(name, modules) for name in chosen]
+    named = [] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
+    reasons = {name: _reason_against(name, module, modules, extras, name in named) for name, module in modules.items()}
+    while True:
+        chosen = _chosen(wanted, named, reasons)
+        register = Register(model, "vectors" in extras)
+        layers = [_layer(name, modules, register) for name in chosen]
+        broken = register.broken_ties()
+        if not broken:
+            break
+        reasons |= broken
+    register.settle(layers)
 
     skipped = {}
     captured = {weight.parameter for layer in layers for weight in layer.weights}
@@ -69,7 +92,8 @@ def discover(model: nn.Module, wanted: str | Sequence[str]) -> Discovery:
         if name in captured:
             continue
         kind = type(modules[name.rpartition(".")[0]]).__name__
-        skipped[name] = Skipped(kind, tuple(parameter.shape), _reason(name, parameter, chosen, captured, reasons, tied))
+        reason = _reason(name, parameter, chosen, captured, reasons)
+        skipped[name] = Skipped(kind, tuple(parameter.shape), reason)
     return Discovery(layers, skipped)
 
 
@@ -86,12 +110,10 @@ def _check_plain(model: nn.Module) -> None:
             raise UnsupportedError(f"parameter '{name}' is not initialised; run the model once before recording it")
 
 
-_TIED = "tied: its weight is shared with another module"
-_CAPTURED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNN, nn.LSTM, nn.GRU, nn.MultiheadAttention)
-
-
-def _reason_against(name: str, module: nn.Module, modules: dict[str, nn.Module], tied: set[str]) -> str | None:
-    """Why a module cannot be captured, or None."""
+def _reason_against(
+    name: str, module: nn.Module, modules: dict[str, nn.Module], extras: frozenset[str], is_named: bool
+) -> str | None:
+    """Why a module cannot be captured, or is not, or None."""
     base = next((base for base in _CAPTURED if isinstance(module, base)), None)
     if base is None:
         return f"layers of kind {type(module).__name__} are not recorded"
@@ -100,75 +122,76 @@ def _reason_against(name: str, module: nn.Module, modules: dict[str, nn.Module],
     parent, _, local = name.rpartition(".")
     if local == "out_proj" and isinstance(modules.get(parent), nn.MultiheadAttention):
         return f"part of '{parent}'"
-    reparametrised = parametrize.is_parametrized(module) or "weight_g" in dict(module.named_parameters())
-    if reparametrised and not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+    if not isinstance(module, _PARAMETRISABLE) and any(
+        effective_name(parameter) != parameter for parameter, _ in module.named_parameters()
+    ):
         return f"a parametrised {base.__name__} is not recorded"
-    if not any(parameter.requires_grad for parameter in module.parameters() if parameter.ndim > 1):
+    takes_vectors = base in _NORMS or "vectors" in extras
+    parameters = [parameter for parameter in module.parameters() if takes_vectors or parameter.ndim > 1]
+    if not parameters:
+        return "it has no parameters to record"
+    if not any(parameter.requires_grad for parameter in parameters):
         return "frozen"
-    if any(parameter in tied for parameter, _ in module.named_parameters(name)):
-        return _TIED
+    request = _REQUEST.get(base)
+    if request and request not in extras and not is_named:
+        return f"recorded on request: extras=['{request}'], or the module's name among the layers"
     return None
 
 
-def _chosen(wanted: str | Sequence[str], reasons: dict[str, str | None]) -> list[str]:
+def _chosen(wanted: str | Sequence[str], named: list[str], reasons: dict[str, str | None]) -> list[str]:
     if isinstance(wanted, str):
         if wanted != "auto":
             raise CaptureError(f"layers must be 'auto' or a list of module names, not {wanted!r}")
-        return [name for name, reason in reasons.items() if reason is None]
-    for name in wanted:
+        chosen = [name for name, reason in reasons.items() if reason is None]
+    else:
+        chosen = named
+    for name in chosen:
         if name not in reasons:
             raise CaptureError(f"the model has no module '{name}'; names are those of model.named_modules()")
         if reasons[name] is not None:
             raise UnsupportedError(f"module '{name}' cannot be recorded: {reasons[name]}")
-    return list(wanted)
+    if not chosen:
+        raise CaptureError(
+            f"no layer to record; known are {', '.join(base.__name__ for base in _CAPTURED)}, if trainable; "
+            f"{', '.join(base.__name__ for base in _REQUEST)} on request"
+        )
+    return chosen
 
 
-def _layer(name: str, modules: dict[str, nn.Module]) -> Layer:
-    module = modules[name]
-    if isinstance(module, nn.MultiheadAttention):
-        return AttentionLayer(name, module)
-    if isinstance(module, nn.RNNBase):
-        return RecurrentLayer(name, module)
-    if isinstance(module, nn.Linear):
-        parent = modules.get(name.rpartition(".")[0])
-        is_transformer = isinstance(parent, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer)
-        if is_transformer:
-            return LinearLayer(name, module, batch_dim=0 if parent.self_attn.batch_first else 1)  # type: ignore[union-attr]
-        time_major = any(getattr(other, "batch_first", None) is False for other in modules.values())
-        return LinearLayer(name, module, certain=not time_major)
-    assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    return ConvLayer(name, module)
-
-
-def _tied(model: nn.Module) -> set[str]:
-    """Names of parameters that several modules own."""
-    owners = defaultdict(list)
-    for name, module in model.named_modules():
-        for local, parameter in module.named_parameters(name, recurse=False):
-            owners[id(parameter)].append(local)
-    return {name for names in owners.values() if len(names) > 1 for name in names}
+def _layer(name: str, modules: dict[str, nn.Module], register: Register) -> Layer:
+    match module := modules[name]:
+        case nn.MultiheadAttention():
+            return AttentionLayer(name, module, register)
+        case nn.RNNBase():
+            return RecurrentLayer(name, module, register)
+        case nn.RNNCellBase():
+            return CellLayer(name, module, register)
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            return ConvLayer(name, module, register)
+        case nn.Linear():
+            return LinearLayer(name, module, register, sample_dim(name, modules))
+        case nn.Embedding():
+            return EmbeddingLayer(name, module, register, sample_dim(name, modules))
+    return NormLayer(name, module, register, sample_dim(name, modules))
 
 
 def _reason(
-    name: str,
-    parameter: nn.Parameter,
-    chosen: list[str],
-    captured: set[str],
-    reasons: dict[str, str | None],
-    tied: set[str],
+    name: str, parameter: nn.Parameter, chosen: list[str], captured: set[str], reasons: dict[str, str | None]
 ) -> str:
     """Why a parameter is not captured."""
-    if name in tied:
-        return _TIED
     if not parameter.requires_grad:
         return "frozen"
-    if parameter.numel() == max(parameter.shape, default=1):
-        return "a vector, which has no spectrum beyond its norm"
-    owner, _, local = name.rpartition(".")
-    module, *reparametrised = owner.split(".parametrizations.")
-    effective = f"{module}.weight" if module else "weight"
-    if effective in captured and (reparametrised or local in ("weight_g", "weight_v")):
+    effective = effective_name(name)
+    if effective != name and effective in captured:
         return f"captured as '{effective}', the weight that the layer uses"
-    if reasons[module] is None and module not in chosen:
+    module = effective.rpartition(".")[0]
+    reason = reasons[module]
+    if reason is not None and not reason.startswith("part of"):
+        return reason
+    if reason is None and module not in chosen:
         return "its module is not among the chosen layers"
-    return reasons[module] or "not recorded"
+    if name.endswith(("bias_k", "bias_v")):
+        return "a vector that is appended to keys or values, not recorded"
+    if parameter.numel() == max(parameter.shape, default=1):
+        return "a vector, whose one singular value is its norm; recorded on request: extras=['vectors']"
+    return reason or "not recorded"

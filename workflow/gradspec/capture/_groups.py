@@ -1,20 +1,25 @@
 """Which samples of a batch belong to which group, and how rows of a tensor are picked by group."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
 from gradspec.capture.errors import GroupError, RowsError
 
 Index = slice | Tensor
+Division = Literal["groups", "samples", "whole"]
 
 
 class Groups:
-    """The samples of one batch, divided into the declared groups and the rest.
+    """The samples of one batch, divided into parts that are captured apart.
+
+    The parts are the declared groups and the rest, unless something else is asked for.
 
     Parameters
     ----------
@@ -23,14 +28,21 @@ class Groups:
         pooled spectrum.
     names : sequence of str
         The declared groups.
+    division : "groups" or "samples" or "whole"
+        Whether the parts are the groups and the rest, or every sample is a part, or all samples are a single one.
 
     Attributes
     ----------
+    division : str
+        As given.
+    labels : array of int
+        Group of each sample; the rest has the label ``n_groups``.
     counts : array of int
-        Samples in each declared group, then in the whole batch (pooled).
+        Samples of each label, the rest included.
     parts : list of slice or Tensor
-        Indices of the samples of each declared group, then of the rest when there is one. A group whose samples stand
-        together is a slice, which picks rows without a copy.
+        Indices of the samples of each part. Samples that stand together are a slice, which picks rows without a copy.
+    part_labels : list of int
+        The label that the samples of each part have; that of the first where there are several.
     filled : list of int
         The parts that have samples.
 
@@ -40,23 +52,41 @@ class Groups:
         When `ids` is not a one-dimensional integer tensor with values in -1 … len(names) - 1.
     """
 
-    def __init__(self, ids: Int[Tensor, " sample"], names: Sequence[str]) -> None:
+    def __init__(self, ids: Int[Tensor, " sample"], names: Sequence[str], division: Division = "groups") -> None:
         _check(ids)
         # numpy, which is faster than torch at many operations on few numbers
-        self.ids: Int[np.ndarray, " sample"] = ids.detach().to("cpu", torch.int64).numpy().copy()
-        _check_range(self.ids, names)
-        self.size = len(self.ids)
+        labels: Int[np.ndarray, " sample"] = ids.detach().to("cpu", torch.int64).numpy().copy()
+        _check_range(labels, names)
+        self.size = len(labels)
         self.n_groups = len(names)
-        labels = [*range(len(names)), -1]
-        members = [np.flatnonzero(self.ids == label) for label in labels]
-        self.counts = np.array([*(len(member) for member in members[:-1]), self.size])
-        if len(members[-1]) == 0:
-            members.pop()
-        order = np.concatenate(members)
-        is_sorted = bool((np.diff(order) > 0).all())
-        self._inverse = None if is_sorted else torch.from_numpy(order.argsort())
-        self.parts: list[Index] = [_as_slice(member) for member in members]
-        self.filled = [part for part, member in enumerate(members) if len(member)]
+        labels[labels < 0] = self.n_groups
+        self.labels = labels
+        self.division = division
+        self.counts = np.bincount(labels, minlength=self.n_groups + 1)
+        self.parts: list[Index]
+        self.part_labels: list[int]
+        self.filled: list[int]
+        order = self._divide(division)
+        self._inverse = None if order is None else torch.from_numpy(order.argsort())
+
+    def _divide(self, division: Division) -> Int[np.ndarray, " sample"] | None:
+        """Make the parts; gives the samples part by part, None where they stand so."""
+        if division == "whole":
+            self.parts, self.part_labels, self.filled = [slice(0, self.size)], [int(self.labels[0])], [0]
+            return None
+        if division == "samples":
+            self.parts = [slice(sample, sample + 1) for sample in range(self.size)]
+            self.part_labels, self.filled = self.labels.tolist(), list(range(self.size))
+            return None
+        counts = self.counts.tolist()
+        self.part_labels = list(range(self.n_groups + 1 if counts[-1] else self.n_groups))
+        self.filled = [label for label in self.part_labels if counts[label]]
+        ends = list(accumulate(counts))
+        is_sorted = bool((self.labels[1:] >= self.labels[:-1]).all())
+        order = None if is_sorted else self.labels.argsort(kind="stable")
+        spans = [(ends[label] - counts[label], ends[label]) for label in self.part_labels]
+        self.parts = [slice(*span) if order is None else _as_slice(order[slice(*span)]) for span in spans]
+        return order
 
     def pick(self, tensor: Shaped[Tensor, "..."], part: int, dim: int = 0) -> Shaped[Tensor, "..."]:
         """Entries of `tensor` along its batch dimension `dim` that belong to a part."""
@@ -73,21 +103,6 @@ class Groups:
         if self._inverse is None:
             return joined
         return joined.index_select(dim, self._inverse.to(joined.device))
-
-    def sort_rows(self, positions: Sequence[int]) -> tuple[Int[Tensor, " row"], list[slice]]:
-        """Order of the rows by group, where a sample has several, and where each declared group then is; last, all.
-
-        Parameters
-        ----------
-        positions : sequence of int
-            Rows a sample in each of the blocks that are stacked: a block holds the rows of sample 0, then of sample
-            1, and so on.
-        """
-        row_ids = np.concatenate([self.ids.repeat(count) for count in positions])
-        order = np.where(row_ids < 0, self.n_groups, row_ids).argsort(kind="stable")
-        ends = np.cumsum(self.counts[:-1] * sum(positions)).tolist()
-        spans = [slice(start, end) for start, end in pairwise([0, *ends])]
-        return torch.from_numpy(order), [*spans, slice(0, len(row_ids))]
 
     def check_batch(self, shape: Sequence[int], dim: int, layer: str) -> None:
         """Raise `RowsError` unless dimension `dim` of what a layer sees is the batch."""
@@ -108,13 +123,13 @@ def _as_slice(index: Int[np.ndarray, " member"]) -> Index:
     return slice(first, last + 1) if last - first + 1 == len(index) else torch.from_numpy(index)
 
 
-def _check(ids: Tensor) -> None:
+def _check(ids: Tensor, what: str = "group labels") -> None:
     if not isinstance(ids, Tensor):
-        raise GroupError(f"group labels must be an integer tensor with one entry a sample, not {type(ids).__name__}")
+        raise GroupError(f"{what} must be an integer tensor with one entry a sample, not {type(ids).__name__}")
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise GroupError(f"group labels must be integers (positions in the list of groups, or -1), not {ids.dtype}")
+        raise GroupError(f"{what} must be integers (labels: positions in the list of groups, or -1), not {ids.dtype}")
     if ids.ndim != 1 or len(ids) == 0:
-        raise GroupError(f"group labels must have one entry a sample of the batch, not shape {tuple(ids.shape)}")
+        raise GroupError(f"{what} must have one entry a sample of the batch, not shape {tuple(ids.shape)}")
 
 
 def _check_range(ids: Int[np.ndarray, " sample"], names: Sequence[str]) -> None:
@@ -124,3 +139,69 @@ def _check_range(ids: Int[np.ndarray, " sample"], names: Sequence[str]) -> None:
             f"group ids must lie in -1 … {len(names) - 1} (groups {list(names)}; -1 counts only in pooled), "
             f"found {low} … {high}"
         )
+
+
+class Batch:
+    """A batch as the training loop describes it.
+
+    Parameters
+    ----------
+    ids, names, division
+        As in `Groups`.
+    samples : Tensor, optional
+        Number of each sample in the data set.
+    weight : Tensor, optional
+        Weight of each sample in the loss; 1 if not given.
+
+    Raises
+    ------
+    GroupError
+        When one of them has a wrong type, shape or value.
+    """
+
+    def __init__(
+        self,
+        ids: Int[Tensor, " sample"],
+        names: Sequence[str],
+        samples: Int[Tensor, " sample"] | None = None,
+        weight: Float[Tensor, " sample"] | None = None,
+        division: Division = "groups",
+    ) -> None:
+        self.groups = Groups(ids, names, division)
+        self.samples: Int[np.ndarray, " sample"] | None = None
+        size = self.groups.size
+        if samples is not None:
+            _check(samples, "sample numbers")
+            self.samples = samples.detach().cpu().numpy().astype(np.int64)
+            if len(self.samples) != size or self.samples.min() < 0:
+                raise GroupError(f"sample numbers must be {size} non-negative integers, one a label")
+        self.weights: Float64[np.ndarray, " sample"] = np.ones(size)
+        if weight is not None:
+            if tuple(weight.shape) != (size,) or not bool((weight >= 0).all()):
+                raise GroupError(f"weights must be {size} non-negative numbers, one a label")
+            self.weights = weight.detach().cpu().double().numpy()
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """Rows sorted by the label of their sample.
+
+    Attributes
+    ----------
+    order : Tensor or None
+        Index of the rows in that order; None where they are in it already.
+    spans : tuple of (int, int)
+        Where the rows of each declared group then start and end; last, where all do.
+    """
+
+    order: Int[Tensor, " row"] | None
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, row_labels: Int[np.ndarray, " row"], n_groups: int) -> "RowOrder":
+        """Order of rows whose labels are given; the rest has the label `n_groups`."""
+        order = None
+        if (row_labels[1:] < row_labels[:-1]).any():
+            order = torch.from_numpy(row_labels.argsort(kind="stable"))
+        ends = np.bincount(row_labels, minlength=n_groups + 1)[:n_groups].cumsum().tolist()
+        return cls(order, (*pairwise([0, *ends]), (0, len(row_labels))))

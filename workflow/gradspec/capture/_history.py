@@ -1,19 +1,29 @@
 """The spectra of all recorded steps, and what the training loop said about each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from gradspec.capture._layer import Weight
 from gradspec.capture._spectra import WeightSpectra
 from gradspec.capture.errors import CaptureError
 
+if TYPE_CHECKING:
+    from gradspec.capture._regroup import Kept
+
+Batch = Callable[..., AbstractContextManager[None]]
+GroupBackward = Callable[[Tensor, str], None]
+
 
 @dataclass
 class Step:
-    """One step, to which the training loop may add what it knows.
+    """One optimisation step, to which the training loop may add what it knows.
 
     Attributes
     ----------
@@ -34,6 +44,62 @@ class Step:
     epoch: int | None = None
     loss: float | None = None
     group_loss: list[float] | None = None
+    _open_batch: Batch | None = field(default=None, repr=False)
+    _backward: GroupBackward | None = field(default=None, repr=False)
+
+    def batch(
+        self,
+        group: Int[Tensor, " sample"],
+        *,
+        samples: Int[Tensor, " sample"] | None = None,
+        weight: Float[Tensor, " sample"] | None = None,
+    ) -> AbstractContextManager[None]:
+        """Record one of the batches whose gradients are accumulated; forward and backward belong inside.
+
+        Parameters
+        ----------
+        group, samples, weight
+            As in `SpectraRecorder.step`.
+
+        Raises
+        ------
+        CaptureError
+            In a step of a single batch, which is open already.
+        """
+        if self._open_batch is None:
+            if self.recorded:
+                raise CaptureError("this step has its batch; open steps of several with recorder.accumulate()")
+            return nullcontext()
+        return self._open_batch(group, samples=samples, weight=weight)
+
+    def backward(self, losses: Float[Tensor, " sample"], reduction: str = "mean") -> None:
+        """Backpropagate the loss, with ``definition="loss"`` of each group apart.
+
+        What reaches the parameters is the gradient of the reduced loss either way.
+
+        Parameters
+        ----------
+        losses : Tensor
+            Loss of each sample.
+        reduction : "mean" or "sum"
+            How they make the loss.
+
+        Raises
+        ------
+        CaptureError
+            When there isn't one loss a sample, or the reduction is another.
+        """
+        if reduction not in ("mean", "sum"):
+            raise CaptureError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
+        if losses.ndim != 1:
+            raise CaptureError(
+                "backward needs the loss of each sample (reduction='none' in the loss function), not a tensor of "
+                f"shape {tuple(losses.shape)}"
+            )
+        if self._backward is None:
+            (losses.mean() if reduction == "mean" else losses.sum()).backward()  # type: ignore[no-untyped-call]
+        else:
+            self._backward(losses, reduction)
 
     def record(
         self,
@@ -62,6 +128,56 @@ class Step:
 
 
 @dataclass
+class Record:
+    """What is known of a recorded step.
+
+    Attributes
+    ----------
+    counts : array of int
+        Samples of each group, then pooled.
+    weight_sums : array of float
+        Sum of the weights of the samples of each group in the loss, then pooled.
+    solved : dict
+        The spectra of each weight.
+    loss_scale : float
+        By which the loss was multiplied before backward.
+    kept : Kept, optional
+        What `regroup` needs.
+    """
+
+    step: Step
+    counts: Int[np.ndarray, " group"]
+    weight_sums: Float64[np.ndarray, " group"]
+    solved: dict[Weight, WeightSpectra]
+    loss_scale: float = 1.0
+    kept: "Kept | None" = None
+
+    def finish(self) -> None:
+        """Take the scale of the loss out, once the spectra are there."""
+        if self.loss_scale != 1:
+            for weight_spectra in self.solved.values():
+                for kind, spectrum in weight_spectra.spectra.items():
+                    if kind != "activation":
+                        spectrum /= self.loss_scale
+
+    @property
+    def finite(self) -> bool:
+        """Whether every spectrum is finite where its group has samples."""
+        return all(
+            bool(np.isfinite(spectrum[self.counts > 0, 0]).all())
+            for weight in self.solved.values()
+            for spectrum in weight.spectra.values()
+        )
+
+    def group_loss(self) -> list[float]:
+        """Loss of each group, then pooled; NaN where it is not known."""
+        losses = self.step.group_loss
+        losses = [np.nan] * (len(self.counts) - 1) if losses is None else losses
+        pooled = np.nan if self.step.loss is None else self.step.loss
+        return losses if len(losses) == len(self.counts) else [*losses, pooled]
+
+
+@dataclass
 class History:
     """What was recorded, step by step.
 
@@ -69,25 +185,33 @@ class History:
     ----------
     groups : list of str
         Names of the declared groups, then ``pooled``.
+    records : list of Record
+        The steps that are in memory.
+    routes : dict
+        The routes that each weight has taken.
     """
 
     groups: list[str]
-    steps: list[Step] = field(default_factory=list)
-    counts: list[np.ndarray] = field(default_factory=list)
-    solved: list[dict[Weight, WeightSpectra]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    routes: dict[Weight, set[str]] = field(default_factory=dict)
 
-    def add(self, step: Step, counts: np.ndarray, solved: dict[Weight, WeightSpectra]) -> None:
-        """Add a step; raise `CaptureError` when its losses do not fit the groups."""
-        if step.group_loss is not None and len(step.group_loss) not in (len(self.groups) - 1, len(self.groups)):
-            raise CaptureError(f"group_loss has {len(step.group_loss)} values, but the groups are {self.groups}")
-        self.steps.append(step)
-        self.counts.append(counts)
-        self.solved.append(solved)
+    def add(self, records: Iterable[Record]) -> None:
+        """Add steps."""
+        for record in records:
+            self.records.append(record)
+            for weight, solved in record.solved.items():
+                self.routes.setdefault(weight, set()).add(solved.route)
 
     def route(self, weight: Weight) -> str:
         """The route of a weight, or the routes where it changed with the batch; empty before the first step."""
-        return ", ".join(sorted({step[weight].route for step in self.solved}))
+        return ", ".join(sorted(self.routes.get(weight, ())))
+
+
+def check_losses(step: Step, groups: Sequence[str]) -> None:
+    """Raise `CaptureError` when the losses do not fit the declared groups."""
+    if step.group_loss is not None and len(step.group_loss) not in (len(groups), len(groups) + 1):
+        raise CaptureError(f"group_loss has {len(step.group_loss)} values, but the groups are {list(groups)}")
 
 
 def _number(value: float | Tensor) -> float:
-    return float(value.detach()) if isinstance(value, Tensor) else float(value)
+    return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)

@@ -8,7 +8,7 @@ operations than the whole.
 A function of its own computes the layer, since hooks on its output never fire once an in-place operation follows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,12 +17,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gradspec.capture._layer import Layer, Weight, check_eager, receives_gradient, total
-from gradspec.capture._step import StepCapture
-from gradspec.capture.errors import RowsError
+from gradspec.capture._layer import (
+    Layer,
+    Weight,
+    autocast_inputs,
+    check_eager,
+    is_low_precision,
+    receives_gradient,
+    total,
+)
+from gradspec.capture._register import Register
+from gradspec.capture._samples import SampleDim
+from gradspec.capture._step import FEW_ROWS, StepCapture
+from gradspec.capture._vectors import watched_bias
 
 KINDS = ("gradient", "activation", "delta")
-AGREEMENT = "bitwise equal on the sample side; summed over groups, within rounding, on the parameter side"
+AGREEMENT = (
+    f"bitwise equal on the sample side and for up to {FEW_ROWS} rows; "
+    "summed over groups, within rounding, on the parameter side"
+)
 
 # Gives the weight gradient from the layer's input and the gradient of its output, and keeps what the spectra need.
 Sink = Callable[[Float[Tensor, "*batch n"], Float[Tensor, "*batch m"]], Float[Tensor, "m n"]]
@@ -37,41 +50,37 @@ class LinearLayer(Layer):
         Name of the module in the model.
     module : nn.Linear
         The module.
-    batch_dim : int
-        Dimension of the input that runs over the samples.
-    certain : bool
-        False where the model has time-major layers too, so that the dimension is known only while the first two of the
-        input differ.
+    register : Register
+        The weights of the model.
+    samples : SampleDim
+        Where the input has its samples.
     """
 
-    agreement = AGREEMENT
-
-    def __init__(self, name: str, module: nn.Linear, batch_dim: int = 0, certain: bool = True) -> None:
+    def __init__(self, name: str, module: nn.Linear, register: Register, samples: SampleDim) -> None:
         super().__init__(name, module)
         self.module: nn.Linear = module
-        self.batch_dim = batch_dim
-        self.certain = certain
-        parameter = self.parameter("weight")
-        self.weights = [Weight(parameter, parameter, self.kind, (module.out_features, module.in_features), KINDS)]
+        self.agreement = AGREEMENT
+        self.samples = samples
+        self._matrices = register.matrices(self, "weight", (module.out_features, module.in_features), KINDS)
+        self._biases = register.vectors(self, "bias")
+        self.weights = [*self._matrices, *self._biases]
 
     def forward(self, step: StepCapture, input: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch m"]:
-        weight = self.module.weight
-        if not self.certain and input.ndim > 2 and input.shape[0] == input.shape[1] and torch.is_grad_enabled():
-            raise RowsError(
-                f"{self} saw a tensor of shape {tuple(input.shape)} in a model with layers of batch_first=False: "
-                "whether its first or second dimension is the batch cannot be told; use batch_first=True throughout"
-            )
-        return captured_linear(self, step, self.weights, input, weight, self.module.bias, self.batch_dim)
+        if torch.is_grad_enabled():
+            self.samples.check(input.shape[:-1], step.groups, self)
+        weight, bias = self.module.weight, self.module.bias
+        return captured_linear(self, step, self._matrices, input, weight, bias, self.samples.dim, self._biases)
 
 
 def captured_linear(
     layer: Layer,
     step: StepCapture,
-    weights: list[Weight],
+    weights: Sequence[Weight],
     input: Float[Tensor, "*batch n"],
     weight: Float[Tensor, "m n"],
     bias: Float[Tensor, " m"] | None,
     batch_dim: int,
+    biases: Sequence[Weight] = (),
 ) -> Float[Tensor, "*batch m"]:
     """``F.linear`` whose backward adds to what a step has captured.
 
@@ -81,23 +90,34 @@ def captured_linear(
         Who asks, for messages.
     step : StepCapture
         Where captured rows and gradients go.
-    weights : list of Weight
-        The blocks of rows of `weight`, in order, each with a spectrum of its own.
+    weights : sequence of Weight
+        The blocks of rows of `weight`, in order, each with a spectrum of its own; none where it is not recorded.
     input, weight, bias : Tensor
         As in ``F.linear``.
     batch_dim : int
         Dimension of `input` that runs over the samples.
+    biases : sequence of Weight
+        The equal blocks of `bias` that are recorded.
     """
-    if not (weight.requires_grad and torch.is_grad_enabled()):
+    records_weight = bool(weights) and weight.requires_grad
+    if not torch.is_grad_enabled() or not (records_weight or biases):
         return F.linear(input, weight, bias)
-    check_eager(layer, input)
+    check_eager(layer)
     step.groups.check_batch(input.shape[:-1], batch_dim, str(layer))
 
+    input, weight, bias = autocast_inputs(input, weight, bias)
+    use = step.use()
+
     def sink(h: Tensor, delta: Tensor) -> Tensor:
+        use.spend()
         return _weight_gradient(step, weights, h, delta, batch_dim)
 
-    output: Tensor = _Linear.apply(input, weight, bias, sink)  # type: ignore[no-untyped-call]
-    return output
+    output: Tensor = (
+        _Linear.apply(input, weight, bias, sink)  # type: ignore[no-untyped-call]
+        if records_weight
+        else F.linear(input, weight, bias)
+    )
+    return watched_bias(step, biases, output, bias, batch_dim, bias_dim=-1)
 
 
 class _Linear(torch.autograd.Function):
@@ -127,7 +147,7 @@ class _Linear(torch.autograd.Function):
 
 def _weight_gradient(
     step: StepCapture,
-    weights: list[Weight],
+    weights: Sequence[Weight],
     h: Float[Tensor, "*batch n"],
     delta: Float[Tensor, "*batch m"],
     batch_dim: int,
@@ -138,13 +158,17 @@ def _weight_gradient(
     rows = h.numel() // n
     positions = rows // groups.size
 
-    if rows <= min(*heights, n):
+    if rows <= max(min(*heights, n), FEW_ROWS):
         h_rows = h.movedim(batch_dim, 0).reshape(rows, n)
         delta_rows = delta.movedim(batch_dim, 0).reshape(rows, m)
         for weight, block in zip(weights, torch.split(delta_rows, heights, dim=1), strict=True):
             step[weight].add_rows(h_rows, block, positions)
         return delta.reshape(rows, m).mT @ h.reshape(rows, n)
 
+    whole = None
+    if is_low_precision(h):
+        whole = delta.reshape(rows, m).mT @ h.reshape(rows, n)
+        h, delta = h.float(), delta.float()
     h_parts = [groups.pick(h, part, batch_dim).reshape(-1, n) for part in range(len(groups.parts))]
     delta_parts = [groups.pick(delta, part, batch_dim).reshape(-1, m) for part in range(len(groups.parts))]
     gradients = {part: delta_parts[part].mT @ h_parts[part] for part in groups.filled}
@@ -155,4 +179,4 @@ def _weight_gradient(
             capture.count_rows(part, positions)
         capture.add_moments("activation", h_parts)
         capture.add_moments("delta", [torch.split(d, heights, dim=1)[position] for d in delta_parts])
-    return total(list(gradients.values()))
+    return total(list(gradients.values())) if whole is None else whole

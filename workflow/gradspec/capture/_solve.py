@@ -1,18 +1,18 @@
-r"""Singular values of weight gradients from small float64 problems.
+r"""Singular values of weight gradients from small float64 problems: the numerical kernels.
 
 A layer that sees rows :math:`H \in R^{N \times n}` and back-propagates :math:`\Delta \in R^{N \times m}` has the weight
 gradient :math:`G = \Delta^T H`. Two ways lead to the singular values of :math:`G_g = \Delta_g^T H_g` for a group g of
 its rows, and of all.
 
-- Sample side, :math:`N \le \min(m, n)`: with thin factorisations :math:`H^T = Q_H R_H` and
-  :math:`\Delta^T = Q_\Delta R_\Delta`, whose columns belong to the rows of the layer,
-  :math:`G_g = Q_\Delta R_{\Delta,g} R_{H,g}^T Q_H^T`, so that :math:`\sigma(G_g) = \sigma(R_{\Delta,g} R_{H,g}^T)`:
-  one pair of factorisations, of N columns each, serves every group and pooled. Householder's is backward stable column
-  by column, hence a group of small rows keeps its digits beside large ones, and what is rank-deficient comes out as
-  zero. Gram matrices would square the condition number, and a group whose samples share a class is ill-conditioned.
+- Sample side, :math:`N \le \min(m, n)`: with triangles :math:`R_H^T R_H = H H^T` and :math:`R_\Delta^T R_\Delta =
+  \Delta \Delta^T`, whose columns belong to the rows of the layer, :math:`\sigma(G_g) = \sigma(T_\Delta T_H^T)`, where
+  :math:`T` is the triangle of the columns of g. One factor a weight serves every group, and any other grouping of the
+  same samples. It comes from a QR factorisation, for long rows from their Gram matrix, which costs half as much, where
+  Cholesky's pivots certify that it holds enough digits: a group whose samples share a class is
+  ill-conditioned, and a Gram matrix squares the condition. The product of triangles is not squared again.
 - Parameter side, :math:`N > \min(m, n)`: eigenvalues of :math:`G_g G_g^T` or :math:`G_g^T G_g`, whichever is smaller.
 
-Functions take stacks of problems of one size, so that equal shapes of several layers and groups are solved together,
+Functions take stacks of problems of one size, so that equal shapes of layers, groups and steps are solved together,
 and must run under ``torch.no_grad``: ``eigvalsh`` computes vectors too for tensors that require grad.
 """
 
@@ -22,23 +22,44 @@ from torch import Tensor
 
 # Narrower Gram matrices are not worth two products.
 _HALVED = 32
+# Times as long as they are many, rows have a Gram matrix that is worth trying.
+_LONG = 16
+# Errors of a triangle from a Gram matrix, relative to the triangle, are below N·eps over the smallest pivot.
+_ALLOWED = 1e-12
+_EPSILON = 2.2e-16
 
 
 def triangle(rows: Float64[Tensor, "*problem row column"]) -> Float64[Tensor, "*problem side row"]:
-    """Factor R of thin QR of the transpose, a column a row; as high as the smaller side."""
+    """Factor R of thin QR of the transpose, a column a row; as high as the smaller side.
+
+    Householder's is backward stable column by column: a group of small rows keeps its digits beside large ones, and
+    what is rank-deficient comes out as zero.
+    """
     factor: Tensor = torch.linalg.qr(rows.mT, mode="r").R
     return factor
 
 
-def product_of_triangles(
-    r_h: Float64[Tensor, "problem side row"], r_delta: Float64[Tensor, "problem side row"]
-) -> Float64[Tensor, "problem side smaller"]:
-    r"""A matrix with the singular values of :math:`R_\Delta R_H^T`, with no more columns than there are rows.
+def triangle_of_long(rows: Float64[Tensor, "row column"]) -> Float64[Tensor, "row row"]:
+    """The same of few long rows, by Cholesky's factorisation of their Gram matrix where that is as good.
 
-    :math:`R_H` is factorised once more, to as many rows as the group has.
+    A pivot, relative to its diagonal entry, is the share of a row's square that the rows before it leave. It doesn't
+    depend on how long the rows are, and bounds what rounding of the Gram matrix can do.
     """
-    side, rows = r_h.shape[-2:]
-    return r_delta @ (triangle(r_h.mT) if rows < side else r_h).mT
+    if rows.shape[1] < _LONG * len(rows):
+        return triangle(rows)
+    gram = rows @ rows.mT
+    factor = torch.linalg.cholesky_ex(gram).L
+    pivots = factor.diagonal().square() / gram.diagonal()
+    return factor.mT if bool(pivots.min() >= len(gram) * _EPSILON / _ALLOWED) else triangle(rows)
+
+
+def span_of_triangle(
+    triangles: Float64[Tensor, "problem row row"], start: int, end: int
+) -> Float64[Tensor, "problem member member"]:
+    """Triangles of a span of the rows that others belong to."""
+    if (start, end) == (0, triangles.shape[-1]):
+        return triangles
+    return triangle(triangles[:, :, start:end].mT)
 
 
 def small_gram(matrix: Float64[Tensor, "row column"]) -> Float64[Tensor, "side side"]:

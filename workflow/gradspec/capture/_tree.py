@@ -6,13 +6,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gradspec.capture._history import History, Step
+from gradspec.capture._history import History, Record
 from gradspec.capture._layer import Weight
+
+DESCRIPTIONS = {
+    "n": {"long_name": "samples"},
+    "weight_sum": {"long_name": "sum of the weights of the samples in the loss"},
+    "finite": {"long_name": "whether all spectra are finite"},
+    "epoch": {"long_name": "epoch, -1 where unknown"},
+    "loss": {"long_name": "loss of the batch"},
+    "group_loss": {"long_name": "loss of the group"},
+}
 
 
 def spectra_tree(history: History, weights: Sequence[Weight], attrs: dict[str, Any]) -> xr.DataTree:
     """All spectra of some weights, with the attributes `attrs` at the root."""
-    nodes = {"/": _root(history, attrs)}
+    nodes = {"/": _root(history.records, history.groups, attrs)}
     for weight in weights:
         nodes[weight.node] = _node(history, weight)
         if weight.node != weight.parameter:
@@ -20,49 +29,42 @@ def spectra_tree(history: History, weights: Sequence[Weight], attrs: dict[str, A
     return xr.DataTree.from_dict(nodes)
 
 
-def _root(history: History, attrs: dict[str, Any]) -> xr.Dataset:
-    steps = history.steps
-    counts = np.array(history.counts, dtype=np.int64).reshape(-1, len(history.groups))
-    root = xr.Dataset(
-        {"n": (("step", "group"), counts, {"long_name": "samples"}), "finite": ("step", _finite(history))},
-        coords={"step": [step.index for step in steps], "group": history.groups},
-        attrs=attrs,
-    )
-    if any(step.epoch is not None for step in steps):
-        root["epoch"] = ("step", [-1 if step.epoch is None else step.epoch for step in steps])
-    if any(step.loss is not None for step in steps):
-        root["loss"] = ("step", [np.nan if step.loss is None else step.loss for step in steps])
-    if any(step.group_loss is not None for step in steps):
-        losses = [_group_loss(step, len(history.groups)) for step in steps]
-        root["group_loss"] = (("step", "group"), np.array(losses))
-    return root
+def step_variables(records: Sequence[Record], n_groups: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """What is known of each step beside its spectra, pooled being one of the groups: dims and values."""
+    steps = [record.step for record in records]
+    of_groups = {
+        "n": np.array([record.counts for record in records], dtype=np.int64),
+        "weight_sum": np.array([record.weight_sums for record in records], dtype=np.float64),
+        "group_loss": np.array([record.group_loss() for record in records], dtype=np.float64),
+    }
+    return {
+        **{name: (("step", "group"), values.reshape(-1, n_groups)) for name, values in of_groups.items()},
+        "finite": (("step",), np.array([record.finite for record in records], dtype=bool)),
+        "epoch": (("step",), np.array([-1 if step.epoch is None else step.epoch for step in steps], dtype=np.int64)),
+        "loss": (("step",), np.array([np.nan if step.loss is None else step.loss for step in steps], dtype=float)),
+    }
 
 
-def _group_loss(step: Step, size: int) -> list[float]:
-    """Loss of each group, then pooled."""
-    losses = [np.nan] * (size - 1) if step.group_loss is None else step.group_loss
-    pooled = np.nan if step.loss is None else step.loss
-    return losses if len(losses) == size else [*losses, pooled]
+def stack_spectra(records: Sequence[Record], weight: Weight) -> dict[str, np.ndarray]:
+    """Spectra (step, group, index) of each kind of a weight, NaN where a step has fewer."""
+    spectra = [record.solved[weight].spectra for record in records]
+    width = max((spectrum.shape[1] for kinds in spectra for spectrum in kinds.values()), default=0)
+    kinds = spectra[0] if spectra else {}
+    return {kind: np.stack([_widen(step[kind], width) for step in spectra]) for kind in kinds}
 
 
-def _finite(history: History) -> list[bool]:
-    """Whether every spectrum of the step is finite where its group has samples."""
-    return [
-        all(
-            np.isfinite(spectrum[count > 0, 0]).all()
-            for weight in solved.values()
-            for spectrum in weight.spectra.values()
-        )
-        for solved, count in zip(history.solved, history.counts, strict=True)
-    ]
+def _root(records: Sequence[Record], groups: list[str], attrs: dict[str, Any]) -> xr.Dataset:
+    variables = {
+        name: (dims, values, DESCRIPTIONS[name])
+        for name, (dims, values) in step_variables(records, len(groups)).items()
+    }
+    steps = np.array([record.step.index for record in records], dtype=np.int64)
+    return xr.Dataset(variables, coords={"step": steps, "group": groups}, attrs=attrs)
 
 
 def _node(history: History, weight: Weight) -> xr.Dataset:
-    spectra = [solved[weight].spectra for solved in history.solved]
-    width = max((spectrum.shape[1] for kinds in spectra for spectrum in kinds.values()), default=0)
     variables = {
-        kind: (("step", "group", "index"), np.stack([_widen(step[kind], width) for step in spectra]))
-        for kind in (spectra[0] if spectra else ())
+        kind: (("step", "group", "index"), values) for kind, values in stack_spectra(history.records, weight).items()
     }
     attrs = {"layer": weight.layer, "shape": list(weight.shape), "route": history.route(weight)}
     return xr.Dataset(variables, attrs=attrs)

@@ -3,29 +3,38 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from os import PathLike
+from pathlib import Path
+from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gradspec.capture._arguments import POOLED, check_arguments, check_choices
 from gradspec.capture._discovery import discover
-from gradspec.capture._groups import Groups
-from gradspec.capture._history import History, Step
+from gradspec.capture._distributed import reduce_over_processes
+from gradspec.capture._groups import Batch, Division
+from gradspec.capture._history import GroupBackward, History, Record, Step, check_losses
+from gradspec.capture._live import Writer, write_scalars
+from gradspec.capture._regroup import Kept, kept_path, read_kept, regroup
 from gradspec.capture._report import ParameterReport, Report
-from gradspec.capture._spectra import solve
+from gradspec.capture._schedule import Budget, EveryKth, Schedule
+from gradspec.capture._snapshot import Snapshot
+from gradspec.capture._solver import Solver
+from gradspec.capture._spectra import Problems, reduce
 from gradspec.capture._step import StepCapture
 from gradspec.capture.errors import AttachedTwiceError, CaptureError, NothingCapturedError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-KINDS = ("gradient", "activation", "delta")
-POOLED = "pooled"
+    from gradspec.capture._file import SpectraFile
 
 _recorder_of: "WeakKeyDictionary[nn.Module, ref[SpectraRecorder]]" = WeakKeyDictionary()
 
@@ -35,31 +44,63 @@ class SpectraRecorder:
 
     A layer that sees rows :math:`H` (samples; samples × times; samples × positions) and back-propagated
     :math:`\Delta` has the weight gradient :math:`G = \Delta^T H = \sum_g \Delta_g^T H_g`. Recorded are
-    :math:`\sigma(G_g)` of each group g and :math:`\sigma(G)`, pooled, in every recorded step. The groups are those of
-    the rows of the pooled pass, and raw: with a mean-reduced loss over N samples, :math:`\sigma N / n_g` are the
-    singular values of group g's own mean gradient.
+    :math:`\sigma(G_g)` of each group g and :math:`\sigma(G)`, pooled, in every recorded step. They are raw: with a
+    mean-reduced loss over N samples, :math:`\sigma N / n_g` are the singular values of group g's own mean gradient; see
+    `per_group_mean`.
 
     The layers are changed only inside `step`; outside, the model is exactly as it was.
 
     Parameters
     ----------
     model : nn.Module
-        The model, not wrapped and not compiled.
+        The model, neither wrapped nor compiled. Wrap or compile it afterwards, and train the wrapped one.
     groups : sequence of str
         Names of the groups. A sample's label is a position in this list, or -1 for one that counts only in pooled.
     layers : "auto" or sequence of str
         Names of the modules to record, or all of a known kind with trainable weights: Linear, Conv1d/2d/3d,
-        RNN/LSTM/GRU, MultiheadAttention (and the transformer layers made of them).
+        RNN/LSTM/GRU and their cells, MultiheadAttention (and the transformer layers made of them).
     kinds : sequence of str
-        Of ``gradient``, ``activation`` (:math:`\sigma(H_g)`) and ``delta`` (:math:`\sigma(\Delta_g)`). Recurrent layers
-        have only the first.
-    every : int
-        Record one step in so many, the first included.
+        Of ``gradient``, ``activation`` (:math:`\sigma(H_g)`) and ``delta`` (:math:`\sigma(\Delta_g)`). Fused recurrent
+        layers have only the first.
+    every : int or "auto"
+        Record one step in so many, the first included; or as many as the budget allows, which depends on how fast the
+        machine is.
+    budget : float
+        With ``every="auto"``, the share of the time of the plain steps that recording may take.
+    extras : sequence of str
+        What else to record: ``embedding`` (Embedding), ``vectors`` (weights and biases of normalisations, biases of
+        all layers that are recorded, whose one singular value is their norm). A normalisation or an embedding that
+        `layers` names is recorded without.
+    definition : "rows" or "loss"
+        What the gradient of a group is where layers let samples meet, as batch normalisation in training mode does:
+        its rows' share of the pooled gradient, or the gradient of its samples' share of the loss. The latter takes a
+        backward pass a group, through ``step.backward(losses)``. Elsewhere they agree.
+    keep_grams : bool or int
+        Whether to keep what `regroup` needs, of every step or of one in so many: for weights on the sample side two N×N
+        triangles; for those on the parameter side the gradient of every sample, which takes N times the memory of the
+        gradient and up to N times the time of its computation. They are held in memory, or beside the file.
+    worker : bool
+        Whether to solve on a thread beside training. What an accelerator captured is solved on the host either way.
+    processes : "own" or "all"
+        In distributed training, whether spectra are those of this process's own batch, or exact ones of the averaged
+        gradients of all, for which the gradients of the groups are all-reduced in every recorded step.
+    scaler : torch.amp.GradScaler, optional
+        The scaler of the loss in mixed precision, whose scale is taken out of the spectra. A step that overflowed is
+        NaN and not ``finite``.
+    path : path, optional
+        NetCDF file that takes the spectra while training runs, whole at every moment, in place of memory.
+    flush_every : int
+        Recorded steps after which the file is brought up to date, unless that would take more than a hundredth of the
+        time.
+    resume : bool or int
+        Go on in a file that is there, after its last step; or from the step of this number on, dropping later ones.
+    writer : SummaryWriter, optional
+        Takes effective rank and spectral norm of each group, and the contrast of groups, as training runs.
 
     Raises
     ------
     CaptureError
-        When an argument is wrong or the model has nothing to record.
+        When an argument is wrong, the model has nothing to record, or a file is in the way.
     UnsupportedError
         When the model is wrapped or compiled, or a named layer cannot be recorded.
     AttachedTwiceError
@@ -70,12 +111,12 @@ class SpectraRecorder:
     Relative to the captured H and Δ and to :math:`\sigma_1`, singular values are right to 1e-12 on the sample side (no
     more rows than inputs or outputs) and to 1e-6 on the parameter side; `report` says which layer takes which.
 
-    Several uses of a layer, and several backward passes, within one step add up before the spectrum is taken, each
-    over the whole batch that the labels describe. The step must hold forward and backward. Regularisers that reach a
-    weight other than through its layer are not part of its spectrum.
+    Several uses of a layer within one step add up before the spectrum is taken. A step holds forward and backward of
+    one batch, once; `accumulate` is for several. Regularisers that reach a weight other than through its layer are not
+    part of its spectrum. Under autocast, H and Δ are those of low precision that training sees.
 
-    Batch normalisation in training mode lets the samples of a batch meet, so that a group's share of the pooled
-    gradient is not the gradient of a loss of that group alone; the recorder warns once, and records the former.
+    Steps are solved some at a time: `spectra`, `flush` and `detach` wait for all. CUDA devices are provided for, but no
+    test has run on one.
 
     Examples
     --------
@@ -96,26 +137,60 @@ class SpectraRecorder:
         groups: Sequence[str],
         layers: str | Sequence[str] = "auto",
         kinds: Sequence[str] = ("gradient",),
-        every: int = 1,
+        every: int | Literal["auto"] = 1,
+        *,
+        budget: float = 0.05,
+        extras: Sequence[str] = (),
+        definition: Literal["rows", "loss"] = "rows",
+        keep_grams: bool | int = False,
+        worker: bool = False,
+        processes: Literal["own", "all"] = "own",
+        scaler: "torch.amp.GradScaler | None" = None,
+        path: str | PathLike[str] | None = None,
+        flush_every: int = 100,
+        resume: bool | int = False,
+        writer: Writer | None = None,
     ) -> None:
-        _check_arguments(groups, kinds, every)
+        check_arguments(groups, kinds, every, budget, extras, flush_every)
+        check_choices(definition, processes, kinds, keep_grams)
         self._names = list(groups)
         self._kinds = tuple(kinds)
         self._every = every
-        discovery = discover(model, layers)
+        self._definition = definition
+        self._keep_every = int(keep_grams)
+        self._processes = processes
+        self._scaler = scaler
+        self._writer = writer
+        self._flush_every = flush_every
+        discovery = discover(model, layers, frozenset(extras))
         self._layers = discovery.layers
         self._skipped = discovery.skipped
         self._weights = [weight for layer in self._layers for weight in layer.weights]
+        self._snapshot = Snapshot(model)
         self._batch_norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         self._batch_norm_seen = False
         self._history = History([*self._names, POOLED])
+        self._kept: list[Kept] = []
+        self._schedule: Schedule = Budget(budget) if every == "auto" else EveryKth(every)
+        self._solver = Solver(worker)
         self._next_index = 0
+        self._n_recorded = 0
         self._in_step = False
         self._detached = False
+        self._file: SpectraFile | None = None
+        if path is not None:
+            self._open_file(Path(path), resume)
         self._claim()
 
     @contextmanager
-    def step(self, group: Int[Tensor, " sample"], *, epoch: int | None = None) -> Iterator[Step]:
+    def step(
+        self,
+        group: Int[Tensor, " sample"],
+        *,
+        epoch: int | None = None,
+        samples: Int[Tensor, " sample"] | None = None,
+        weight: Float[Tensor, " sample"] | None = None,
+    ) -> Iterator[Step]:
         """Record what is backpropagated inside the block; forward belongs inside too.
 
         Parameters
@@ -124,6 +199,10 @@ class SpectraRecorder:
             Integer label of each sample of the batch: a position in `groups`, or -1.
         epoch : int, optional
             Number of the epoch, kept with the spectra.
+        samples : Tensor, optional
+            Number of each sample in the data set, so that `regroup` can look its label up.
+        weight : Tensor, optional
+            Weight of each sample in the loss, for `per_group_mean`.
 
         Yields
         ------
@@ -133,30 +212,66 @@ class SpectraRecorder:
         Raises
         ------
         GroupError
-            When the labels have a wrong type, shape or value.
+            When the labels, the sample numbers or the weights have a wrong type, shape or value.
         RowsError
             From a layer's forward, when what it sees does not have the batch where it should.
         NothingCapturedError
             When a layer received no gradient in the block.
         CaptureError
-            When the recorder has been detached, or a step is open already.
+            When the recorder has been detached, a step is open already, the model has been changed, or backward runs
+            more than once.
         """
-        if self._detached:
-            raise CaptureError("the recorder has been detached from the model; make a new one")
-        if self._in_step:
-            raise CaptureError("a step of this recorder is open already; close it before the next")
-        groups = Groups(group, self._names)
-        step = Step(self._next_index, self._next_index % self._every == 0, epoch)
-        self._next_index += 1
-        if not step.recorded:
+        batch = Batch(group, self._names, samples, weight, self._division(self._next_index))
+        with self._recording(epoch) as (step, capture):
+            if capture is None:
+                yield step
+                return
+            step._backward = self._group_backward(capture)
+            with self._capturing(capture, batch):
+                yield step
+
+    @contextmanager
+    def accumulate(self, *, epoch: int | None = None) -> Iterator[Step]:
+        """Record a step of several batches whose gradients add up before the optimiser steps.
+
+        The gradients of a group are summed over the batches before their spectrum is taken.
+
+        Parameters
+        ----------
+        epoch : int, optional
+            Number of the epoch, kept with the spectra.
+
+        Yields
+        ------
+        Step
+            Its `batch` takes what `step` takes of a batch, and is opened around forward and backward of each.
+
+        Examples
+        --------
+        >>> model = torch.nn.Linear(8, 2)
+        >>> recorder = SpectraRecorder(model, groups=["control", "patient"])
+        >>> with recorder.accumulate() as step:
+        ...     for _ in range(4):
+        ...         with step.batch(torch.tensor([0, 1])):
+        ...             (model(torch.randn(2, 8)).square().mean() / 4).backward()
+        >>> recorder.spectra()["n"].values
+        array([[4, 4, 8]])
+        """
+        index = self._next_index
+        with self._recording(epoch) as (step, capture):
+
+            @contextmanager
+            def batch(group: Tensor, *, samples: Tensor | None = None, weight: Tensor | None = None) -> Iterator[None]:
+                opened = Batch(group, self._names, samples, weight, self._division(index))
+                if capture is None:
+                    yield
+                    return
+                step._backward = self._group_backward(capture)
+                with self._capturing(capture, opened):
+                    yield
+
+            step._open_batch = batch
             yield step
-            return
-        self._note_batch_norm()
-        capture = StepCapture(self._weights, groups, self._kinds)
-        with self._intercepting(capture):
-            yield step
-        self._check_complete(capture)
-        self._history.add(step, groups.counts, solve(capture))
 
     def spectra(self) -> "xr.DataTree":
         """All spectra so far.
@@ -168,22 +283,68 @@ class SpectraRecorder:
             ``q``, ``k`` and ``v``, grouped convolutions ``block0``, ``block1`` …. A node holds ``gradient`` and the
             other kinds with dims (step, group, index), float64, descending, NaN beyond the rank that a group can have;
             its attributes are ``layer``, ``shape`` and ``route``. The root holds ``n`` (samples; step, group),
-            ``finite`` (step), and ``epoch`` (-1 where unknown), ``loss`` and ``group_loss`` where they were recorded;
-            the last group is ``pooled``.
+            ``weight_sum`` (of the samples in the loss), ``finite`` (step), ``epoch`` (-1 where unknown), ``loss`` and
+            ``group_loss`` (NaN where unknown); the last group is ``pooled``.
         """
         from gradspec.capture._tree import spectra_tree  # xarray takes a second to import
 
-        attrs = {
-            "group_definition": "rows",
-            "batch_norm_in_training": int(self._batch_norm_seen),
-            "every": self._every,
-            "kinds": ", ".join(self._kinds),
-            "torch_version": str(torch.__version__),
-        }
-        return spectra_tree(self._history, self._weights, attrs)
+        if self._file is not None:
+            self.flush()
+            return self._file.read()
+        self._collect(everything=True)
+        return spectra_tree(self._history, self._weights, self._attrs())
+
+    def flush(self) -> None:
+        """Solve what waits, and write it to the file where there is one."""
+        self._collect(everything=True)
+        if self._file is not None and (self._history.records or not self._file.path.exists()):
+            self._file.append(self._history, self._attrs())
+            self._history.records.clear()
+
+    def regroup(
+        self,
+        labels: Int[Tensor, " sample"] | Sequence[Int[Tensor, " sample"]],
+        groups: Sequence[str] | None = None,
+    ) -> "xr.DataTree":
+        """Spectra of the kept steps with their samples in other groups, without training again.
+
+        Exact for any grouping: permuted labels, sex, site. It costs the small solves of those steps, for parameter-side
+        weights a sum over the gradients of the samples too.
+
+        Parameters
+        ----------
+        labels : Tensor or sequence of Tensor
+            The label of each sample of the data set, where `step` was told the numbers of the samples; or the labels of
+            each kept step's samples, in the order of its batch. -1 counts in pooled only.
+        groups : sequence of str, optional
+            Names of the groups; those of the recorder if not given.
+
+        Returns
+        -------
+        xarray.DataTree
+            As `spectra` gives it, of the kept steps.
+
+        Raises
+        ------
+        CaptureError
+            When nothing was kept, or the labels don't fit the kept steps.
+        GroupError
+            When a label is none of the groups.
+        """
+        from gradspec.capture._tree import spectra_tree
+
+        self._collect(everything=True)
+        names = list(groups) if groups is not None else self._names
+        kept = iter(self._kept) if self._file is None else read_kept(self._kept_folder)
+        history = History([*names, POOLED])
+        history.add(regroup(kept, labels, names, self._kinds))
+        if not history.records:
+            raise CaptureError("no step was kept for regrouping; make the recorder with keep_grams=True")
+        return spectra_tree(history, list(history.records[0].solved), {**self._attrs(), "regrouped": 1})
 
     def report(self) -> Report:
         """Every parameter of the model: recorded by which route, or skipped and why."""
+        self._collect(everything=True)
         rows = []
         for layer in self._layers:
             for weight in layer.weights:
@@ -205,12 +366,18 @@ class SpectraRecorder:
         return Report(tuple(rows))
 
     def detach(self) -> None:
-        """Give the model up; what was recorded stays. Harmless when repeated."""
+        """Give the model up; what was recorded stays, and is in the file. Harmless when repeated."""
+        if self._detached:
+            return
         self._detached = True
         for layer in self._layers:
             owner = _recorder_of.get(layer.module)
             if owner is not None and owner() is self:
                 del _recorder_of[layer.module]
+        try:
+            self.flush()
+        finally:
+            self._solver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -229,43 +396,159 @@ class SpectraRecorder:
         for layer in self._layers:
             _recorder_of[layer.module] = ref(self)
 
+    def _open_file(self, path: Path, resume: bool | int) -> None:
+        from gradspec.capture._file import SpectraFile  # xarray takes a second to import
+
+        self._file = SpectraFile(path, self._history.groups, self._weights, self._kinds)
+        self._kept_folder = path.with_name(f"{path.stem}.grams")
+        goes_on = resume is not False
+        if path.exists() and not goes_on:
+            raise CaptureError(f"{path} exists; go on in it with resume=True, or move it away")
+        if path.exists():
+            self._next_index = self._file.resume(None if resume is True else int(resume))
+        for kept in self._kept_folder.glob("step-*.npz"):
+            if kept >= kept_path(self._kept_folder, self._next_index):
+                kept.unlink()
+
     @contextmanager
-    def _intercepting(self, capture: StepCapture) -> Iterator[None]:
-        """Let the forward of every layer go through the capture."""
+    def _recording(self, epoch: int | None) -> Iterator[tuple[Step, StepCapture | None]]:
+        """A step, and the capture to fill where it is recorded."""
+        if self._detached:
+            raise CaptureError("the recorder has been detached from the model; make a new one")
+        if self._in_step:
+            raise CaptureError("a step of this recorder is open already; close it before the next")
+        step = Step(self._next_index, self._schedule.wants(self._next_index), epoch)
+        self._next_index += 1
+        start = perf_counter()
         self._in_step = True
+        try:
+            if not step.recorded:
+                yield step, None
+            else:
+                self._snapshot.check()
+                self._note_batch_norm()
+                capture = StepCapture(self._weights, len(self._names), self._kinds)
+                loss_scale = 1.0 if self._scaler is None else float(self._scaler.get_scale())
+                yield step, capture
+                self._check_complete(capture)
+                check_losses(step, self._names)
+                self._take(step, capture, loss_scale)
+        finally:
+            step._backward = step._open_batch = None
+            self._in_step = False
+        self._schedule.note(step.recorded, perf_counter() - start)
+
+    @contextmanager
+    def _capturing(self, capture: StepCapture, batch: Batch) -> Iterator[None]:
+        """Let the forward of every layer go through the capture."""
+        capture.open(batch)
         for layer in self._layers:
-            layer.module.forward = partial(layer.forward, capture)
+            layer.install(capture)
         try:
             yield
         finally:
             for layer in self._layers:
-                vars(layer.module).pop("forward", None)
-            self._in_step = False
+                layer.remove()
+
+    def _take(self, step: Step, capture: StepCapture, loss_scale: float) -> None:
+        """Have the spectra of a captured step solved."""
+        capture.closed = True
+        if self._processes == "all":
+            reduce_over_processes(capture)
+        keep = self._keeps(step.index)
+        if self._snapshot.is_on_accelerator:
+            capture.to_host()
+        samples, weight_sums = capture.samples(), capture.weight_sums()
+        counts = np.array([*capture.counts[:-1], capture.counts.sum()])
+
+        def job(problems: Problems) -> Record:
+            solved, shared = reduce(capture, problems)
+            record = Record(step, counts, weight_sums, solved, loss_scale)
+            if keep:
+                record.kept = Kept.of(step, capture, shared, samples)
+            capture.weights.clear()  # which refer to the capture: memory is not to wait for the garbage collector
+            return record
+
+        self._n_recorded += 1
+        self._solver.add(job)
+        self._collect(everything=False)
+        if self._file is not None and len(self._history.records) >= self._flush_every and self._file.is_due:
+            self.flush()
+
+    def _collect(self, everything: bool) -> None:
+        """Take over what has been solved."""
+        records = self._solver.collect(everything)
+        self._history.add(records)
+        for record in records:
+            if record.kept is not None:
+                self._keep(record.kept)
+                record.kept = None
+            if self._writer is not None:
+                write_scalars(self._writer, record, self._history.groups)
+
+    def _keep(self, kept: Kept) -> None:
+        if self._file is None:
+            self._kept.append(kept)
+        else:
+            self._kept_folder.mkdir(parents=True, exist_ok=True)
+            kept.save(kept_path(self._kept_folder, kept.step.index))
+
+    def _keeps(self, index: int) -> bool:
+        return self._keep_every > 0 and index % self._keep_every == 0
+
+    def _division(self, index: int) -> Division:
+        if self._definition == "loss":
+            return "whole"
+        return "samples" if self._keeps(index) else "groups"
+
+    def _group_backward(self, capture: StepCapture) -> GroupBackward | None:
+        """Backward of the loss of each group apart, where its gradient is defined so."""
+        if self._definition == "rows":
+            return None
+
+        def backward(losses: Tensor, reduction: str) -> None:
+            groups = capture.groups
+            if len(losses) != groups.size:
+                raise CaptureError(f"there are {len(losses)} losses, but the batch has {groups.size} samples")
+            size = groups.size if reduction == "mean" else 1
+            labels = torch.from_numpy(groups.labels).to(losses.device)
+            present = np.flatnonzero(groups.counts).tolist()
+            for label in present:
+                with capture.counting_as(label):
+                    share = (losses * (labels == label)).sum() / size
+                    share.backward(retain_graph=label != present[-1])  # type: ignore[no-untyped-call]
+
+        return backward
 
     def _check_complete(self, capture: StepCapture) -> None:
         silent = [weight.node for weight, captured in capture.weights.items() if captured.empty]
         if silent:
             raise NothingCapturedError(
                 f"no gradient reached {', '.join(silent)} in this step: forward and backward must both run inside the "
-                "step block and through the module itself (not through a compiled copy); leave layers that a step does "
-                "not use out with layers=[…]"
+                "step block and through the module itself (not through a copy compiled before the recorder came); "
+                "leave layers that a step does not use out with layers=[…]"
             )
+        if self._definition == "loss" and not capture.passes:
+            raise CaptureError("definition='loss' needs step.backward(losses) in place of loss.backward()")
 
     def _note_batch_norm(self) -> None:
         if self._batch_norm_seen or not any(module.training for module in self._batch_norms):
             return
         self._batch_norm_seen = True
+        if self._definition == "loss":
+            return
         warnings.warn(
             "batch normalisation in training mode makes samples of different groups meet: recorded is each group's "
             "share of the pooled gradient (definition 'rows'), not the gradient of that group's own loss",
-            stacklevel=4,
+            stacklevel=6,
         )
 
-
-def _check_arguments(groups: Sequence[str], kinds: Sequence[str], every: int) -> None:
-    if isinstance(groups, str) or not groups or len({*groups, POOLED}) != len(groups) + 1:
-        raise CaptureError(f"groups must be different names, none of them '{POOLED}', not {groups!r}")
-    if isinstance(kinds, str) or not kinds or not set(kinds) <= set(KINDS):
-        raise CaptureError(f"kinds must be some of {list(KINDS)}, not {kinds!r}")
-    if every < 1:
-        raise CaptureError(f"every must be at least 1, not {every}")
+    def _attrs(self) -> dict[str, Any]:
+        return {
+            "group_definition": self._definition,
+            "batch_norm_in_training": int(self._batch_norm_seen),
+            "every": self._every,
+            "kinds": ", ".join(self._kinds),
+            "processes": self._processes,
+            "torch_version": str(torch.__version__),
+        }

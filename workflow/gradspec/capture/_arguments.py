@@ -1,0 +1,49 @@
+"""What the arguments of a recorder may be."""
+
+from collections.abc import Sequence
+
+from gradspec.capture._discovery import EXTRAS
+from gradspec.capture._distributed import check_initialised
+from gradspec.capture.errors import CaptureError
+
+KINDS = ("gradient", "activation", "delta")
+POOLED = "pooled"
+
+
+def check_arguments(
+    groups: Sequence[str],
+    kinds: Sequence[str],
+    every: int | str,
+    budget: float,
+    extras: Sequence[str],
+    flush_every: int,
+) -> None:
+    if isinstance(groups, str) or not groups or len({*groups, POOLED}) != len(groups) + 1:
+        raise CaptureError(f"groups must be different names, none of them '{POOLED}', not {groups!r}")
+    if isinstance(kinds, str) or not kinds or not set(kinds) <= set(KINDS):
+        raise CaptureError(f"kinds must be some of {list(KINDS)}, not {kinds!r}")
+    if isinstance(every, str) and every != "auto":
+        raise CaptureError(f"every must be a number or 'auto', not {every!r}")
+    if not isinstance(every, str) and every < 1:
+        raise CaptureError(f"every must be at least 1, not {every}")
+    if not 0 < budget <= 1:
+        raise CaptureError(f"budget must be a share of the time of training, above 0 and at most 1, not {budget}")
+    if isinstance(extras, str) or not set(extras) <= set(EXTRAS):
+        raise CaptureError(f"extras must be some of {list(EXTRAS)}, not {extras!r}")
+    if flush_every < 1:
+        raise CaptureError(f"flush_every must be at least 1, not {flush_every}")
+
+
+def check_choices(definition: str, processes: str, kinds: Sequence[str], keep_grams: bool | int) -> None:
+    if definition not in ("rows", "loss"):
+        raise CaptureError(f"definition must be 'rows' or 'loss', not {definition!r}")
+    if processes not in ("own", "all"):
+        raise CaptureError(f"processes must be 'own' or 'all', not {processes!r}")
+    if keep_grams < 0:
+        raise CaptureError(f"keep_grams must be True, False, or one step in how many, not {keep_grams}")
+    if definition == "loss" and keep_grams:
+        raise CaptureError("steps of definition='loss' cannot be regrouped: each grouping needs its own backward")
+    if processes == "all":
+        check_initialised()
+        if tuple(kinds) != ("gradient",) or keep_grams:
+            raise CaptureError("processes='all' records kinds=('gradient',) only, and cannot keep steps for regrouping")

@@ -1,0 +1,255 @@
+r"""Spectra of other groupings of the same samples, without training again.
+
+A sample-side triangle serves any grouping of its rows (see `_solve`), and so does the gradient of every sample apart,
+since :math:`G_g = \sum_{i \in g} G_i`. A step that keeps them can be regrouped as often as one likes: by sex or site,
+or by permuted labels.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from gradspec.capture._groups import Groups, RowOrder
+from gradspec.capture._history import Record, Step
+from gradspec.capture._layer import Weight
+from gradspec.capture._solve import small_gram
+from gradspec.capture._spectra import Problems, SharedRows, WeightSpectra
+from gradspec.capture._step import PARAMETER_SIDE, SAMPLE_SIDE, StepCapture
+from gradspec.capture.errors import CaptureError
+
+# Problems that are solved together.
+_BYTES = 50_000_000
+
+
+@dataclass
+class KeptRows:
+    """Triangles of the rows of some weights, and the sample that each row belongs to."""
+
+    weights: list[Weight]
+    row_samples: Int[np.ndarray, " row"]
+    triangles: Float64[Tensor, "factor row row"]
+
+
+@dataclass
+class Kept:
+    """What regrouping needs of a step.
+
+    Attributes
+    ----------
+    step : Step
+        Number, epoch and loss of the step.
+    size : int
+        Number of its samples.
+    samples : array of int, optional
+        Number of each sample in the data set.
+    rows : list of KeptRows
+        The weights on the sample side.
+    gradients : dict
+        For the weights on the parameter side, the gradient (sample, m, n) of each sample.
+    """
+
+    step: Step
+    size: int
+    samples: Int[np.ndarray, " sample"] | None
+    rows: list[KeptRows]
+    gradients: dict[Weight, Float[Tensor, "sample m n"]]
+
+    @classmethod
+    def of(
+        cls, step: Step, capture: StepCapture, shared: Sequence[SharedRows], samples: Int[np.ndarray, " sample"] | None
+    ) -> "Kept":
+        """What there is to keep of a capture whose samples were captured apart."""
+        offsets = np.cumsum([0, *capture.batch_sizes])
+        rows = []
+        for stack in shared:
+            uses = stack.captures[0].uses
+            row_samples = [
+                np.arange(use.groups.size).repeat(len(use.h) // use.groups.size) + offsets[use.batch] for use in uses
+            ]
+            weights = [weight_capture.weight for weight_capture in stack.captures]
+            rows.append(KeptRows(weights, np.concatenate(row_samples), stack.triangles))
+        gradients = {
+            weight: _stack_samples(weight_capture.samples, offsets)
+            for weight, weight_capture in capture.weights.items()
+            if weight_capture.samples
+        }
+        return cls(step, int(offsets[-1]), samples, rows, gradients)
+
+    def regroup(self, groups: Groups, kinds: Sequence[str], problems: Problems) -> Record:
+        """A record of the step with its samples in other groups, to be solved with the problems."""
+        labels, n_groups = groups.labels, groups.n_groups
+        solved: dict[Weight, WeightSpectra] = {}
+        for rows in self.rows:
+            order = RowOrder.of(labels[rows.row_samples], n_groups)
+            n_rows = len(rows.row_samples)
+            targets: list[dict[str, np.ndarray]] = []
+            for weight in rows.weights:
+                spectra = {k: np.full((n_groups + 1, n_rows), np.nan) for k in kinds if k in weight.kinds}
+                solved[weight] = WeightSpectra(SAMPLE_SIDE, spectra)
+                targets.append(spectra)
+            problems.add_triangles(rows.triangles, order, targets)
+        for weight, gradients in self.gradients.items():
+            spectrum = np.full((n_groups + 1, min(gradients.shape[1:])), np.nan)
+            solved[weight] = WeightSpectra(PARAMETER_SIDE, {"gradient": spectrum})
+            of_samples = gradients.double()
+            for group in range(n_groups):
+                members = torch.from_numpy(np.flatnonzero(labels == group))
+                if len(members):
+                    problems.add_gram(small_gram(of_samples[members].sum(0)), spectrum[group])
+            problems.add_gram(small_gram(of_samples.sum(0)), spectrum[-1])
+        counts = np.array([*groups.counts[:-1], groups.size])
+        return Record(self.step, counts, counts.astype(float), solved)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file, which appears whole or not at all."""
+        arrays: dict[str, np.ndarray] = {}
+        for index, rows in enumerate(self.rows):
+            arrays |= {
+                f"rows{index}_samples": rows.row_samples,
+                f"rows{index}_triangles": rows.triangles.numpy(),
+            }
+        for index, gradients in enumerate(self.gradients.values()):
+            arrays[f"gradient{index}"] = gradients.numpy()
+        if self.samples is not None:
+            arrays["samples"] = self.samples
+        about = {
+            "step": {"index": self.step.index, "epoch": self.step.epoch, "loss": self.step.loss},
+            "size": self.size,
+            "rows": [[_describe(weight) for weight in rows.weights] for rows in self.rows],
+            "gradients": [_describe(weight) for weight in self.gradients],
+        }
+        partial = path.with_name(f".partial-{path.name}")
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Kept":
+        """Read it from a file."""
+        with np.load(path, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            rows = [
+                KeptRows(
+                    [_weight(weight) for weight in weights],
+                    arrays[f"rows{index}_samples"],
+                    torch.from_numpy(arrays[f"rows{index}_triangles"]),
+                )
+                for index, weights in enumerate(about["rows"])
+            ]
+            gradients = {
+                _weight(weight): torch.from_numpy(arrays[f"gradient{index}"])
+                for index, weight in enumerate(about["gradients"])
+            }
+            samples = arrays.get("samples")
+        return cls(Step(recorded=True, **about["step"]), about["size"], samples, rows, gradients)
+
+
+def regroup(
+    kept: Iterable[Kept],
+    labels: Int[Tensor, " sample"] | Sequence[Int[Tensor, " sample"]],
+    names: Sequence[str],
+    kinds: Sequence[str],
+) -> Iterator[Record]:
+    """Records of kept steps with other labels.
+
+    Parameters
+    ----------
+    kept : iterable of Kept
+        The steps.
+    labels : Tensor or sequence of Tensor
+        A label for each sample of the data set, where the steps know the numbers of their samples; or the labels of
+        the samples of each step.
+    names : sequence of str
+        Names of the groups.
+    kinds : sequence of str
+        Kinds of spectra, as far as a weight has them.
+
+    Raises
+    ------
+    CaptureError
+        When the labels don't fit the steps.
+    GroupError
+        When a label is not a group.
+    """
+    problems, waiting = Problems(), []
+    for position, step in enumerate(kept):
+        groups = Groups(_labels_of(step, labels, position), names)
+        waiting.append(step.regroup(groups, kinds, problems))
+        if problems.n_bytes > _BYTES:
+            problems.solve()
+            yield from waiting
+            problems, waiting = Problems(), []
+    problems.solve()
+    yield from waiting
+
+
+def read_kept(folder: Path) -> Iterator[Kept]:
+    """The kept steps of a folder, in their order."""
+    for path in sorted(folder.glob("step-*.npz")):
+        yield Kept.load(path)
+
+
+def kept_path(folder: Path, step: int) -> Path:
+    """Where a step is kept."""
+    return folder / f"step-{step:010d}.npz"
+
+
+def _labels_of(kept: Kept, labels: Tensor | Sequence[Tensor], position: int) -> Tensor:
+    if isinstance(labels, Tensor):
+        if kept.samples is None:
+            raise CaptureError(
+                f"step {kept.step.index} does not know which samples of the data set it saw; tell it with "
+                "step(group, samples=…), or give the labels of each kept step as a list"
+            )
+        if len(labels) <= int(kept.samples.max()):
+            raise CaptureError(
+                f"there are {len(labels)} labels, but step {kept.step.index} saw sample {int(kept.samples.max())}"
+            )
+        return labels[torch.from_numpy(kept.samples)]
+    if position >= len(labels) or len(labels[position]) != kept.size:
+        given = "none" if position >= len(labels) else str(len(labels[position]))
+        raise CaptureError(f"step {kept.step.index} has {kept.size} samples, but {given} labels were given for it")
+    return labels[position]
+
+
+def _stack_samples(samples: dict[tuple[int, int], Tensor], offsets: np.ndarray) -> Float[Tensor, "sample m n"]:
+    if any(gradient.is_sparse for gradient in samples.values()):
+        samples = _occurring_rows(samples)
+    some = next(iter(samples.values()))
+    stack = torch.zeros(int(offsets[-1]), *some.shape, dtype=some.dtype)
+    for (batch, sample), gradient in samples.items():
+        stack[offsets[batch] + sample] = gradient
+    return stack
+
+
+def _occurring_rows(samples: dict[tuple[int, int], Tensor]) -> dict[tuple[int, int], Tensor]:
+    """Sparse gradients without the rows that are zero in all of them, which change no singular value."""
+    sparse = {key: gradient.coalesce() for key, gradient in samples.items()}
+    occurring = torch.cat([gradient.indices()[0] for gradient in sparse.values()]).unique()  # type: ignore[no-untyped-call]
+    dense = {}
+    for key, gradient in sparse.items():
+        dense[key] = gradient.values().new_zeros(max(len(occurring), 1), gradient.shape[1])
+        dense[key][torch.searchsorted(occurring, gradient.indices()[0])] = gradient.values()
+    return dense
+
+
+def _describe(weight: Weight) -> dict[str, Any]:
+    return {
+        "node": weight.node,
+        "parameter": weight.parameter,
+        "layer": weight.layer,
+        "shape": list(weight.shape),
+        "kinds": list(weight.kinds),
+    }
+
+
+def _weight(about: dict[str, Any]) -> Weight:
+    m, n = about["shape"]
+    return Weight(about["node"], about["parameter"], about["layer"], (m, n), tuple(about["kinds"]))

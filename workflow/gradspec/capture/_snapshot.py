@@ -1,0 +1,33 @@
+"""What a model was made of when the recorder came, so that a change is noticed."""
+
+from torch import nn
+
+from gradspec.capture.errors import CaptureError
+
+
+class Snapshot:
+    """The modules and parameters of a model, and which of them are trained."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._modules = dict(model.named_modules())
+        self._dicts = [each for module in self._modules.values() for each in (module._modules, module._parameters)]
+        self._parameters = list(model.parameters())
+        self._identities = self._identify()
+        self._trained = [parameter.requires_grad for parameter in self._parameters]
+
+    def check(self) -> None:
+        """Raise `CaptureError` where a module or parameter has been added, replaced, removed, frozen or freed."""
+        trained = [parameter.requires_grad for parameter in self._parameters]
+        if self._identify() != self._identities or trained != self._trained:
+            raise CaptureError(
+                "the model was changed after the recorder was attached (modules or parameters added, replaced, frozen "
+                "or freed); detach the recorder and make a new one"
+            )
+
+    @property
+    def is_on_accelerator(self) -> bool:
+        """Whether some parameter is not on the CPU."""
+        return any(parameter.device.type != "cpu" for parameter in self._parameters)
+
+    def _identify(self) -> list[list[int]]:
+        return [list(map(id, entries.values())) for entries in self._dicts]
