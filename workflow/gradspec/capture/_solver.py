@@ -14,7 +14,7 @@ from gradspec.capture._spectra import Problems
 _BYTES = 400_000
 _STEPS = 16
 # Steps whose capture may wait for the worker, so that memory stays bounded.
-_WAITING = 2
+_WAITING = 1
 
 # Reduces a captured step to problems.
 Job = Callable[[Problems], Record]
