@@ -12,13 +12,16 @@ from gradspec.capture.errors import (
     UnsupportedError,
 )
 from gradspec.capture.recorder import SpectraRecorder
+from gradspec.capture.sampling import BalancedBatchSampler, group_sorting_collate
 
 __all__ = [
     "AttachedTwiceError",
+    "BalancedBatchSampler",
     "CaptureError",
     "GroupError",
     "NothingCapturedError",
     "RowsError",
     "SpectraRecorder",
     "UnsupportedError",
+    "group_sorting_collate",
 ]
