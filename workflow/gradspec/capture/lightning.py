@@ -131,8 +131,7 @@ class SpectraCallback(Callback):
         """Close the step, unless its last batch was skipped."""
         if self._open is None or self._open.in_batch:
             return
-        scaler = _scaler(trainer)
-        self._open.close(1.0 if scaler is None else scaler.get_scale())
+        self._open.close(_scaler(trainer))
         self._next_index = self._open.step.index + 1
         self._open = None
 
@@ -209,9 +208,10 @@ class _OpenStep:
             self._batch.close()
             self._batch = None
 
-    def close(self, loss_scale: float) -> None:
-        """Have the step recorded."""
+    def close(self, scaler: "torch.amp.GradScaler | None") -> None:
+        """Have the step recorded, with its loss before it was scaled."""
         if self.losses:
+            loss_scale = 1.0 if scaler is None else scaler.get_scale()
             self.step.record(loss=torch.stack(self.losses).sum() / loss_scale)
         self._blocks.close()
 
