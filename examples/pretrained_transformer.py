@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from gradspec.capture import SpectraRecorder
-from gradspec.capture.normalization import per_group_mean
+from gradspec.capture import SpectraRecorder, per_group_mean
 
 WIDTH, TIMES = 32, 24
 

@@ -11,6 +11,7 @@ from gradspec.capture.errors import (
     RowsError,
     UnsupportedError,
 )
+from gradspec.capture.normalization import per_group_mean
 from gradspec.capture.recorder import SpectraRecorder
 from gradspec.capture.sampling import BalancedBatchSampler, group_sorting_collate
 
@@ -24,4 +25,5 @@ __all__ = [
     "SpectraRecorder",
     "UnsupportedError",
     "group_sorting_collate",
+    "per_group_mean",
 ]

@@ -1,13 +1,9 @@
-"""Batches in which both groups have the same number of samples, drawn as the library draws them."""
+"""How large a batch can be in which both groups have the same number of samples."""
 
 import logging
 
 import numpy as np
 from jaxtyping import Int
-
-from gradspec.capture.sampling import balanced_batches
-
-__all__ = ["balanced_batches", "cap_batch_size"]
 
 _log = logging.getLogger(__name__)
 
