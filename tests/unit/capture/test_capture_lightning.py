@@ -259,9 +259,6 @@ def test_a_scaled_loss_and_its_gradient_are_recorded_without_the_scale() -> None
     xr.testing.assert_allclose(recorded, plain(Classifier()), rtol=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the file of the recorder cannot grow: xarray ignores unlimited_dims in the encoding of a tree"
-)
 def test_a_fit_from_a_checkpoint_goes_on_in_the_file(tmp_path: Path) -> None:
     def make() -> tuple[SpectraCallback, ModelCheckpoint]:
         spectra = SpectraCallback(NAMES, group_of=2, path=tmp_path / "spectra.nc", resume=True)
