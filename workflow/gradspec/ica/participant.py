@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from gradspec.errors import ParticipantError
+from gradspec.errors import ConfigError, ParticipantError
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,18 @@ def spatial_regression(
     -------
     array, (time, component)
         Time courses, float64.
+
+    Raises
+    ------
+    ConfigError
+        If the maps depend on each other.
     """
     gram = (components @ components.T).astype(np.float64)
+    if np.linalg.matrix_rank(gram, hermitian=True) < len(components):
+        raise ConfigError(
+            f"the {len(components)} maps depend on each other within the mask, so that time courses cannot be told "
+            "apart; take fewer components, or remove maps that are double or empty"
+        )
     return np.asarray(np.linalg.solve(gram, (components @ signal.T).astype(np.float64)).T)
 
 
