@@ -150,8 +150,8 @@ def find_states(windows: Float[np.ndarray, "window pair"], n_states: int | None,
     tried = range(2, max(most, n_states or 0) + 1)
     if len(windows) <= (n_states or 2) or not tried:
         raise ConfigError(
-            f"{len(windows)} windows are too few for {n_states or 'several'} states; lower ica.dynamic.window, .step or "
-            ".states"
+            f"{len(windows)} windows are too few for {n_states or 'several'} states; lower ica.dynamic.window, "
+            ".step or .states"
         )
     fits = {k: KMeans(k, n_init=_STARTS, random_state=seed).fit(windows) for k in tried}
     sample = min(_MOST_SCORED, len(windows))
@@ -226,8 +226,8 @@ def cohort_dynamic_fnc(
     width = round(window / repetition_time)
     if width < _FEWEST:
         raise ConfigError(
-            f"ica.dynamic.window of {window:g} s holds {width} volumes of {repetition_time:g} s; at least {_FEWEST} are "
-            "needed to estimate a correlation"
+            f"ica.dynamic.window of {window:g} s holds {width} volumes of {repetition_time:g} s; at least {_FEWEST} "
+            "are needed to estimate a correlation"
         )
     weights = window_weights(width, taper / repetition_time)
     participants = [str(name) for name in timecourses["participant"].values]
