@@ -129,6 +129,8 @@ def _draw_centres(figure: Any, centres: pd.DataFrame, states: Sequence[float], n
         image = draw_matrix(ax, matrix, names, scale, VALUES, domains)
         if index % n_columns:
             ax.set_yticklabels([])
+        if index + n_columns < len(states):
+            ax.set_xticklabels([])
         ax.set_title(f"State {state:.0f}")
     figure.colorbar(image, ax=list(axes.flat), shrink=0.7, label="Correlation (Fisher z)")
 

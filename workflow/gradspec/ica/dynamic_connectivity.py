@@ -29,6 +29,7 @@ _LARGEST = 1 - 1e-6  # as in static connectivity
 _FEWEST = 10  # volumes in a window: correlations of fewer say nothing
 _MOST_SCORED = 2000  # windows that the silhouette is taken over
 _STARTS = 10
+_STAYED = 0.5  # share of the runs without a change of state beyond which a warning is due
 
 STATES_COLUMNS = {
     "n_states": "Number of states that was tried",
@@ -243,6 +244,13 @@ def cohort_dynamic_fnc(
     states = find_states(windows.reshape(-1, windows.shape[2]), n_states, most_states, seed)
     state = states.state.reshape(windows.shape[:2])
     occupancy, dwell, transitions = _sojourns(state, len(states.centres), step * repetition_time)
+    if (stayed := float((transitions == 0).mean())) > _STAYED:
+        logger.warning(
+            "%.0f %% of the runs never leave their state: the states tell participants apart rather than times. Runs may "
+            "be too short for windows of %g s, or the states (ica.dynamic.max_states) too many",
+            100 * stayed,
+            window,
+        )
     centres_of_windows = (np.arange(windows.shape[1]) * step + (len(weights) - 1) / 2) * repetition_time
     names = timecourses["component"].values
     first, second = np.triu_indices(len(names), 1)
