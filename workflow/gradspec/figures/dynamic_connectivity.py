@@ -179,4 +179,11 @@ def _draw_curve(ax: Any, table: pd.DataFrame) -> None:
     other.set_ylim(0, 1.05)
     ax.xaxis.get_major_locator().set_params(integer=True)
     handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    ax.legend(handles, ["silhouette", "taken", "inertia", "elbow"], loc="best", fontsize=7)
+    ax.legend(
+        handles,
+        ["silhouette", "taken", "inertia", "elbow"],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=4,
+        fontsize=7,
+    )

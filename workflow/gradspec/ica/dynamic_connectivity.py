@@ -246,8 +246,8 @@ def cohort_dynamic_fnc(
     occupancy, dwell, transitions = _sojourns(state, len(states.centres), step * repetition_time)
     if (stayed := float((transitions == 0).mean())) > _STAYED:
         logger.warning(
-            "%.0f %% of the runs never leave their state: the states tell participants apart rather than times. Runs may "
-            "be too short for windows of %g s, or the states (ica.dynamic.max_states) too many",
+            "%.0f %% of the runs never leave their state: the states tell participants apart rather than times. Runs "
+            "may be too short for windows of %g s, or the states (ica.dynamic.max_states) too many",
             100 * stayed,
             window,
         )

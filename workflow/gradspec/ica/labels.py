@@ -135,7 +135,8 @@ def label_components(
     correlations = spatial_correlation(components, reference)
     best = np.abs(correlations).argmax(axis=1)
     chosen = networks.iloc[best]
-    return _table(components, mask, chosen["label"], chosen["domain"], correlations[np.arange(len(best)), best])
+    fit = correlations[np.arange(len(best)), best]
+    return _table(components, mask, list(chosen["label"]), list(chosen["domain"]), fit)
 
 
 def label_template(
@@ -143,14 +144,15 @@ def label_template(
 ) -> pd.DataFrame:
     """Name the maps of a template, which are their own networks, and find their peaks; see `label_components`."""
     networks = read_names(names, len(components))
-    return _table(components, mask, networks["label"], networks["domain"], np.full(len(components), np.nan))
+    unknown = np.full(len(components), np.nan)
+    return _table(components, mask, list(networks["label"]), list(networks["domain"]), unknown)
 
 
 def _table(
     components: Float[np.ndarray, "component voxel"],
     mask: SpatialImage,
     labels: Sequence[str],
-    domains: Sequence[str | None],
+    domains: Sequence[str | float | None],
     correlations: Float[np.ndarray, " component"],
 ) -> pd.DataFrame:
     voxels = np.argwhere(np.asanyarray(mask.dataobj) > 0)
@@ -158,8 +160,8 @@ def _table(
     return pd.DataFrame(
         {
             "component": component_names(len(components)),
-            "label": list(labels),
-            "domain": list(domains),
+            "label": labels,
+            "domain": domains,
             "correlation": correlations,
             "peak_x": peaks[:, 0],
             "peak_y": peaks[:, 1],

@@ -13,6 +13,7 @@ from gradspec.errors import ConfigError, ParticipantError
 _ORDER = 5
 _SPIKE_FROM, _SPIKE_TO = 2.5, 4.0  # AFNI's c1 and c2, in robust standard deviations
 _MAD_TO_SD = 1.4826
+_CONSTANT = 1e-6  # size, relative to the largest value, of what only shows rounding
 
 
 def process(
@@ -20,7 +21,7 @@ def process(
     repetition_time: float,
     low_pass: float | None,
     *,
-    confounds: Float[np.ndarray, "time confound"] | None = None,
+    confounds: Float[np.ndarray, "row confound"] | None = None,
     cycles: int = 0,
 ) -> Float[np.ndarray, "time component"]:
     """Detrend, regress out confounds, despike and low-pass filter time courses.
@@ -93,7 +94,7 @@ def detrend(timecourses: Float[np.ndarray, "time component"], cycles: int) -> Fl
 
 
 def regress_out(
-    timecourses: Float[np.ndarray, "time component"], confounds: Float[np.ndarray, "time confound"]
+    timecourses: Float[np.ndarray, "time component"], confounds: Float[np.ndarray, "row confound"]
 ) -> Float[np.ndarray, "time component"]:
     """Remove what confounds explain by least squares; confounds that depend on each other do no harm.
 
@@ -147,10 +148,13 @@ def power_spectrum(
     power : array, (participant, frequency, component)
         Periodogram (Hann window) that adds up to 1 over frequencies; 0 for a constant time course.
     """
-    frequency, power = periodogram(timecourses, 1 / repetition_time, window="hann", detrend="linear", axis=1)
+    frequency, power = periodogram(
+        timecourses, 1 / repetition_time, window="hann", detrend="linear", scaling="spectrum", axis=1
+    )
     power = power[:, 1:]
     total = power.sum(axis=1, keepdims=True)
-    return frequency[1:], np.asarray(power / np.where(total > 0, total, 1))
+    rounding = np.square(_CONSTANT * np.abs(timecourses).max(axis=1, keepdims=True))
+    return frequency[1:], np.where(total > rounding, power / np.where(total > 0, total, 1), 0)
 
 
 def _without(
