@@ -89,10 +89,10 @@ def gig_ica(
         If the run has fewer independent volumes than the template has maps, or has nothing in common with one of them.
     """
     n_voxels = signal.shape[1]
-    whitening = whitening_of(signal, len(template)).matrix
+    whitening = whitening_of(signal, len(template))
     reference = template - template.mean(axis=1, keepdims=True)
     reference /= reference.std(axis=1, keepdims=True)
-    closeness = whitening @ (signal @ reference.T.astype(signal.dtype)).astype(np.float64) / n_voxels
+    closeness = whitening.matrix @ (signal @ reference.T.astype(signal.dtype)).astype(np.float64) / n_voxels
     length = np.linalg.norm(closeness, axis=0)
     if not (length > 1e-6).all():
         unrelated = ", ".join(str(k + 1) for k in np.flatnonzero(~(length > 1e-6)))
@@ -100,26 +100,26 @@ def gig_ica(
             f"volume(s) {unrelated} of the template have nothing in common with the run (correlation 0); check that "
             "both are in one space, and that the run covers these regions"
         )
-    weights, converged = _ascend(signal, whitening, closeness)
+    weights, maps, converged = _ascend(signal, whitening.matrix, closeness)
     if not converged.all():
         logger.info("GIG-ICA: %d of %d components reached the limit of evaluations", (~converged).sum(), len(converged))
-    maps = (weights.T @ whitening).astype(signal.dtype) @ signal
-    return GuidedComponents(
-        maps, (signal @ maps.T).astype(np.float64) / n_voxels, (weights * closeness).sum(axis=0), converged
-    )
+    # X S'/m = X X' M' W / m = E Λ^½ W: no need to go through the voxels again.
+    return GuidedComponents(maps, whitening.dewhitening @ weights, (weights * closeness).sum(axis=0), converged)
 
 
 def _ascend(
     signal: Float[np.ndarray, "time voxel"],
     whitening: Float[np.ndarray, "direction time"],
     closeness: Float[np.ndarray, "direction component"],
-) -> tuple[Float[np.ndarray, "direction component"], Bool[np.ndarray, " component"]]:
+) -> tuple[
+    Float[np.ndarray, "direction component"], Float[np.ndarray, "component voxel"], Bool[np.ndarray, " component"]
+]:
     """Climb O from the references, each component with a step of its own, until none moves any more."""
     weights = closeness / np.linalg.norm(closeness, axis=0)
-    gamma, slope = _contrast(signal, whitening, weights)
+    maps, gamma = _project(signal, whitening, weights)
     scale = np.tan(np.pi * np.clip((weights * closeness).sum(axis=0), 0, 1 - 1e-9) / 2) / np.square(gamma)
     objective = _objective(gamma, weights, closeness, scale)
-    gradient = _gradient(gamma, slope, closeness, scale)
+    gradient = _gradient(gamma, _slope(signal, whitening, maps), closeness, scale)
     step = np.ones(weights.shape[1])
     evaluations = np.ones(weights.shape[1], dtype=np.int64)
     active: Int[np.ndarray, " moving"] = np.arange(weights.shape[1])
@@ -128,46 +128,68 @@ def _ascend(
         steepness = np.linalg.norm(gradient[:, active], axis=0)
         trial = weights[:, active] + step[active] * gradient[:, active] / steepness
         trial /= np.linalg.norm(trial, axis=0)
-        gamma, slope = _contrast(signal, whitening, trial)
+        trial_maps, gamma = _project(signal, whitening, trial)
         reached = _objective(gamma, trial, closeness[:, active], scale[active])
         evaluations[active] += 1
-        moved = np.square(trial - weights[:, active]).sum(axis=0)
+        done = np.square(trial - weights[:, active]).sum(axis=0) < _TOLERANCE
         better = reached - objective[active] >= _SUFFICIENT * step[active] * steepness
         taken = active[better]
-        weights[:, taken] = trial[:, better]
-        objective[taken] = reached[better]
-        gradient[:, taken] = _gradient(gamma[better], slope[:, better], closeness[:, taken], scale[taken])
+        weights[:, taken], maps[taken], objective[taken] = trial[:, better], trial_maps[better], reached[better]
         step[active[~better]] /= 2
-        done = moved < _TOLERANCE
         converged[active[done]] = True
-        active = active[~done & (evaluations[active] < _MOST_EVALUATIONS)]
-    return weights, converged
+        going = ~done & (evaluations[active] < _MOST_EVALUATIONS)
+        if (climbs := better & going).any():
+            slope = _slope(signal, whitening, trial_maps[climbs])
+            on = active[climbs]
+            gradient[:, on] = _gradient(gamma[climbs], slope, closeness[:, on], scale[on])
+        active = active[going]
+    return weights, maps, converged
 
 
-def _contrast(
+def _project(
     signal: Float[np.ndarray, "time voxel"],
     whitening: Float[np.ndarray, "direction time"],
     weights: Float[np.ndarray, "direction moving"],
-) -> tuple[Float[np.ndarray, " moving"], Float[np.ndarray, "direction moving"]]:
-    """Return gamma and E[Y tanh(w'Y)] of every component, in one pass over the voxels."""
-    n_voxels = signal.shape[1]
+) -> tuple[Float[np.ndarray, "moving voxel"], Float[np.ndarray, " moving"]]:
+    """Return the map w'Y and gamma of every component."""
     projection = (weights.T @ whitening).astype(signal.dtype)
+    maps = np.empty((len(projection), signal.shape[1]), dtype=signal.dtype)
     log_cosh = np.zeros(len(projection))
-    slope = np.zeros((len(signal), len(projection)))
-    for first in range(0, n_voxels, _BLOCK):
-        block = signal[:, first : first + _BLOCK]
-        values = projection @ block
-        size = np.abs(values)
-        # log cosh y = |y| + log(1 + e) - log 2 and tanh |y| = (1 - e) / (1 + e), with e = exp(-2 |y|)
-        decay = np.exp(-2 * size)
-        total = 1 + decay
-        whole = total.shape[1] // _FACTORS * _FACTORS
-        products = np.multiply.reduce(total[:, :whole].reshape(len(total), _FACTORS, -1), axis=1)
-        log_cosh += size.sum(axis=1) + np.log(products).sum(axis=1) + np.log(total[:, whole:]).sum(axis=1)
-        np.subtract(1, decay, out=decay)
-        decay /= total
-        slope += block @ np.copysign(decay, values, out=decay).T
-    return log_cosh / n_voxels - np.log(2) - _NORMAL_LOG_COSH, whitening @ slope / n_voxels
+    for first in range(0, signal.shape[1], _BLOCK):
+        values = np.matmul(projection, signal[:, first : first + _BLOCK])
+        maps[:, first : first + _BLOCK] = values
+        # log cosh y = |y| + log(1 + exp(-2 |y|)) - log 2
+        np.abs(values, out=values)
+        log_cosh += values.sum(axis=1)
+        values *= -2
+        np.exp(values, out=values)
+        values += 1
+        log_cosh += _log_of_product(values)
+    return maps, log_cosh / signal.shape[1] - np.log(2) - _NORMAL_LOG_COSH
+
+
+def _slope(
+    signal: Float[np.ndarray, "time voxel"],
+    whitening: Float[np.ndarray, "direction time"],
+    maps: Float[np.ndarray, "moving voxel"],
+) -> Float[np.ndarray, "direction moving"]:
+    """Return E[Y tanh(w'Y)] of every component from its map."""
+    slope = np.zeros((len(signal), len(maps)))
+    for first in range(0, signal.shape[1], _BLOCK):
+        slope += signal[:, first : first + _BLOCK] @ np.tanh(maps[:, first : first + _BLOCK]).T
+    return np.asarray(whitening @ slope / signal.shape[1])
+
+
+def _log_of_product(
+    factors: Float[np.ndarray, "moving block"],
+) -> Float[np.ndarray, " moving"]:
+    """Return the sum over a block of the logarithms of numbers from 1 to 2, by one logarithm for 32 of them."""
+    width = factors.shape[1] // _FACTORS
+    products = factors[:, :width].copy()
+    for k in range(1, _FACTORS):
+        products *= factors[:, k * width : (k + 1) * width]
+    rest = np.log(factors[:, _FACTORS * width :]).sum(axis=1)
+    return np.asarray(np.log(products).sum(axis=1, dtype=np.float64) + rest)
 
 
 def _objective(
