@@ -1,6 +1,6 @@
 """What guiding all components at once saves: GIG-ICA beside the same equations one component after the other.
 
-``python -m benchmarks.gig_ica`` simulates runs of 29,000 voxels and a template from other people, and times the plain
+``python -m benchmarks.gig_ica`` simulates runs of 24,000 voxels and a template from other people, and times the plain
 reference (float64, a whitened copy of the run, one component at a time) and ours (float32, all components) on the same
 run, one thread each. Seconds are medians over the repeats.
 """
