@@ -25,7 +25,9 @@ template = config["ica"]["template"]["path"]
 
 pathvars:
     results=config["results"],
-    maps=f"{config['results']}/ica" + ("/template" if template else ""),
+    maps=os.path.join(
+        config["results"], *(["ica", "template"] if template else ["ica"])
+    ),
     logs=f"{config['results']}/logs",
     benchmarks=f"{config['results']}/benchmarks",
 
