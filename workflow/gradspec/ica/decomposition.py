@@ -18,7 +18,7 @@ Gramfort 2018, IEEE Trans. Signal Process. 66:4040, eqs. 8-14 and algorithm 2).
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -66,6 +66,7 @@ def infomax(
     whitened: Float[np.ndarray, "component voxel"] | Moments,
     rng: np.random.Generator,
     *,
+    start: Square | None = None,
     tolerance: float = 1e-4,
     max_iterations: int = 300,
 ) -> Solution:
@@ -77,6 +78,8 @@ def infomax(
         Whitened data, zero mean and unit covariance over voxels; float32 halves the time.
     rng : Generator
         Source of the random start.
+    start : array, (component, component), optional
+        Unmixing to start from instead.
     tolerance : float
         Largest entry of the relative gradient at which the solution is accepted.
     max_iterations : int
@@ -88,6 +91,8 @@ def infomax(
         The unmixing, and whether it was found.
     """
     moments = _moments(whitened)
+    if start is not None:
+        return _quasi_newton(moments, start, tolerance, max_iterations)
     start = _random_rotation(moments, rng)
     thinned = moments.thinned(max(1, min(4, moments.n_voxels // (_THINNED_VOXELS * moments.n_components))))
     near = _fastica(thinned, start, _FASTICA_TOLERANCE, _FASTICA_STEPS)
@@ -99,6 +104,7 @@ def fastica(
     whitened: Float[np.ndarray, "component voxel"] | Moments,
     rng: np.random.Generator,
     *,
+    start: Square | None = None,
     tolerance: float = 1e-5,
     max_iterations: int = 500,
 ) -> Solution:
@@ -110,6 +116,8 @@ def fastica(
         Whitened data.
     rng : Generator
         Source of the random start.
+    start : array, (component, component), optional
+        Unmixing to start from instead.
     tolerance : float
         Turn of a component in a step (1 - |cosine|) at which the solution is accepted.
     max_iterations : int
@@ -121,13 +129,14 @@ def fastica(
         The unmixing, orthogonal, and whether it was found.
     """
     moments = _moments(whitened)
-    return _fastica(moments, _random_rotation(moments, rng), tolerance, max_iterations)
+    return _fastica(moments, _random_rotation(moments, rng) if start is None else start, tolerance, max_iterations)
 
 
 def runica(
     whitened: Float[np.ndarray, "component voxel"],
     rng: np.random.Generator,
     *,
+    start: Square | None = None,
     tolerance: float = 1e-6,
     max_iterations: int = 512,
 ) -> Solution:
@@ -145,6 +154,8 @@ def runica(
         Whitened data.
     rng : Generator
         Source of the order of the voxels.
+    start : array, (component, component), optional
+        Unmixing to start from.
     tolerance : float
         Squared change of W in a pass at which the solution is accepted.
     max_iterations : int
@@ -159,7 +170,9 @@ def runica(
     data = np.ascontiguousarray(2 * whitened.T.astype(np.float32))
     block = max(int(np.sqrt(n_voxels / 3)), 1)
     rate = 0.015 / np.log(max(n_components, 2))
-    pass_ = _pass_from(n_components)
+    first_weights = np.eye(n_components, dtype=np.float32) if start is None else (start / 2).astype(np.float32)
+    fresh = pass_ = _Pass(first_weights, np.zeros(n_components, dtype=np.float32), None)
+    change = np.inf
     for iteration in range(1, max_iterations + 1):
         order = rng.permutation(n_voxels)
         weights, bias = pass_.weights.copy(), pass_.bias.copy()
@@ -173,7 +186,7 @@ def runica(
         if not np.abs(weights).max() < _BLOWUP:
             rate *= 0.8
             logger.info("runica: the weights blew up; starting again at a rate of %.1e", rate)
-            pass_ = _pass_from(n_components)
+            pass_ = fresh
             continue
         delta = (weights - pass_.weights).astype(np.float64).ravel()
         change = float(delta @ delta)
@@ -198,21 +211,46 @@ class _Pass:
     delta: Float[np.ndarray, " n"] | None
 
 
-def _pass_from(n_components: int) -> _Pass:
-    return _Pass(np.eye(n_components, dtype=np.float32), np.zeros(n_components, dtype=np.float32), None)
-
-
 Solver: TypeAlias = Callable[..., Solution]
 ALGORITHMS: dict[str, Solver] = {"infomax": infomax, "fastica": fastica, "runica": runica}
 
 
 def solve(
-    whitened: Float[np.ndarray, "component voxel"], rng: np.random.Generator, algorithm: str, device: str = "cpu"
+    whitened: Float[np.ndarray, "component voxel"],
+    rng: np.random.Generator,
+    algorithm: str = "infomax",
+    device: str = "cpu",
+    *,
+    bootstrap: bool = False,
 ) -> Solution:
-    """Run one of `ALGORITHMS` from a random start, on a device of torch where asked to; see `moments_of`."""
-    if algorithm == "runica":
-        return runica(whitened, rng)
-    return ALGORITHMS[algorithm](moments_of(whitened, device), rng)
+    """Decompose whitened data once.
+
+    Parameters
+    ----------
+    whitened : array, (component, voxel)
+        Whitened data.
+    rng : Generator
+        Source of the random start, and of the bootstrap.
+    algorithm : {'infomax', 'fastica', 'runica'}
+        One of `ALGORITHMS`.
+    device : str
+        ``cpu``, or a device of torch; see `moments_of`. runica runs on the processor in any case.
+    bootstrap : bool
+        Whether to decompose as many voxels drawn with replacement, instead of all of them.
+
+    Returns
+    -------
+    Solution
+        Unmixing of `whitened`.
+    """
+    if bootstrap:
+        n_voxels = whitened.shape[1]
+        drawn = whitened[:, rng.integers(n_voxels, size=n_voxels)]
+        values, vectors = np.linalg.eigh((drawn @ drawn.T).astype(np.float64) / n_voxels)
+        again = (vectors / np.sqrt(values)) @ vectors.T  # the sample of voxels is only about white
+        found = solve(again.astype(whitened.dtype) @ drawn, rng, algorithm, device)
+        return replace(found, unmixing=found.unmixing @ again)
+    return ALGORITHMS[algorithm](whitened if algorithm == "runica" else moments_of(whitened, device), rng)
 
 
 def _moments(whitened: Float[np.ndarray, "component voxel"] | Moments) -> Moments:

@@ -1,0 +1,123 @@
+"""Which components two halves of the participants agree on.
+
+Random starts agree on whatever the data hold, be it shared by people or peculiar to a few of them, or noise that this
+sample happens to hold. Halves of the participants share people's common sources only: their agreement tells real
+components from spurious ones, where that of random starts does not. Participants are dealt at random into a few parts,
+each merged on its own (`gradspec.ica.reduction`); a half is the merge of half of the parts, so that a further split
+costs no further pass over the participants.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+from jaxtyping import Float
+
+from gradspec.ica.decomposition import solve
+from gradspec.ica.matching import match_components
+from gradspec.ica.reduction import merge, whiten_group
+from gradspec.progress import track
+
+_PARTS = 8  # 35 different pairs of halves
+_BATCH = 4
+
+
+def merge_parts(
+    reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_reductions: int, n_keep: int, n_parts: int = _PARTS
+) -> list[Float[np.ndarray, "direction voxel"]]:
+    """Merge the participants in parts of about the same size.
+
+    Parameters
+    ----------
+    reductions : iterable of arrays, (component, voxel)
+        Principal components of a participant at a time, in random order.
+    n_reductions : int
+        How many there are.
+    n_keep : int
+        Directions that are kept of each part.
+    n_parts : int
+        Number of parts; as many as participants where there are fewer of them.
+
+    Returns
+    -------
+    list of arrays, (direction, voxel)
+        Basis of each part; the merge of all of them is that of the group.
+    """
+    supply = iter(reductions)
+    sizes = [len(part) for part in np.array_split(np.arange(n_reductions), min(n_parts, n_reductions))]
+    return [merge(islice(supply, size), n_keep, batch=_BATCH) for size in sizes]
+
+
+def reproducibility(
+    parts: Sequence[Float[np.ndarray, "_ voxel"]],
+    components: Float[np.ndarray, "component voxel"],
+    n_splits: int,
+    *,
+    n_keep: int,
+    seed: int,
+    algorithm: str = "infomax",
+    device: str = "cpu",
+    n_jobs: int = 1,
+) -> Float[np.ndarray, " component"]:
+    """Correlate the components of two halves of the participants, over random splits.
+
+    Parameters
+    ----------
+    parts : sequence of arrays, (direction, voxel)
+        Bases of parts of the participants, at least two; see `merge_parts`.
+    components : array, (component, voxel)
+        Components of all participants, with which those of the halves are matched (one to one).
+    n_splits : int
+        Number of splits.
+    n_keep : int
+        Directions that are kept of each half.
+    seed : int
+        Seed of splits and starts.
+    algorithm, device : str
+        See `gradspec.ica.decomposition.solve`.
+    n_jobs : int
+        Number of threads.
+
+    Returns
+    -------
+    array, (component,)
+        Mean over the splits of the absolute correlation of the component's two counterparts; 0 counts where a half has
+        none.
+    """
+
+    def agreement(split: int) -> Float[np.ndarray, " component"]:
+        order = np.random.default_rng([seed, 2, split]).permutation(len(parts))
+        middle = len(parts) // 2
+        first, second = (
+            _counterparts([parts[i] for i in half], components, n_keep, [seed, 3, split, side], algorithm, device)
+            for side, half in enumerate((order[:middle], order[middle:]))
+        )
+        return np.abs(np.einsum("cv,cv->c", first, second))
+
+    with ThreadPoolExecutor(n_jobs) as pool:
+        splits = list(track(pool.map(agreement, range(n_splits)), "Halves of participants", total=n_splits))
+    return np.asarray(np.mean(splits, axis=0))
+
+
+def _counterparts(
+    parts: Sequence[Float[np.ndarray, "_ voxel"]],
+    components: Float[np.ndarray, "component voxel"],
+    n_keep: int,
+    seed: Sequence[int],
+    algorithm: str,
+    device: str,
+) -> Float[np.ndarray, "component voxel"]:
+    """Decompose some parts; return the map that fits each component best, of norm 1 (0 where there is none)."""
+    basis = merge(parts, n_keep, batch=len(parts))
+    whitened, _ = whiten_group(basis, min(len(components), len(basis)))
+    maps = solve(whitened, np.random.default_rng(seed), algorithm, device).unmixing.astype(whitened.dtype) @ whitened
+    maps -= maps.mean(axis=1, keepdims=True)
+    maps /= np.linalg.norm(maps, axis=1, keepdims=True)
+    index, _, _ = match_components(maps, components)
+    return np.where(index[:, None] >= 0, maps[index], 0)
+
+
+def shuffled(items: Sequence[object], seed: int) -> Iterator[int]:
+    """Give the positions of items in the random order in which they are merged."""
+    yield from np.random.default_rng([seed, 0]).permutation(len(items)).tolist()
