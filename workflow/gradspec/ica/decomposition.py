@@ -6,8 +6,8 @@ For whitened data :math:`Z` (components × voxels) and sources :math:`Y = W Z` t
 
 the likelihood of super-Gaussian sources that infomax climbs (Bell & Sejnowski 1995; Cardoso 1997). Its relative
 gradient is :math:`G = E[\tanh(Y) Y^\top] - I`. A few steps of symmetric FastICA (Hyvärinen 1999) with the same
-nonlinearity lead near the solution; a quasi-Newton solver goes on, first on a quarter of the voxels, which gives the
-solution up to sampling error, then on all: L-BFGS, preconditioned by the Hessian of independent sources, which falls
+nonlinearity lead near the solution; a quasi-Newton solver goes on, first on a quarter of the voxels, which gives it
+up to sampling error, then on all: L-BFGS, preconditioned by the Hessian of independent sources, which falls
 apart into blocks :math:`[[h_{ij}, 1], [1, h_{ji}]]`, :math:`h_{ij} = E[(1-\tanh^2 y_i) y_j^2]` (Picard: Ablin, Cardoso &
 Gramfort 2018, IEEE Trans. Signal Process. 66:4040, eqs. 8-14 and algorithm 2).
 
@@ -33,6 +33,7 @@ Square = Float[np.ndarray, "component component"]
 _SMALLEST_CURVATURE = 0.01  # eigenvalues of the Hessian blocks are lifted to this
 _MEMORY = 7
 _BACKTRACKS = 10
+_ROUNDING = 1e-6  # of the loss, relative
 _FASTICA_TOLERANCE = 1e-3
 _FASTICA_STEPS = 10
 _THINNED_VOXELS = 200  # a component, that the steps far from the solution make do with
@@ -323,8 +324,11 @@ def _line_search(moments: Moments, point: _Point, direction: Square) -> _Point |
     for halving in range(_BACKTRACKS):
         step = direction * 0.5**halving
         reached = _evaluate(moments, point.unmixing + step @ point.unmixing, step)
-        # Near the minimum the fall of the loss is smaller than its rounding in float32.
-        if reached.loss < point.loss + 1e-7 * abs(point.loss):
+        if reached.loss < point.loss:
+            return reached
+        # Near the minimum the fall of the loss is smaller than its rounding in float32, that of the gradient is not.
+        closer = np.linalg.norm(reached.gradient) < np.linalg.norm(point.gradient)
+        if closer and reached.loss < point.loss + _ROUNDING * abs(point.loss):
             return reached
     return None
 

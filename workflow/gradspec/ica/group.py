@@ -2,14 +2,14 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float
-from nibabel.spatialimages import SpatialImage
 from scipy.stats import skew
 from sklearn.base import BaseEstimator, TransformerMixin
 from threadpoolctl import threadpool_limits
@@ -145,6 +145,21 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.device = device
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, seed: int, n_jobs: int) -> "GroupICA":
+        """Make the estimator that section ``ica`` of the configuration describes."""
+        names = (
+            "n_components n_subject_components algorithm n_starts resampling n_splits min_stability "
+            "min_reproducibility mask_share device"
+        )
+        return cls(
+            **{name: settings[name] for name in names.split()},
+            form=settings["merge"],
+            resample=settings["grids"] == "resample",
+            seed=seed,
+            n_jobs=n_jobs,
+        )
+
     def fit(self, images: Sequence[Image], masks: Sequence[Image] | None = None) -> "GroupICA":
         """Estimate the components.
 
@@ -248,8 +263,11 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"{', '.join(RESAMPLINGS)}; found {self.form}, {self.algorithm}, {self.resampling}"
             )
         n_keep = kept_directions(self.n_components)
-        parts = merge_parts(reductions, n_reductions, n_keep, **({} if self.n_splits else {"n_parts": 1}))
-        basis = parts[0] if len(parts) == 1 else merge(parts, n_keep, batch=len(parts))
+        batch = 1 if self.form == "migp" else 4
+        if self.n_splits:
+            basis, parts = merge_parts(reductions, n_reductions, n_keep, batch=batch)
+        else:
+            basis, parts = merge(reductions, n_keep, batch=batch), []
         whitened, variances = whiten_group(basis, self.n_components)
 
         def run(start: int) -> Solution:

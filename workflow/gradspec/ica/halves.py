@@ -16,17 +16,16 @@ from jaxtyping import Float
 
 from gradspec.ica.decomposition import solve
 from gradspec.ica.matching import match_components
-from gradspec.ica.reduction import merge, whiten_group
+from gradspec.ica.reduction import RunningMerge, merge, whiten_group
 from gradspec.progress import track
 
 _PARTS = 8  # 35 different pairs of halves
-_BATCH = 4
 
 
 def merge_parts(
-    reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_reductions: int, n_keep: int, n_parts: int = _PARTS
-) -> list[Float[np.ndarray, "direction voxel"]]:
-    """Merge the participants in parts of about the same size.
+    reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_reductions: int, n_keep: int, *, batch: int = 4
+) -> tuple[Float[np.ndarray, "direction voxel"], list[Float[np.ndarray, "_ voxel"]]]:
+    """Merge the participants, all of them and in parts of about the same size.
 
     Parameters
     ----------
@@ -35,18 +34,26 @@ def merge_parts(
     n_reductions : int
         How many there are.
     n_keep : int
-        Directions that are kept of each part.
-    n_parts : int
-        Number of parts; as many as participants where there are fewer of them.
+        Directions that are kept.
+    batch : int
+        Participants that are merged at a time, see `gradspec.ica.reduction.merge`.
 
     Returns
     -------
-    list of arrays, (direction, voxel)
-        Basis of each part; the merge of all of them is that of the group.
+    basis : array, (direction, voxel)
+        Merge of all participants.
+    parts : list of arrays, (direction, voxel)
+        Merge of each of eight parts of them, or of fewer where there are not as many participants.
     """
+    whole, parts = RunningMerge(n_keep, batch), []
     supply = iter(reductions)
-    sizes = [len(part) for part in np.array_split(np.arange(n_reductions), min(n_parts, n_reductions))]
-    return [merge(islice(supply, size), n_keep, batch=_BATCH) for size in sizes]
+    for members in np.array_split(np.arange(n_reductions), min(_PARTS, n_reductions)):
+        part = RunningMerge(n_keep, batch)
+        for reduction in islice(supply, len(members)):
+            whole.add(reduction)
+            part.add(reduction)
+        parts.append(part.basis())
+    return whole.basis(), parts
 
 
 def reproducibility(
@@ -93,7 +100,7 @@ def reproducibility(
             _counterparts([parts[i] for i in half], components, n_keep, [seed, 3, split, side], algorithm, device)
             for side, half in enumerate((order[:middle], order[middle:]))
         )
-        return np.abs(np.einsum("cv,cv->c", first, second))
+        return np.asarray(np.abs(np.einsum("cv,cv->c", first, second)))
 
     with ThreadPoolExecutor(n_jobs) as pool:
         splits = list(track(pool.map(agreement, range(n_splits)), "Halves of participants", total=n_splits))

@@ -16,6 +16,7 @@ from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.images import Image, load, name_of, read_run
 from gradspec.ica.reduction import merge, principal_components
+from gradspec.ica.runs import find_runs, has_runs
 
 FORMS = ("whitened", "migp")
 
@@ -66,6 +67,48 @@ def reduce_run(
         raise ParticipantError(error.reason, file=error.file or name_of(image)) from error
 
 
+def reduce_runs(
+    folder: PathLike,
+    mask: Image,
+    target: PathLike,
+    n_subject_components: int | None = None,
+    *,
+    form: str = "whitened",
+    resample: bool = False,
+) -> None:
+    """Reduce all runs of a participant.
+
+    Parameters
+    ----------
+    folder : path
+        Denoised folder of the participant, named as it; empty where it is excluded.
+    mask : path or image
+        Group mask.
+    target : path
+        Folder to make, with an array ``<participant>_<run>.npy`` each run.
+    n_subject_components, form, resample
+        See `reduce_run`.
+
+    Raises
+    ------
+    ParticipantError
+        If a run cannot be used.
+    ConfigError
+        If the disk is full.
+    """
+    mask = load(mask, 3)
+    participant = Path(folder).name
+    runs = find_runs([participant], [folder]) if has_runs(folder) else []
+    with atomic_path(target) as partial:
+        partial.mkdir()
+        for run in runs:
+            try:
+                reduction = reduce_run(run.bold, mask, n_subject_components, form=form, resample=resample)
+            except ParticipantError as error:
+                raise ParticipantError(error.reason, participant=participant, file=error.file) from error
+            save_reduction(reduction, partial / f"{run.name}.npy")
+
+
 def save_reduction(reduction: Float[np.ndarray, "component voxel"], path: PathLike) -> None:
     """Write a reduction; the file is there whole or not at all.
 
@@ -92,17 +135,18 @@ def load_reduction(path: PathLike) -> Float[np.ndarray, "component voxel"]:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, EOFError, ValueError) as error:
         raise ParticipantError(
-            f"cannot be read as a reduction ({error}); delete it and run again", file=path
+            f"cannot be read as a reduction ({error}); delete it and run again", file=str(path)
         ) from error
 
 
 def find_reductions(folders: Iterable[PathLike], participants: Iterable[str] | None = None) -> list[Path]:
-    """List the reductions in the folders of participants, each named as its participant.
+    """List the reductions in the folders of participants, each named as its participant; or those given as files.
 
     Parameters
     ----------
     folders : iterable of path
-        Folder of each participant; those of the excluded are empty.
+        Folder of each participant (those of the excluded are empty), or files with merges of several, which are taken
+        as they are unless they are empty.
     participants : iterable of str, optional
         Participants to take; all of them by default.
 
@@ -112,12 +156,13 @@ def find_reductions(folders: Iterable[PathLike], participants: Iterable[str] | N
         Files, in the order of the folders, runs by name.
     """
     wanted = None if participants is None else set(participants)
-    return [
-        file
-        for folder in map(Path, folders)
-        if wanted is None or folder.name in wanted
-        for file in sorted(folder.glob("*.npy"))
-    ]
+    found: list[Path] = []
+    for path in map(Path, folders):
+        if path.is_file():
+            found += [path] if np.load(path, mmap_mode="r", allow_pickle=False).size else []
+        elif wanted is None or path.name in wanted:
+            found += sorted(path.glob("*.npy"))
+    return found
 
 
 def merge_files(paths: Sequence[PathLike], n_keep: int) -> Float[np.ndarray, "direction voxel"]:

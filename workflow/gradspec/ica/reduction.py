@@ -83,16 +83,46 @@ def merge(
         Basis :math:`U^\top S` of the stack :math:`S`: orthogonal rows, strongest first, with the singular values of the
         stack as their norms.
     """
-    stack: list[np.ndarray] = []
-    waiting = 0
+    running = RunningMerge(n_keep, batch)
     for part in parts:
-        stack.append(part)
-        waiting += 1
-        if waiting == batch:
-            stack, waiting = [_strongest(stack, n_keep)], 0
-    if not stack:
-        raise ValueError("nothing to merge")
-    return _strongest(stack, n_keep) if waiting else stack[0]
+        running.add(part)
+    return running.basis()
+
+
+class RunningMerge:
+    """A merge that is given one part after the other; see `merge`.
+
+    Parameters
+    ----------
+    n_keep : int
+        Number of directions that are kept.
+    batch : int
+        Parts that are stacked on the running basis before it is reduced again.
+    """
+
+    def __init__(self, n_keep: int, batch: int = 4) -> None:
+        self._n_keep = n_keep
+        self._batch = batch
+        self._basis: list[np.ndarray] = []  # none yet, or one
+        self._waiting: list[np.ndarray] = []
+
+    def add(self, part: Float[np.ndarray, "_ voxel"]) -> None:
+        """Take a further part."""
+        self._waiting.append(part)
+        if len(self._waiting) == self._batch:
+            self._reduce()
+
+    def basis(self) -> Float[np.ndarray, "component voxel"]:
+        """Return the merge of all parts so far."""
+        if self._waiting:
+            self._reduce()
+        if not self._basis:
+            raise ValueError("nothing to merge")
+        return self._basis[0]
+
+    def _reduce(self) -> None:
+        self._basis = [_strongest([*self._basis, *self._waiting], self._n_keep)]
+        self._waiting = []
 
 
 def _strongest(stack: list[Float[np.ndarray, "_ voxel"]], n_keep: int) -> Float[np.ndarray, "component voxel"]:

@@ -7,9 +7,8 @@ they are in the cache. That takes half the time of inflating all of it in one go
 
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -19,7 +18,7 @@ from nibabel.spatialimages import SpatialImage
 
 from gradspec.errors import ParticipantError
 
-DAMAGED = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError)
+DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError)
 
 
 def masked_volumes(image: SpatialImage, inside: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "time voxel"]:
@@ -89,7 +88,7 @@ def _inflated(image: SpatialImage) -> Iterator[Float[np.ndarray, " voxel"]]:
     with _open(Path(image.get_filename())) as file:
         file.seek(proxy.offset)
         for _ in range(image.shape[3]):
-            if file.readinto(memoryview(stored).cast("B")) != stored.nbytes:  # type: ignore[attr-defined]
+            if file.readinto(stored.view(np.uint8).data) != stored.nbytes:
                 raise EOFError("it ends before its last volume")
             if scaled is not stored:
                 np.multiply(stored, proxy.slope, out=scaled, casting="unsafe")
@@ -99,5 +98,5 @@ def _inflated(image: SpatialImage) -> Iterator[Float[np.ndarray, " voxel"]]:
             pass
 
 
-def _open(path: Path) -> AbstractContextManager[BinaryIO]:
-    return igzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+def _open(path: Path) -> Any:
+    return igzip.open(path) if path.suffix == ".gz" else path.open("rb")
