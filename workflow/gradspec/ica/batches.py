@@ -5,6 +5,7 @@ thousands of participants each of the two levels has some dozens of files.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 _FEWEST = 8  # batches that are made at least, as halves of the participants are made of them
 
@@ -28,5 +29,5 @@ def part_into_batches(participants: Sequence[str], at_once: int) -> dict[str, li
         return {}
     n_batches = min(max(_FEWEST, -(-len(participants) // at_once)), len(participants))
     edges = [round(k * len(participants) / n_batches) for k in range(n_batches + 1)]
-    parts = [list(participants[first:last]) for first, last in zip(edges, edges[1:], strict=False)]
+    parts = [list(participants[first:last]) for first, last in pairwise(edges)]
     return {part[0]: part for part in parts}

@@ -8,8 +8,8 @@ the likelihood of super-Gaussian sources that infomax climbs (Bell & Sejnowski 1
 gradient is :math:`G = E[\tanh(Y) Y^\top] - I`. A few steps of symmetric FastICA (Hyvärinen 1999) with the same
 nonlinearity lead near the solution; a quasi-Newton solver goes on, first on a quarter of the voxels, which gives it
 up to sampling error, then on all: L-BFGS, preconditioned by the Hessian of independent sources, which falls
-apart into blocks :math:`[[h_{ij}, 1], [1, h_{ji}]]`, :math:`h_{ij} = E[(1-\tanh^2 y_i) y_j^2]` (Picard: Ablin, Cardoso &
-Gramfort 2018, IEEE Trans. Signal Process. 66:4040, eqs. 8-14 and algorithm 2).
+apart into blocks :math:`[[h_{ij}, 1], [1, h_{ji}]]`, :math:`h_{ij} = E[(1-\tanh^2 y_i) y_j^2]` (Picard: Ablin,
+Cardoso & Gramfort 2018, IEEE Trans. Signal Process. 66:4040, eqs. 8-14 and algorithm 2).
 
 `fastica` goes on to the solution of FastICA's own equation (W orthogonal); `runica` climbs the same likelihood as
 `infomax` by the stochastic rule of EEGLAB and GIFT, for parity with them.

@@ -124,8 +124,8 @@ def save_reduction(reduction: Float[np.ndarray, "component voxel"], path: PathLi
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ConfigError(
-            f"{path}: no space left on the disk for the {reduction.nbytes / 1e6:.0f} MB of a reduction; make room (one "
-            "of these a run is needed while group ICA runs), lower ica.n_subject_components, or choose another `results`"
+            f"{path}: no space left on the disk for the {reduction.nbytes / 1e6:.0f} MB of a reduction; make room (a "
+            "run needs as much until group ICA is done), lower ica.n_subject_components, or choose another `results`"
         ) from error
 
 

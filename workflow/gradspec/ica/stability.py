@@ -15,7 +15,6 @@ from scipy.cluster.hierarchy import average, cut_tree
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
 
-
 RESAMPLINGS = ("starts", "bootstrap", "both")
 
 

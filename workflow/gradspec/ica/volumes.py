@@ -18,7 +18,7 @@ from nibabel.spatialimages import SpatialImage
 
 from gradspec.errors import ParticipantError
 
-DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError)
+DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError)  # type: ignore[assignment]
 
 
 def masked_volumes(image: SpatialImage, inside: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "time voxel"]:
