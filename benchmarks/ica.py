@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.ica`` simulates cohorts as ``.nii.gz`` files (a seed each repeat), runs both on the same files
 and cores, ten starts each, every run in a process of its own, and prints medians. CanICA gets the mask, its own
-detrending and scaling, and no smoothing, as the others; maps are judged as they are, and with CanICA's default threshold
-applied to those of either method (column ``thresholded``). Then the ICA step alone beside python-picard and mne, and
-whether reproducibility between halves tells real from spurious components.
+detrending and scaling, and no smoothing, as the others; maps are judged as they are, and with CanICA's default
+threshold applied to those of either method (column ``thresholded``). Then the ICA step alone beside python-picard and
+mne, and whether reproducibility between halves tells real from spurious components.
 
 Seconds are those of the fit, from files to maps; processor time and memory (proportional set size) are those of the
 process and its workers, start included.

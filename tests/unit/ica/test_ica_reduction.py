@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradspec.errors import ConfigError, ParticipantError
-from gradspec.ica.reduction import merge, whiten_group, principal_components
+from gradspec.ica.reduction import merge, principal_components, whiten_group
 
 
 @pytest.fixture

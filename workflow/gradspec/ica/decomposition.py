@@ -177,13 +177,14 @@ def runica(
     for iteration in range(1, max_iterations + 1):
         order = rng.permutation(n_voxels)
         weights, bias = pass_.weights.copy(), pass_.bias.copy()
-        for first in range(0, n_voxels - block + 1, block):
-            u = data[order[first : first + block]] @ weights.T + bias
-            slope = -np.tanh(u / 2)  # 1 - 2 σ(u)
-            update = slope.T @ u
-            update[np.diag_indices(n_components)] += block
-            weights += np.float32(rate) * (update @ weights)
-            bias += np.float32(rate) * slope.sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):  # weights that blow up are seen below
+            for first in range(0, n_voxels - block + 1, block):
+                u = data[order[first : first + block]] @ weights.T + bias
+                slope = -np.tanh(u / 2)  # 1 - 2 σ(u)
+                update = slope.T @ u
+                update[np.diag_indices(n_components)] += block
+                weights += np.float32(rate) * (update @ weights)
+                bias += np.float32(rate) * slope.sum(axis=0)
         if not np.abs(weights).max() < _BLOWUP:
             rate *= 0.8
             logger.info("runica: the weights blew up; starting again at a rate of %.1e", rate)

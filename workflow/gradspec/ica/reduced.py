@@ -98,15 +98,14 @@ def reduce_runs(
     """
     mask = load(mask, 3)
     participant = Path(folder).name
-    runs = find_runs([participant], [folder]) if has_runs(folder) else []
     with atomic_path(target) as partial:
         partial.mkdir()
-        for run in runs:
-            try:
+        try:
+            for run in find_runs([participant], [folder]) if has_runs(folder) else []:
                 reduction = reduce_run(run.bold, mask, n_subject_components, form=form, resample=resample)
-            except ParticipantError as error:
-                raise ParticipantError(error.reason, participant=participant, file=error.file) from error
-            save_reduction(reduction, partial / f"{run.name}.npy")
+                save_reduction(reduction, partial / f"{run.name}.npy")
+        except ParticipantError as error:
+            raise ParticipantError(error.reason, participant=participant, file=error.file) from error
 
 
 def save_reduction(reduction: Float[np.ndarray, "component voxel"], path: PathLike) -> None:
