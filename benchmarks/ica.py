@@ -121,13 +121,13 @@ def compare(
         plan = design(seed, **options)
         files = write_cohort(plan, max(sizes), work / f"seed-{seed}", max(cores))
         mask = write_mask(plan, work / f"seed-{seed}" / "mask.nii.gz")
+        best = {size: recovery(maps, plan) for size, maps in oracle_maps(plan, sizes).items()}
         for size in sizes:
-            best = recovery(oracle_maps(plan, size), plan)
             for n_cores in cores:
                 for method in METHODS:
                     run = measure(method, files[:size], mask, n_cores, work)
                     maps = run.pop("maps")
-                    run |= {"recovery": recovery(maps, plan), "oracle": best}
+                    run |= {"recovery": recovery(maps, plan), "oracle": best[size]}
                     run["thresholded"] = recovery(_thresholded(maps), plan)
                     measured.setdefault((size, method, n_cores), []).append(run)
     return [

@@ -5,7 +5,7 @@ stretched a little in each of them), artefacts that they share as well (a rim, a
 of a participant's own, and noise that is partly smooth. Time courses are autocorrelated, networks are connected.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -103,13 +103,29 @@ def write_mask(plan: Design, path: Path) -> Path:
     return path
 
 
-def oracle_maps(plan: Design, n_participants: int) -> Float[np.ndarray, "source voxel"]:
-    """Mean over participants of the maps that regression on the true time courses gives: what can be had at best."""
+def oracle_maps(plan: Design, sizes: Sequence[int]) -> dict[int, Float[np.ndarray, "source voxel"]]:
+    """Give the mean over participants of the maps that regression on the true time courses gives: what can be had.
+
+    Parameters
+    ----------
+    plan : Design
+        The cohort.
+    sizes : sequence of int
+        Numbers of participants.
+
+    Returns
+    -------
+    dict
+        Mean maps of the first participants, by their number.
+    """
     total = np.zeros((N_NETWORKS + len(plan.artefacts), int(plan.inside.sum())))
-    for signal, courses in (_participant(plan, k) for k in range(n_participants)):
-        scaled = signal / signal.std(axis=0)
-        total += np.linalg.lstsq(courses, scaled, rcond=None)[0][: len(total)]
-    return total / n_participants
+    means = {}
+    for k in range(max(sizes)):
+        signal, courses = _participant(plan, k)
+        total += np.linalg.lstsq(courses, signal / signal.std(axis=0), rcond=None)[0][: len(total)]
+        if k + 1 in sizes:
+            means[k + 1] = total / (k + 1)
+    return means
 
 
 def participants(plan: Design, n_participants: int) -> Iterator[Float[np.ndarray, "time voxel"]]:
