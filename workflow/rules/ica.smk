@@ -63,7 +63,7 @@ rule merge_participants:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        ica=ica_settings("n_components"),
+        ica=ica_settings("n_components", "merge"),
     script:
         "../scripts/ica/merge_participants.py"
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.ica.reduction import merge, principal_components, whiten_group
@@ -51,6 +53,22 @@ def test_the_merge_is_a_full_pca_when_nothing_is_cut(parts, batch):
     np.testing.assert_allclose(variances, singular[:5] ** 2 / 900, rtol=1e-9)
     np.testing.assert_allclose(np.abs(np.diag(whitened @ right[:5].T)) / 30, 1, atol=1e-9)
     np.testing.assert_allclose(whitened @ whitened.T / 900, np.eye(5), atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), batch=st.integers(1, 5), n_parts=st.integers(1, 8))
+def test_order_batches_and_nesting_of_a_merge_do_not_matter_when_nothing_is_cut(seed, batch, n_parts):
+    rng = np.random.default_rng(seed)
+    stack = [rng.standard_normal((int(rng.integers(1, 6)), 60)) for _ in range(n_parts)]
+    singular = np.linalg.svd(np.concatenate(stack), compute_uv=False)
+    shuffled = [stack[i] for i in rng.permutation(n_parts)]
+    split = int(rng.integers(0, n_parts + 1))
+    nested = [merge(part, 1000, batch=batch) for part in (shuffled[:split], shuffled[split:]) if part]
+    for basis in (merge(shuffled, 1000, batch=batch), merge(nested, 1000)):
+        norms = np.linalg.norm(basis, axis=1)
+        np.testing.assert_allclose(norms, singular[: len(norms)], rtol=1e-7)
+        np.testing.assert_allclose(basis @ basis.T, np.diag(norms**2), atol=1e-6 * norms[0] ** 2)
+        assert (singular[len(norms) :] < 0.01 * singular[0]).all()
 
 
 def test_a_cut_merge_keeps_the_shared_directions(parts):

@@ -20,7 +20,7 @@ from gradspec.ica.decomposition import ALGORITHMS, Solution, solve
 from gradspec.ica.halves import merge_parts, reproducibility, shuffled
 from gradspec.ica.images import Image, group_mask, load, maps_to_image, read_run, signal_mask
 from gradspec.ica.participant import spatial_regression
-from gradspec.ica.reduced import FORMS, kept_directions, load_reduction, reduce_run
+from gradspec.ica.reduced import FORMS, at_once, kept_directions, load_reduction, reduce_run
 from gradspec.ica.reduction import merge, whiten_group
 from gradspec.ica.stability import RESAMPLINGS, compare_starts, is_bootstrap
 from gradspec.progress import track
@@ -263,7 +263,7 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"{', '.join(RESAMPLINGS)}; found {self.form}, {self.algorithm}, {self.resampling}"
             )
         n_keep = kept_directions(self.n_components)
-        batch = 1 if self.form == "migp" else 4
+        batch = at_once(self.form)
         if self.n_splits:
             basis, parts = merge_parts(reductions, n_reductions, n_keep, batch=batch)
         else:

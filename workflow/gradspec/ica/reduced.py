@@ -26,6 +26,11 @@ def kept_directions(n_components: int) -> int:
     return max(100, 2 * n_components)
 
 
+def at_once(form: str) -> int:
+    """Return how many reductions are stacked on a running basis at a time: MIGP takes one, a few cost less."""
+    return 1 if form == "migp" else 4
+
+
 def reduce_run(
     image: Image,
     mask: SpatialImage,
@@ -164,8 +169,8 @@ def find_reductions(folders: Iterable[PathLike], participants: Iterable[str] | N
     return found
 
 
-def merge_files(paths: Sequence[PathLike], n_keep: int) -> Float[np.ndarray, "direction voxel"]:
-    """Merge reductions, one in memory at a time; no row where there are none (all were excluded)."""
+def merge_files(paths: Sequence[PathLike], n_keep: int, form: str = "whitened") -> Float[np.ndarray, "direction voxel"]:
+    """Merge reductions, a few in memory at a time; no row where there are none (all were excluded)."""
     if not paths:
         return np.empty((0, 0), dtype=np.float32)
-    return merge(map(load_reduction, paths), n_keep)
+    return merge(map(load_reduction, paths), n_keep, batch=at_once(form))

@@ -7,6 +7,8 @@ start(snakemake.log[0], snakemake.threads)
 from gradspec.files import read_table
 from gradspec.ica.reduced import find_reductions, kept_directions, merge_files, save_reduction
 
+settings = snakemake.params.ica
 participants = read_table(snakemake.input.participants)["participant_id"]
 reductions = find_reductions(snakemake.input.reduced, participants)
-save_reduction(merge_files(reductions, kept_directions(snakemake.params.ica["n_components"])), snakemake.output.merged)
+merged = merge_files(reductions, kept_directions(settings["n_components"]), settings["merge"])
+save_reduction(merged, snakemake.output.merged)
