@@ -6,7 +6,7 @@ For whitened data :math:`Z` (components × voxels) and sources :math:`Y = W Z` t
 
 the likelihood of super-Gaussian sources that infomax climbs (Bell & Sejnowski 1995; Cardoso 1997). Its relative
 gradient is :math:`G = E[\tanh(Y) Y^\top] - I`. A few steps of symmetric FastICA (Hyvärinen 1999) with the same
-nonlinearity lead near the solution; a quasi-Newton solver goes on, first on a quarter of the voxels, which gives it
+nonlinearity lead near the solution; a quasi-Newton solver goes on, first on a part of the voxels, which gives it
 up to sampling error, then on all: L-BFGS, preconditioned by the Hessian of independent sources, which falls
 apart into blocks :math:`[[h_{ij}, 1], [1, h_{ji}]]`, :math:`h_{ij} = E[(1-\tanh^2 y_i) y_j^2]` (Picard: Ablin,
 Cardoso & Gramfort 2018, IEEE Trans. Signal Process. 66:4040, eqs. 8-14 and algorithm 2).
@@ -36,7 +36,7 @@ _BACKTRACKS = 10
 _ROUNDING = 1e-6  # of the loss, relative
 _FASTICA_TOLERANCE = 1e-3
 _FASTICA_STEPS = 10
-_THINNED_VOXELS = 200  # a component, that the steps far from the solution make do with
+_THINNED_VOXELS = 50  # a component, at least, that the steps far from the solution make do with
 _BLOWUP = 1e8  # a weight beyond it: runica starts again, slower
 
 
@@ -95,10 +95,11 @@ def infomax(
     if start is not None:
         return _quasi_newton(moments, start, tolerance, max_iterations)
     start = _random_rotation(moments, rng)
-    thinned = moments.thinned(max(1, min(4, moments.n_voxels // (_THINNED_VOXELS * moments.n_components))))
-    near = _fastica(thinned, start, _FASTICA_TOLERANCE, _FASTICA_STEPS)
-    nearer = _quasi_newton(thinned, near.unmixing, 10 * tolerance, max_iterations)
-    return _quasi_newton(moments, nearer.unmixing, tolerance, max_iterations)
+    steps = [step for step in (16, 4) if moments.n_voxels >= step * _THINNED_VOXELS * moments.n_components]
+    nearer = _fastica(moments.thinned(max(steps, default=1)), start, _FASTICA_TOLERANCE, _FASTICA_STEPS)
+    for step in steps:
+        nearer = _quasi_newton(moments.thinned(step), nearer.unmixing, 10 * tolerance, max_iterations)
+    return _quasi_newton(moments, nearer.unmixing, tolerance, max_iterations, near=bool(steps) and nearer.converged)
 
 
 def fastica(
@@ -292,23 +293,29 @@ class _Point:
     curvature: Square
 
 
-def _evaluate(moments: Moments, unmixing: Square, step: Square) -> _Point:
-    found: Infomax = moments.infomax(unmixing)
+def _evaluate(moments: Moments, unmixing: Square, step: Square, curvature: Square | None = None) -> _Point:
+    """Sum over the voxels what is to be known at an unmixing; the curvature only where it is not given."""
+    found: Infomax = moments.infomax(unmixing, curvature is None)
     loss = found.log_cosh - float(np.linalg.slogdet(unmixing)[1])
-    return _Point(unmixing, step, loss, found.score - np.eye(len(unmixing)), found.curvature)
+    bend = curvature if found.curvature is None else found.curvature
+    assert bend is not None
+    return _Point(unmixing, step, loss, found.score - np.eye(len(unmixing)), bend)
 
 
-def _quasi_newton(moments: Moments, unmixing: Square, tolerance: float, max_iterations: int) -> Solution:
-    """Minimise the loss from a point near its minimum."""
+def _quasi_newton(
+    moments: Moments, unmixing: Square, tolerance: float, max_iterations: int, *, near: bool = False
+) -> Solution:
+    """Minimise the loss from a point near its minimum; so near that the curvature is that of the start, or not."""
     memory: deque[tuple[Square, Square, float]] = deque(maxlen=_MEMORY)
     point = _evaluate(moments, unmixing, np.zeros_like(unmixing))
+    kept = point.curvature if near else None
     iteration = 0
     while np.abs(point.gradient).max() >= tolerance and iteration < max_iterations:
         curvature = _lifted(point.curvature)
-        reached = _line_search(moments, point, _direction(point.gradient, curvature, memory))
+        reached = _line_search(moments, point, _direction(point.gradient, curvature, memory), kept)
         if reached is None and memory:  # the memory misleads: go on without
             memory.clear()
-            reached = _line_search(moments, point, _direction(point.gradient, curvature, memory))
+            reached = _line_search(moments, point, _direction(point.gradient, curvature, memory), kept)
         if reached is None:
             break
         change = reached.gradient - point.gradient
@@ -320,11 +327,11 @@ def _quasi_newton(moments: Moments, unmixing: Square, tolerance: float, max_iter
     return Solution(point.unmixing, largest < tolerance, largest, iteration)
 
 
-def _line_search(moments: Moments, point: _Point, direction: Square) -> _Point | None:
+def _line_search(moments: Moments, point: _Point, direction: Square, curvature: Square | None) -> _Point | None:
     """Halve the step until the loss falls; return the point there, or None."""
     for halving in range(_BACKTRACKS):
         step = direction * 0.5**halving
-        reached = _evaluate(moments, point.unmixing + step @ point.unmixing, step)
+        reached = _evaluate(moments, point.unmixing + step @ point.unmixing, step, curvature)
         if reached.loss < point.loss:
             return reached
         # Near the minimum the fall of the loss is smaller than its rounding in float32, that of the gradient is not.

@@ -28,13 +28,13 @@ class Infomax:
         :math:`\sum_i E[\log\cosh y_i]`.
     score : array, (component, component)
         :math:`E[\tanh(Y) Y^\top]`.
-    curvature : array, (component, component)
-        :math:`h_{ij} = E[(1 - \tanh^2 y_i) y_j^2]`.
+    curvature : array, (component, component), optional
+        :math:`h_{ij} = E[(1 - \tanh^2 y_i) y_j^2]`; None where it was not asked for.
     """
 
     log_cosh: float
     score: Square
-    curvature: Square
+    curvature: Square | None
 
 
 @runtime_checkable
@@ -44,7 +44,7 @@ class Moments(Protocol):
     n_components: int
     n_voxels: int
 
-    def infomax(self, unmixing: Square) -> Infomax:
+    def infomax(self, unmixing: Square, curvature: bool = True) -> Infomax:
         """Return what the infomax contrast needs at an unmixing."""
 
     def fastica(self, unmixing: Square) -> tuple[Square, Float[np.ndarray, " component"]]:
@@ -68,16 +68,17 @@ class ArrayMoments:
         self.n_components, self.n_voxels = whitened.shape
         self._blocks = [whitened[:, first : first + _BLOCK] for first in range(0, self.n_voxels, _BLOCK)]
 
-    def infomax(self, unmixing: Square) -> Infomax:
+    def infomax(self, unmixing: Square, curvature: bool = True) -> Infomax:
         weights = unmixing.astype(self.whitened.dtype)
-        score, curvature = np.zeros((2, self.n_components, self.n_components))
+        score, bend = np.zeros((2, self.n_components, self.n_components))
         log_cosh = 0.0
         for block in self._blocks:
             sources = weights @ block
             slope = np.tanh(sources)
             score += slope @ sources.T
-            np.subtract(1, np.square(slope, out=slope), out=slope)
-            curvature += slope @ np.square(sources).T
+            if curvature:
+                np.subtract(1, np.square(slope, out=slope), out=slope)
+                bend += slope @ np.square(sources).T
             # log cosh y = |y| - log 2 + log(1 + exp(-2|y|)), the last over products of many factors
             np.abs(sources, out=sources)
             log_cosh += sources.sum(dtype=np.float64)
@@ -86,7 +87,7 @@ class ArrayMoments:
             for row in range(0, self.n_components, _ROWS):
                 log_cosh += np.log(np.multiply.reduce(factor[row : row + _ROWS], axis=0)).sum(dtype=np.float64)
         log_cosh = float(log_cosh) / self.n_voxels - self.n_components * np.log(2)
-        return Infomax(log_cosh, score / self.n_voxels, curvature / self.n_voxels)
+        return Infomax(log_cosh, score / self.n_voxels, bend / self.n_voxels if curvature else None)
 
     def fastica(self, unmixing: Square) -> tuple[Square, Float[np.ndarray, " component"]]:
         weights = unmixing.astype(self.whitened.dtype)
@@ -122,7 +123,7 @@ class TorchMoments:
         self._whitened = whitened
         self.n_components, self.n_voxels = whitened.shape
 
-    def infomax(self, unmixing: Square) -> Infomax:
+    def infomax(self, unmixing: Square, curvature: bool = True) -> Infomax:
         import torch
 
         sources = self._weights(unmixing) @ self._whitened
@@ -132,7 +133,7 @@ class TorchMoments:
         return Infomax(
             float(log_cosh) / self.n_voxels - self.n_components * float(np.log(2)),
             self._mean(slope @ sources.T),
-            self._mean((1 - slope.square()) @ sources.square().T),
+            self._mean((1 - slope.square()) @ sources.square().T) if curvature else None,
         )
 
     def fastica(self, unmixing: Square) -> tuple[Square, Float[np.ndarray, " component"]]:
