@@ -283,7 +283,6 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 parts,
                 self.components_,
                 self.n_splits,
-                n_keep=n_keep,
                 seed=self.seed,
                 algorithm=self.algorithm,
                 device=self.device,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gradspec.ica.decomposition import solve
-from gradspec.ica.matching import match_components
+from gradspec.ica.matching import assign
 from gradspec.ica.reduction import RunningMerge, merge, whiten_group
 from gradspec.progress import track
 
@@ -61,7 +61,6 @@ def reproducibility(
     components: Float[np.ndarray, "component voxel"],
     n_splits: int,
     *,
-    n_keep: int,
     seed: int,
     algorithm: str = "infomax",
     device: str = "cpu",
@@ -74,11 +73,9 @@ def reproducibility(
     parts : sequence of arrays, (direction, voxel)
         Bases of parts of the participants, at least two; see `merge_parts`.
     components : array, (component, voxel)
-        Components of all participants, with which those of the halves are matched (one to one).
+        Components of all participants (of mean zero), with which those of the halves are matched, one to one.
     n_splits : int
         Number of splits.
-    n_keep : int
-        Directions that are kept of each half.
     seed : int
         Seed of splits and starts.
     algorithm, device : str
@@ -92,12 +89,13 @@ def reproducibility(
         Mean over the splits of the absolute correlation of the component's two counterparts; 0 counts where a half has
         none.
     """
+    unit = components / np.linalg.norm(components, axis=1, keepdims=True)
 
     def agreement(split: int) -> Float[np.ndarray, " component"]:
         order = np.random.default_rng([seed, 2, split]).permutation(len(parts))
         middle = len(parts) // 2
         first, second = (
-            _counterparts([parts[i] for i in half], components, n_keep, [seed, 3, split, side], algorithm, device)
+            _counterparts([parts[i] for i in half], unit, [seed, 3, split, side], algorithm, device)
             for side, half in enumerate((order[:middle], order[middle:]))
         )
         return np.asarray(np.abs(np.einsum("cv,cv->c", first, second)))
@@ -110,18 +108,17 @@ def reproducibility(
 def _counterparts(
     parts: Sequence[Float[np.ndarray, "_ voxel"]],
     components: Float[np.ndarray, "component voxel"],
-    n_keep: int,
     seed: Sequence[int],
     algorithm: str,
     device: str,
 ) -> Float[np.ndarray, "component voxel"]:
     """Decompose some parts; return the map that fits each component best, of norm 1 (0 where there is none)."""
-    basis = merge(parts, n_keep, batch=len(parts))
+    basis = merge(parts, len(components), batch=len(parts))
     whitened, _ = whiten_group(basis, min(len(components), len(basis)))
     maps = solve(whitened, np.random.default_rng(seed), algorithm, device).unmixing.astype(whitened.dtype) @ whitened
     maps -= maps.mean(axis=1, keepdims=True)
     maps /= np.linalg.norm(maps, axis=1, keepdims=True)
-    index, _, _ = match_components(maps, components)
+    index, _, _ = assign((maps @ components.T).astype(np.float64))
     return np.where(index[:, None] >= 0, maps[index], 0)
 
 
