@@ -1,5 +1,7 @@
 """Halves of the participants tell real components from spurious ones, where random starts do not."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -7,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from gradspec.errors import ConfigError
 from gradspec.ica.batches import part_into_batches
 from gradspec.ica.group import GroupICA
-from gradspec.ica.halves import merge_parts
+from gradspec.ica.halves import merge_parts, shuffled
 from gradspec.ica.matching import match_components
 from gradspec.ica.order import ORDER_COLUMNS, mdl_orders, stability_curve
 from gradspec.ica.reduced import reduce_run
@@ -35,7 +37,7 @@ def test_the_limit_flags_and_warns(group, caplog):
 def test_parts_hold_what_the_whole_holds():
     rng = np.random.default_rng(0)
     reductions = [rng.standard_normal((6, 300)) for _ in range(11)]
-    whole, parts = merge_parts(iter(reductions), 11, 1000)
+    whole, parts = merge_parts(iter(reductions), [1, 3, 1, 1, 1, 1, 1, 1, 1], 1000)
     assert len(parts) == 8
     norms = np.linalg.svd(np.concatenate(reductions), compute_uv=False)
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), norms, rtol=1e-9)
@@ -86,3 +88,17 @@ def test_without_mapca_it_is_said_how_to_get_it(group, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "mapca", None)
     with pytest.raises(ConfigError, match=r"ica\.mdl needs the package mapca: `pip install mapca`"):
         mdl_orders(group.images()[:1], group.mask_images()[0], ["sub-01"])
+
+
+def test_runs_of_a_participant_stay_together():
+    names = ["a", "b", "a", "c", "b", "a"]
+    order, n_runs = shuffled(names, 4)
+    assert sorted(order) == list(range(6))
+    drawn = [names[i] for i in order]
+    first = np.cumsum([0, *n_runs])
+    assert [set(drawn[a:b]) for a, b in pairwise(first)] == [{drawn[a]} for a in first[:-1]]
+
+
+def test_two_runs_of_one_participant_are_no_group(group):
+    with pytest.raises(ConfigError, match=r"at least two participants, found 2 run\(s\) of 1"):
+        GroupICA(4).fit(group.images()[:2], group.mask_images()[:2], ["sub-01", "sub-01"])

@@ -12,6 +12,7 @@ from gradspec.ica.reduced import (
     find_reductions,
     load_reduction,
     merge_files,
+    participants_of,
     reduce_run,
     reduce_runs,
     save_reduction,
@@ -43,6 +44,11 @@ def test_the_folder_of_an_excluded_participant_is_empty(reduced):
     _, folders, _ = reduced
     assert folders[-1].is_dir()
     assert not list(folders[-1].iterdir())
+
+
+def test_the_participant_of_a_reduction_is_its_folder_and_a_batch_is_itself():
+    found = participants_of(["ica/reduced/sub-01/sub-01_task-rest_run-2.npy", "ica/merged/sub-07.npy"])
+    assert found == ["sub-01", "sub-07"]
 
 
 def test_only_the_participants_that_are_asked_for_are_found(reduced):

@@ -160,7 +160,12 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             n_jobs=n_jobs,
         )
 
-    def fit(self, images: Sequence[Image], masks: Sequence[Image] | None = None) -> "GroupICA":
+    def fit(
+        self,
+        images: Sequence[Image],
+        masks: Sequence[Image] | None = None,
+        participants: Sequence[str] | None = None,
+    ) -> "GroupICA":
         """Estimate the components.
 
         Parameters
@@ -169,6 +174,8 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             4-D denoised runs in one space.
         masks : sequence of path or image, optional
             Brain mask of each run; by default the voxels of a run that vary over time.
+        participants : sequence of str, optional
+            Participant of each run, so that all runs of one go to the same half; by default each run is another's.
 
         Returns
         -------
@@ -180,19 +187,25 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ParticipantError
             If a run or mask cannot be used; the error names the file.
         ConfigError
-            If there are fewer than two runs, the masks hardly overlap, or the data do not support that many components.
+            If there are fewer than two participants, the masks hardly overlap, or the data do not support that many
+            components.
         """
-        _check_number(len(images))
+        order, n_runs = _order(images, participants, self.seed)
         if masks is not None and len(masks) != len(images):
             raise ConfigError(f"{len(images)} runs but {len(masks)} masks; give one mask a run")
         self.mask_img_ = group_mask(
             masks or [signal_mask(image) for image in images], self.mask_share, resample=self.resample
         )
         with threadpool_limits(1):  # one thread a run in the pool; also makes the sums the same on any machine
-            self._fit(self._reduced([images[i] for i in shuffled(images, self.seed)]), len(images))
+            self._fit(self._reduced([images[i] for i in order]), n_runs)
         return self
 
-    def fit_reduced(self, reductions: Sequence[PathLike | Float[np.ndarray, "_ voxel"]], mask: Image) -> "GroupICA":
+    def fit_reduced(
+        self,
+        reductions: Sequence[PathLike | Float[np.ndarray, "_ voxel"]],
+        mask: Image,
+        participants: Sequence[str] | None = None,
+    ) -> "GroupICA":
         """Estimate the components from runs that were reduced before, or from merges of some of them.
 
         Parameters
@@ -201,6 +214,8 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Reductions of the runs within the mask, see `gradspec.ica.reduced`; files are read one at a time.
         mask : path or image
             Mask within which they were reduced.
+        participants : sequence of str, optional
+            Participant (or batch) of each, so that all of one go to the same half; by default each is another's.
 
         Returns
         -------
@@ -210,15 +225,15 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ConfigError
-            If there are fewer than two, or they do not support that many components.
-            Or if one was made within another mask.
+            If there are fewer than two participants, the data do not support that many components, or one was made
+            within another mask.
         """
-        _check_number(len(reductions))
+        order, n_runs = _order(reductions, participants, self.seed)
         self.mask_img_ = load(mask, 3)
         n_voxels = int((np.asanyarray(self.mask_img_.dataobj) > 0).sum())
-        order = [reductions[i] for i in shuffled(reductions, self.seed)]
+        loaded = _loaded([reductions[i] for i in order], n_voxels)
         with threadpool_limits(1):
-            self._fit(track(_loaded(order, n_voxels), "Merging", total=len(order)), len(order))
+            self._fit(track(loaded, "Merging", total=len(order)), n_runs)
         return self
 
     def transform(self, images: Sequence[Image]) -> list[Float[np.ndarray, "time component"]]:
@@ -255,7 +270,7 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     ahead.append(pool.submit(reduce, following))
                 yield reduction
 
-    def _fit(self, reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_reductions: int) -> None:
+    def _fit(self, reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_runs: Sequence[int]) -> None:
         """Merge, decompose from several starts, choose one of them, and compare halves."""
         if self.form not in FORMS or self.algorithm not in ALGORITHMS or self.resampling not in RESAMPLINGS:
             raise ConfigError(
@@ -265,7 +280,7 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         n_keep = kept_directions(self.n_components)
         batch = at_once(self.form)
         if self.n_splits:
-            basis, parts = merge_parts(reductions, n_reductions, n_keep, batch=batch)
+            basis, parts = merge_parts(reductions, n_runs, n_keep, batch=batch)
         else:
             basis, parts = merge(reductions, n_keep, batch=batch), []
         whitened, variances = whiten_group(basis, self.n_components)
@@ -334,9 +349,16 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_found_ = agreement.n_found[order]
 
 
-def _check_number(n_runs: int) -> None:
-    if n_runs < 2:
-        raise ConfigError(f"group ICA needs the runs of at least two participants, found {n_runs} run(s)")
+def _order(runs: Sequence[object], participants: Sequence[str] | None, seed: int) -> tuple[list[int], list[int]]:
+    """Return the order in which runs are merged, and how many each participant has; see `shuffled`."""
+    if participants is not None and len(participants) != len(runs):
+        raise ConfigError(f"{len(runs)} runs but {len(participants)} participants; name the participant of each run")
+    order, n_runs = shuffled(participants or [str(run) for run in range(len(runs))], seed)
+    if len(n_runs) < 2:
+        raise ConfigError(
+            f"group ICA needs the runs of at least two participants, found {len(runs)} run(s) of {len(n_runs)}"
+        )
+    return order, n_runs
 
 
 def _loaded(

@@ -7,7 +7,7 @@ each merged on its own (`gradspec.ica.reduction`); a half is the merge of half o
 costs no further pass over the participants.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -23,16 +23,16 @@ _PARTS = 8  # 35 different pairs of halves
 
 
 def merge_parts(
-    reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_reductions: int, n_keep: int, *, batch: int = 4
+    reductions: Iterable[Float[np.ndarray, "_ voxel"]], n_runs: Sequence[int], n_keep: int, *, batch: int = 4
 ) -> tuple[Float[np.ndarray, "direction voxel"], list[Float[np.ndarray, "_ voxel"]]]:
     """Merge the participants, all of them and in parts of about the same size.
 
     Parameters
     ----------
     reductions : iterable of arrays, (component, voxel)
-        Principal components of a participant at a time, in random order.
-    n_reductions : int
-        How many there are.
+        Principal components of a run at a time, participants in random order.
+    n_runs : sequence of int
+        Number of runs of each participant, in that order; all of them go to one part.
     n_keep : int
         Directions that are kept.
     batch : int
@@ -47,9 +47,9 @@ def merge_parts(
     """
     whole, parts = RunningMerge(n_keep, batch), []
     supply = iter(reductions)
-    for members in np.array_split(np.arange(n_reductions), min(_PARTS, n_reductions)):
+    for members in np.array_split(np.asarray(n_runs), min(_PARTS, len(n_runs))):
         part = RunningMerge(n_keep, batch)
-        for reduction in islice(supply, len(members)):
+        for reduction in islice(supply, int(members.sum())):
             whole.add(reduction)
             part.add(reduction)
         parts.append(part.basis())
@@ -122,6 +122,26 @@ def _counterparts(
     return np.where(index[:, None] >= 0, maps[index], 0)
 
 
-def shuffled(items: Sequence[object], seed: int) -> Iterator[int]:
-    """Give the positions of items in the random order in which they are merged."""
-    yield from np.random.default_rng([seed, 0]).permutation(len(items)).tolist()
+def shuffled(participants: Sequence[str], seed: int) -> tuple[list[int], list[int]]:
+    """Bring runs into the order in which they are merged: participants at random, the runs of each together.
+
+    Parameters
+    ----------
+    participants : sequence of str
+        Participant of each run.
+    seed : int
+        Seed of the order.
+
+    Returns
+    -------
+    order : list of int
+        Positions of the runs.
+    n_runs : list of int
+        Number of runs of each participant, in that order.
+    """
+    runs: dict[str, list[int]] = {}
+    for position, participant in enumerate(participants):
+        runs.setdefault(participant, []).append(position)
+    of_each = list(runs.values())
+    drawn = [of_each[i] for i in np.random.default_rng([seed, 0]).permutation(len(of_each))]
+    return [position for runs_of_one in drawn for position in runs_of_one], [len(part) for part in drawn]

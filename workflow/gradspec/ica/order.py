@@ -35,6 +35,7 @@ def stability_curve(
     mask: Image,
     orders: Sequence[int],
     estimator: GroupICA,
+    participants: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Decompose with several numbers of components and say how stable they are.
 
@@ -48,6 +49,8 @@ def stability_curve(
         Numbers of components.
     estimator : GroupICA
         Its other parameters are used; it is not changed.
+    participants : sequence of str, optional
+        Participant of each reduction.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def stability_curve(
     """
     rows = []
     for n_components in sorted(orders):
-        ica = clone(estimator).set_params(n_components=n_components).fit_reduced(reductions, mask)
+        ica = clone(estimator).set_params(n_components=n_components).fit_reduced(reductions, mask, participants)
         rows.append(
             {
                 "method": "stability",

@@ -26,6 +26,11 @@ def kept_directions(n_components: int) -> int:
     return max(100, 2 * n_components)
 
 
+def participants_of(reductions: Iterable[PathLike]) -> list[str]:
+    """Name the participant of each reduction that `find_reductions` found, or the batch where it is a merge."""
+    return [path.parent.name if path.parent.name.startswith("sub-") else path.stem for path in map(Path, reductions)]
+
+
 def at_once(form: str) -> int:
     """Return how many reductions are stacked on a running basis at a time: MIGP takes one, a few cost less."""
     return 1 if form == "migp" else 4

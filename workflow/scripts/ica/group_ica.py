@@ -9,13 +9,14 @@ from gradspec.ica.group import GroupICA
 from gradspec.ica.images import save_image
 from gradspec.ica.labels import LABELS_COLUMNS, STABILITY_COLUMNS, label_components, stability_table
 from gradspec.ica.matching import load_reference
-from gradspec.ica.reduced import find_reductions
+from gradspec.ica.reduced import find_reductions, participants_of
 
 settings = snakemake.params.ica
 template = load_reference(settings["template"]) if settings["template"] else None
 participants = read_table(snakemake.input.participants)["participant_id"]
+reductions = find_reductions(snakemake.input.reductions, participants)
 ica = GroupICA.from_settings(settings, seed=snakemake.params.seed, n_jobs=snakemake.threads).fit_reduced(
-    find_reductions(snakemake.input.reductions, participants), snakemake.input.mask
+    reductions, snakemake.input.mask, participants_of(reductions)
 )
 labels = label_components(ica.components_, ica.mask_img_, template)
 save_image(ica.components_img_, snakemake.output.components)
