@@ -179,7 +179,7 @@ def draw_rules() -> str:
 
 def test_components_of_each_fold_are_estimated_on_its_training_participants(workdir: Path) -> None:
     root = make_fmriprep(workdir / "fmriprep", 8)
-    config = ready("fmriprep", root=str(root))
+    config = ready("fmriprep", root=str(root), participants=str(root / "participants.tsv"))
     config.setdefault("ica", {})["per_fold"] = True
     jobs = dry_run(workdir, config)
     for rule in ("group_ica_fold", "participant_components_fold", "connectivity_fold"):
@@ -189,7 +189,7 @@ def test_components_of_each_fold_are_estimated_on_its_training_participants(work
 
 def test_a_large_cohort_is_merged_in_batches_and_orders_are_compared_where_asked(workdir: Path) -> None:
     root = make_fmriprep(workdir / "fmriprep", 12)
-    config = ready("fmriprep", root=str(root))
+    config = ready("fmriprep", root=str(root), participants=str(root / "participants.tsv"))
     plain = dry_run(workdir, config)
     assert plain["reduce_participant"] == 12
     assert not {"merge_participants", "component_order", "group_ica_fold"} & set(plain)
