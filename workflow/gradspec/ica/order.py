@@ -1,7 +1,7 @@
 """How many components: stability against their number, and minimum description length beside it.
 
 Minimum description length (Li, Adalı & Calhoun 2007, Hum. Brain Mapp. 28:1251) asks how many sources of one run stand
-out of noise; in runs from which confounds were regressed out, directions without any noise mislead it, up to their rank.
+out of noise; in runs from which confounds were regressed out, directions without noise mislead it, up to their rank.
 Reproducibility between halves of the participants asks what the group is for: up to which number are the components
 found again in other people?
 """
