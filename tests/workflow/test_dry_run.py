@@ -217,5 +217,27 @@ def draw_rules() -> str:
     return "\n".join(lines)
 
 
+def test_components_of_each_fold_are_estimated_on_its_training_participants(workdir: Path) -> None:
+    root = make_fmriprep(workdir / "fmriprep", 8)
+    config = ready("fmriprep", root=str(root), participants=str(root / "participants.tsv"))
+    config.setdefault("ica", {})["per_fold"] = True
+    jobs = dry_run(workdir, config)
+    for rule in ("group_ica_fold", "participant_components_fold", "connectivity_fold"):
+        assert jobs[rule] == N_RUNS
+    assert jobs["group_ica"] == jobs["participant_components"] == 1  # for the figures
+
+
+def test_a_large_cohort_is_merged_in_batches_and_orders_are_compared_where_asked(workdir: Path) -> None:
+    root = make_fmriprep(workdir / "fmriprep", 12)
+    config = ready("fmriprep", root=str(root), participants=str(root / "participants.tsv"))
+    plain = dry_run(workdir, config)
+    assert plain["reduce_participant"] == 12
+    assert not {"merge_participants", "component_order", "group_ica_fold"} & set(plain)
+    config.setdefault("ica", {}).update(merge_at_once=4, orders=[10, 20])
+    jobs = dry_run(workdir, config)
+    assert jobs["merge_participants"] == 8
+    assert jobs["component_order"] == 1
+
+
 def test_the_picture_of_the_rules_in_the_readme_is_the_graph() -> None:
     assert f"```mermaid\n{draw_rules()}\n```" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -21,13 +21,19 @@ STAGES = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 PACKAGES = {
     "SimpleITK": {"simpleitk"},
     "bids": {"pybids"},
+    "isal": {"python-isal"},
     "matplotlib": {"matplotlib-base"},
     "sklearn": {"scikit-learn"},
     "torch": {"pytorch-cpu", "pytorch-gpu"},
     "yaml": {"pyyaml"},
 }
 # The same packages under the names that PyPI, and with it requirements.lock, gives them.
-DISTRIBUTIONS = {"matplotlib-base": "matplotlib", "pytorch-cpu": "torch", "pytorch-gpu": "torch"}
+DISTRIBUTIONS = {
+    "matplotlib-base": "matplotlib",
+    "python-isal": "isal",
+    "pytorch-cpu": "torch",
+    "pytorch-gpu": "torch",
+}
 
 # Listed although no import names them: what is run, not imported, and what others need but leave open.
 UNSEEN = {
@@ -39,7 +45,11 @@ UNSEEN = {
     }
 }
 # Imports that are made only where the package happens to be installed.
-OPTIONAL = {("gradspec.figures.environment", "torch")}
+OPTIONAL = {
+    ("gradspec.figures.environment", "torch"),
+    ("gradspec.ica.moments", "torch"),  # only where ica.device asks for it
+    ("gradspec.ica.order", "mapca"),  # only where ica.order asks for it
+}
 
 
 class Place(NamedTuple):

@@ -10,10 +10,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "GroupICA": "gradspec.ica.group",
     "SpectraRecorder": "gradspec.capture",
 }
 
-__all__ = ["SpectraRecorder", "__version__"]
+__all__ = ["GroupICA", "SpectraRecorder", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from gradspec.cohort.plan import plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
+from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from snakemake.exceptions import WorkflowError
 
@@ -41,6 +42,9 @@ has_images = has_raw_images or source == "fmriprep"
 has_timecourses = has_images or source == "timeseries" or cohort.has_series
 has_dynamics = has_timecourses and config["ica"]["dynamic"]["enabled"]
 models = list(training["models"])
+batches = (
+    part_into_batches(subjects, config["ica"]["merge_at_once"]) if has_images else {}
+)
 
 
 wildcard_constraints:
@@ -121,13 +125,35 @@ def get_labels(wildcards):
     return "<maps>/labels.tsv" if has_images else []
 
 
+def ica_settings(*keys):
+    """The settings of ICA that a rule depends on, so that others do not make it run again."""
+    return {key: config["ica"][key] for key in keys}
+
+
+def get_batch(wildcards):
+    """Reductions of the participants of a batch, which is named after its first."""
+    return collect(
+        "<results>/ica/reduced/{subject}", subject=batches[wildcards.subject]
+    )
+
+
+def get_reductions(wildcards):
+    """What the group merges: its participants, or batches of them where they are many."""
+    if batches:
+        return collect("<results>/ica/merged/{subject}.npy", subject=batches)
+    return collect("<results>/ica/reduced/{subject}", subject=subjects)
+
+
 def get_fnc(wildcards):
     """Connectivity (or feature vectors) of the cohort, from the stage that makes them."""
     return "<results>/ica/fnc.nc" if has_timecourses else "<results>/cohort/fnc.nc"
 
 
 def get_training_data(wildcards):
-    """Input of a model: connectivity for the perceptron, time courses for the others."""
+    """Input of a model: connectivity for the perceptron, time courses for the others; of its own fold where asked."""
+    if has_images and config["ica"]["per_fold"] and not template:
+        name = "fnc" if wildcards.model == "mlp" else "timecourses"
+        return f"<results>/ica/folds/repeat-{wildcards.repeat}_fold-{wildcards.fold}/{name}.nc"
     return (
         get_fnc(wildcards) if wildcards.model == "mlp" else get_timecourses(wildcards)
     )
@@ -161,11 +187,14 @@ def get_preprocess_targets(wildcards):
 
 
 def get_ica_targets(wildcards):
-    return (
-        [get_fnc(wildcards)]
-        + ([get_timecourses(wildcards)] if has_timecourses else [])
-        + (["<results>/ica/dfnc.nc"] if has_dynamics else [])
-    )
+    targets = [get_fnc(wildcards)]
+    if has_timecourses:
+        targets += [get_timecourses(wildcards)]
+    if has_dynamics:
+        targets += ["<results>/ica/dfnc.nc"]
+    if has_images and (config["ica"]["orders"] or config["ica"]["mdl"]):
+        targets += ["<results>/ica/order.tsv"]
+    return targets
 
 
 def get_training_targets(wildcards):

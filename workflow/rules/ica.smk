@@ -1,13 +1,80 @@
 """ICA: components of the group, each participant's own maps and time courses, connectivity."""
 
 
-rule group_ica:
+rule group_mask:
     input:
         participants="<results>/cohort/participants.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
     output:
-        components="<results>/ica/components.nii.gz",
         mask="<results>/ica/mask.nii.gz",
+    log:
+        "<logs>/ica/group_mask.log",
+    benchmark:
+        "<benchmarks>/ica/group_mask.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        ica=ica_settings("mask_share", "grids"),
+    script:
+        "../scripts/ica/group_mask.py"
+
+
+rule reduce_participant:
+    input:
+        denoised="<results>/preprocess/denoised/{subject}",
+        mask="<results>/ica/mask.nii.gz",
+    output:
+        reduced=temp(directory("<results>/ica/reduced/{subject}")),
+    log:
+        "<logs>/ica/reduce_participant/{subject}.log",
+    benchmark:
+        "<benchmarks>/ica/reduce_participant/{subject}.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        ica=ica_settings("n_subject_components", "merge", "grids"),
+    script:
+        "../scripts/ica/reduce_participant.py"
+
+
+# A batch of participants; it bears the name of its first.
+rule merge_participants:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        reduced=get_batch,
+    output:
+        merged=temp("<results>/ica/merged/{subject}.npy"),
+    log:
+        "<logs>/ica/merge_participants/{subject}.log",
+    benchmark:
+        "<benchmarks>/ica/merge_participants/{subject}.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        ica=ica_settings("n_components", "merge"),
+    script:
+        "../scripts/ica/merge_participants.py"
+
+
+rule group_ica:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        reductions=get_reductions,
+        mask="<results>/ica/mask.nii.gz",
+    output:
+        components="<results>/ica/components.nii.gz",
         stability="<results>/ica/stability.tsv",
         stability_sidecar="<results>/ica/stability.json",
         labels="<results>/ica/labels.tsv",
@@ -22,11 +89,65 @@ rule group_ica:
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=1 if config["ica"]["device"].startswith("cuda") else 0,
     params:
         ica=config["ica"],
         seed=config["seed"],
     script:
         "../scripts/ica/group_ica.py"
+
+
+rule group_ica_fold:
+    input:
+        splits="<results>/training/splits.tsv",
+        reduced=collect("<results>/ica/reduced/{subject}", subject=subjects),
+        mask="<results>/ica/mask.nii.gz",
+    output:
+        components="<results>/ica/folds/repeat-{repeat}_fold-{fold}/components.nii.gz",
+        stability="<results>/ica/folds/repeat-{repeat}_fold-{fold}/stability.tsv",
+        stability_sidecar="<results>/ica/folds/repeat-{repeat}_fold-{fold}/stability.json",
+    log:
+        "<logs>/ica/group_ica_fold/repeat-{repeat}_fold-{fold}.log",
+    benchmark:
+        "<benchmarks>/ica/group_ica_fold/repeat-{repeat}_fold-{fold}.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=1 if config["ica"]["device"].startswith("cuda") else 0,
+    params:
+        ica=config["ica"],
+        seed=config["seed"],
+    script:
+        "../scripts/ica/group_ica_fold.py"
+
+
+rule component_order:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
+        reductions=get_reductions,
+        mask="<results>/ica/mask.nii.gz",
+    output:
+        order="<results>/ica/order.tsv",
+        sidecar="<results>/ica/order.json",
+    log:
+        "<logs>/ica/component_order.log",
+    benchmark:
+        "<benchmarks>/ica/component_order.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        ica=config["ica"],
+        seed=config["seed"],
+    script:
+        "../scripts/ica/component_order.py"
 
 
 rule template_components:
@@ -103,6 +224,37 @@ rule connectivity:
         ica=config["ica"],
     script:
         "../scripts/ica/connectivity.py"
+
+
+# With components of the training participants of a fold, the same two steps for that fold alone.
+use rule participant_components as participant_components_fold with:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
+        components="<results>/ica/folds/repeat-{repeat}_fold-{fold}/components.nii.gz",
+        mask="<results>/ica/mask.nii.gz",
+    output:
+        timecourses="<results>/ica/folds/repeat-{repeat}_fold-{fold}/timecourses.nc",
+        artefacts="<results>/ica/folds/repeat-{repeat}_fold-{fold}/artefacts.tsv",
+        artefacts_sidecar="<results>/ica/folds/repeat-{repeat}_fold-{fold}/artefacts.json",
+        maps=temp(
+            directory("<results>/ica/folds/repeat-{repeat}_fold-{fold}/participants")
+        ),
+    log:
+        "<logs>/ica/participant_components_fold/repeat-{repeat}_fold-{fold}.log",
+    benchmark:
+        "<benchmarks>/ica/participant_components_fold/repeat-{repeat}_fold-{fold}.tsv"
+
+
+use rule connectivity as connectivity_fold with:
+    input:
+        timecourses="<results>/ica/folds/repeat-{repeat}_fold-{fold}/timecourses.nc",
+    output:
+        fnc="<results>/ica/folds/repeat-{repeat}_fold-{fold}/fnc.nc",
+    log:
+        "<logs>/ica/connectivity_fold/repeat-{repeat}_fold-{fold}.log",
+    benchmark:
+        "<benchmarks>/ica/connectivity_fold/repeat-{repeat}_fold-{fold}.tsv"
 
 
 rule dynamic_connectivity:

@@ -1,5 +1,7 @@
 """The estimator on a group with known sources."""
 
+from functools import partial
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from scipy.stats import skew
 from sklearn.base import clone
 
 from gradspec.errors import ConfigError, ParticipantError
+from gradspec.ica.decomposition import ALGORITHMS, infomax
 from gradspec.ica.group import GroupICA
 from gradspec.ica.images import prepare
 from gradspec.ica.matching import match_components
@@ -82,11 +85,8 @@ def test_it_is_an_estimator_of_scikit_learn(fitted):
 
 
 def test_non_convergence_is_reported(group, monkeypatch, caplog):
-    from gradspec.ica import group as module
-
-    solve = module.infomax
-    monkeypatch.setattr(module, "infomax", lambda data, rng: solve(data, rng, max_iterations=1, tolerance=1e-12))
-    ica = GroupICA(8, n_starts=2).fit(group.images(), group.mask_images())
+    monkeypatch.setitem(ALGORITHMS, "infomax", partial(infomax, max_iterations=1, tolerance=1e-12))
+    ica = GroupICA(8, n_starts=2, n_splits=0).fit(group.images(), group.mask_images())
     assert not ica.converged_
     assert ica.n_converged_ == 0
     assert "2 of 2 starts did not converge (the start that was kept did NOT" in caplog.text
@@ -113,3 +113,70 @@ def test_a_run_with_fewer_volumes_than_components_is_named(group, tmp_path):
     images[5] = tmp_path / "short.nii.gz"
     with pytest.raises(ParticipantError, match=r"short\.nii\.gz: 9 volumes cannot give 30 principal components"):
         GroupICA(8, n_subject_components=30).fit(images, group.mask_images())
+
+
+def test_components_of_some_participants_are_projected_onto_others(make_group):
+    truth = make_group(31, n_participants=14)
+    ica = GroupICA(8, n_starts=2, n_splits=0).fit(truth.images()[:10], truth.mask_images()[:10])
+    index, sign, _ = match_components(ica.components_, truth.maps)
+    for estimated, true in zip(ica.transform(truth.images()[10:]), truth.timecourses[10:], strict=True):
+        r = [sign[k] * np.corrcoef(estimated[:, index[k]], true[:, k])[0, 1] for k in range(8)]
+        assert np.mean(r) > 0.8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"form": "migp"},
+        {"algorithm": "runica"},
+        {"algorithm": "fastica"},
+        {"resampling": "bootstrap"},
+        {"resampling": "both"},
+    ],
+    ids=lambda options: "-".join(options.values()),
+)
+def test_every_variant_recovers_the_sources(group, options):
+    ica = GroupICA(8, n_starts=4, n_splits=0, **options).fit(group.images(), group.mask_images())
+    assert match_components(ica.components_, group.maps)[2].mean() > 0.85
+    assert ica.stability_.min() > 0.8
+
+
+def test_runs_on_another_grid_are_refused_or_resampled(group, caplog):
+    images, masks = group.images(), group.mask_images()
+    shifted = images[0].affine.copy()
+    shifted[0, 3] += 0.5
+    images[4] = nib.Nifti1Image(np.asarray(images[4].dataobj), shifted)
+    with pytest.raises(ParticipantError, match=r"voxel grid .* differs .* set ica\.grids to resample"):
+        GroupICA(8).fit(images, masks)
+    ica = GroupICA(8, n_starts=2, n_splits=0, resample=True).fit(images, masks)
+    assert "resampled from the grid" in caplog.text
+    assert match_components(ica.components_, group.maps)[2].mean() > 0.85
+
+
+def test_the_same_run_twice_adds_no_directions(group):
+    images, masks = [group.images()[0]] * 2, group.mask_images()[:2]
+    with pytest.raises(ConfigError, match="13 components were asked for, but the data of the group support at most 12"):
+        GroupICA(13, n_subject_components=12).fit(images, masks)
+
+
+def test_constant_voxels_count_as_zero(group):
+    images = group.images()
+    for image in images:
+        np.asarray(image.dataobj)[8, 8, 8] = 7
+    ica = GroupICA(8, n_starts=2, n_splits=0).fit(images, group.mask_images())
+    assert np.isfinite(ica.components_).all()
+
+
+def test_values_that_are_not_finite_are_refused_with_the_file(group, tmp_path):
+    images = group.images()
+    np.asarray(images[3].dataobj)[8, 8, 8, 2] = np.nan
+    nib.save(images[3], tmp_path / "bad.nii.gz")
+    images[3] = tmp_path / "bad.nii.gz"
+    with pytest.raises(ParticipantError, match=r"bad\.nii\.gz: 1 voxels .* not finite"):
+        GroupICA(8).fit(images, group.mask_images())
+
+
+@pytest.mark.parametrize("options", [{"form": "other"}, {"algorithm": "jade"}, {"resampling": "none"}])
+def test_an_unknown_method_is_refused_with_the_known_ones(group, options):
+    with pytest.raises(ConfigError, match=r"form must be one of whitened, migp, algorithm of infomax"):
+        GroupICA(8, **options).fit(group.images(), group.mask_images())

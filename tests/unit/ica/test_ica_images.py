@@ -154,3 +154,27 @@ def test_images_are_written_with_the_same_bytes(tmp_path):
 def test_without_a_mask_the_voxels_that_vary_are_taken(run):
     data = np.where(box(5, 6, 7)[..., None], run.get_fdata(dtype=np.float32), np.float32(0))
     np.testing.assert_array_equal(signal_mask(nib.Nifti1Image(data, AFFINE)).get_fdata() > 0, box(5, 6, 7))
+
+
+def test_a_tiny_mask_among_others_is_named(tmp_path):
+    tiny = np.zeros((20, 20, 20))
+    tiny[5, 5, 5:9] = 1
+    nib.save(mask_image(tiny), tmp_path / "tiny.nii.gz")
+    usual = box(15, 15, 15, shape=(20, 20, 20))
+    with pytest.raises(ParticipantError, match=r"tiny\.nii\.gz: it has 4 voxels, .* no mask of a brain"):
+        group_mask([mask_image(usual), mask_image(usual), tmp_path / "tiny.nii.gz"], 0.5)
+
+
+def test_too_few_voxels_for_a_decomposition_are_refused():
+    with pytest.raises(ConfigError, match="the group mask has only 8 voxels"):
+        group_mask([mask_image(box(3, 3, 3))] * 2, 0.9)
+
+
+def test_a_mask_on_another_grid_is_resampled_where_asked(caplog):
+    finer = np.zeros((12, 14, 16))
+    finer[2:10, 2:12, 2:14] = 1
+    other = nib.Nifti1Image(finer.astype(np.uint8), np.diag([1.5, 1.5, 1.5, 1.0]))
+    kept = group_mask([mask_image(box(5, 6, 7)), other], 1.0, resample=True)
+    assert kept.shape == (6, 7, 8)
+    assert "resampled from the grid (12, 14, 16) to (6, 7, 8)" in caplog.text
+    np.testing.assert_array_equal(kept.get_fdata() > 0, box(5, 6, 7))

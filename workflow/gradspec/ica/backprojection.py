@@ -36,6 +36,7 @@ def participant_components(
     method: str = "empirical-bayes",
     n_directions: int | None = None,
     detrend_cycles: int = 0,
+    resample: bool = False,
 ) -> xr.Dataset:
     """Time courses of all runs, and their maps as images.
 
@@ -63,6 +64,8 @@ def participant_components(
         Principal components kept of a run in back-reconstruction; half the volumes by default.
     detrend_cycles : int
         Cycles of slow sine and cosine that are removed with the trend of the time courses.
+    resample : bool
+        Bring runs on another grid than that of the mask to it, instead of refusing them.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def participant_components(
             return timecourses
 
         def read(run: Run) -> Callable[[], Float[np.ndarray, "time voxel"]]:
-            return lambda: read_run(run.bold, mask)
+            return lambda: read_run(run.bold, mask, resample=resample)
 
         @_blame
         def look(run: Run) -> TimeCourses | None:

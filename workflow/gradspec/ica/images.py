@@ -4,7 +4,6 @@ Voxels are always in the order of ``array[mask]`` (the order that nilearn's mask
 """
 
 import logging
-import zlib
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -16,14 +15,17 @@ from nibabel.spatialimages import SpatialImage
 
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import PathLike, atomic_path
+from gradspec.ica.volumes import DAMAGED, damaged, masked_volumes
 
 logger = logging.getLogger(__name__)
 
 Image: TypeAlias = PathLike | SpatialImage  # a NIfTI file, or an image in memory
 
+_FEWEST_VOXELS = 20  # that make sense as samples of a decomposition
 _SMALLEST_SHARE = 0.1  # of the median mask that must be left in the group mask
 _UNUSUAL_SHARE = 0.7  # of the group mask that a participant's mask covers; below it, a warning
 _CONSTANT = 1e-6  # standard deviation, relative to the size of the signal, of a voxel that only shows rounding
+_BLOCK = 1024  # voxels that are prepared at a time, so that they stay in the cache
 
 
 def load(image: Image, n_dimensions: int) -> SpatialImage:
@@ -68,32 +70,83 @@ def voxels_of(image: SpatialImage) -> Float[np.ndarray, "*shape"]:
     """Read all voxels as float32; a damaged file is a `ParticipantError`."""
     try:
         return np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ParticipantError(
-            f"the image data cannot be read: the file is truncated or damaged ({error}); make or copy it again",
-            file=name_of(image),
-        ) from error
+    except DAMAGED as error:
+        raise damaged(image, error) from error
+
+
+def on_same_grid(image: SpatialImage, reference: SpatialImage) -> bool:
+    """Say whether two images have the same voxels in the same places."""
+    return image.shape[:3] == reference.shape[:3] and np.allclose(image.affine, reference.affine, atol=1e-3)
 
 
 def check_same_grid(image: SpatialImage, reference: SpatialImage) -> None:
     """Raise `ParticipantError` where two images do not have the same voxel grid."""
-    if image.shape[:3] != reference.shape[:3] or not np.allclose(image.affine, reference.affine, atol=1e-3):
+    if not on_same_grid(image, reference):
         raise ParticipantError(
             f"its voxel grid {image.shape[:3]} differs from {reference.shape[:3]} of {name_of(reference)} (or their "
-            "affines do); bring all images to one space and resolution",
+            "affines do); bring all images to one space and resolution, or set ica.grids to resample",
             file=name_of(image),
         )
 
 
-def group_mask(masks: Sequence[Image], share: float) -> nib.Nifti1Image:
+def to_grid(image: SpatialImage, reference: SpatialImage, *, resample: bool) -> SpatialImage:
+    """Give an image on the grid of another.
+
+    Parameters
+    ----------
+    image : image
+        3-D mask (nearest neighbour) or 4-D run (linear interpolation).
+    reference : image
+        Image that gives the grid.
+    resample : bool
+        Whether an image on another grid is resampled, which the log says, or refused.
+
+    Returns
+    -------
+    SpatialImage
+        The image itself where the grids agree.
+
+    Raises
+    ------
+    ParticipantError
+        If the grids differ and `resample` is false.
+    """
+    if on_same_grid(image, reference):
+        return image
+    if not resample:
+        check_same_grid(image, reference)
+    from nilearn.image import resample_img
+
+    logger.warning(
+        "%s: resampled from the grid %s to %s of %s",
+        name_of(image),
+        image.shape[:3],
+        reference.shape[:3],
+        name_of(reference),
+    )
+    moved = resample_img(
+        image,
+        reference.affine,
+        reference.shape[:3],
+        interpolation="nearest" if image.ndim == 3 else "linear",
+        force_resample=True,
+        copy_header=True,
+    )
+    moved.set_filename(name_of(image))
+    return moved
+
+
+def group_mask(masks: Sequence[Image], share: float, *, resample: bool = False) -> nib.Nifti1Image:
     """Keep the voxels that lie in the brain mask of at least a share of the runs.
 
     Parameters
     ----------
     masks : sequence of path or image
-        3-D brain mask of each run, all on one grid.
+        3-D brain mask of each run; the grid of the first is that of the group.
     share : float
         Share of the masks, above 0 to 1.
+    resample : bool
+        Whether masks on another grid are resampled, or refused.
 
     Returns
     -------
@@ -103,34 +156,48 @@ def group_mask(masks: Sequence[Image], share: float) -> nib.Nifti1Image:
     Raises
     ------
     ParticipantError
-        If a mask cannot be read, is empty, or is on another grid than the first.
+        If a mask cannot be read, is empty or tiny, or is on another grid than the first and not to be resampled.
     ConfigError
         If hardly any voxel is left.
     """
     reference = load(masks[0], 3)
     count = np.zeros(reference.shape, dtype=np.int32)
-    sizes = []
-    for mask in masks:
-        image = load(mask, 3)
-        check_same_grid(image, reference)
-        inside = voxels_of(image) > 0
-        if not inside.any():
+    sizes = np.empty(len(masks), dtype=np.int64)
+    for i, mask in enumerate(masks):
+        inside = _inside(mask, reference, resample)
+        sizes[i] = inside.sum()
+        if not sizes[i]:
             raise ParticipantError("the brain mask is empty; check the preprocessing of this run", file=name_of(mask))
-        sizes.append(int(inside.sum()))
         count += inside
     common = count >= share * len(masks) - 1e-9
-    if common.sum() < _SMALLEST_SHARE * np.median(sizes):
+    smallest = name_of(masks[int(np.argmin(sizes))])
+    if sizes.min() < _SMALLEST_SHARE * np.median(sizes):
+        raise ParticipantError(
+            f"it has {sizes.min()} voxels, where the masks of the group have {np.median(sizes):.0f} (median): "
+            "it is no mask of a brain; check the preprocessing of this run, or leave it out",
+            file=smallest,
+        )
+    if common.sum() < max(_SMALLEST_SHARE * np.median(sizes), 1):
         raise ConfigError(
             f"only {common.sum()} voxels lie in the brain masks of {share:.0%} of the {len(masks)} runs, where a mask "
             f"has {np.median(sizes):.0f}: the masks hardly overlap. Check the registration of the smallest one, "
-            f"{name_of(masks[int(np.argmin(sizes))])}, or lower ica.mask_share"
+            f"{smallest}, or lower ica.mask_share"
+        )
+    if common.sum() < _FEWEST_VOXELS:
+        raise ConfigError(
+            f"the group mask has only {common.sum()} voxels; voxels are the samples of spatial ICA, and fewer than "
+            f"{_FEWEST_VOXELS} cannot be decomposed. Check the brain masks, or lower preprocess.resolution"
         )
     for mask in masks:
-        covered = (voxels_of(load(mask, 3))[common] > 0).mean()
+        covered = _inside(mask, reference, resample)[common].mean()
         if covered < _UNUSUAL_SHARE:
             logger.warning("%s covers only %.0f %% of the group mask", name_of(mask), 100 * covered)
     logger.info("group mask: %d voxels in at least %.0f %% of %d masks", common.sum(), 100 * share, len(masks))
     return _like(reference, common.astype(np.uint8))
+
+
+def _inside(mask: Image, reference: SpatialImage, resample: bool) -> Bool[np.ndarray, "x y z"]:
+    return voxels_of(to_grid(load(mask, 3), reference, resample=resample)) > 0
 
 
 def signal_mask(image: Image) -> nib.Nifti1Image:
@@ -139,7 +206,7 @@ def signal_mask(image: Image) -> nib.Nifti1Image:
     return _like(loaded, (np.ptp(voxels_of(loaded), axis=3) > 0).astype(np.uint8))
 
 
-def read_run(image: Image, mask: SpatialImage) -> Float[np.ndarray, "time voxel"]:
+def read_run(image: Image, mask: SpatialImage, *, resample: bool = False) -> Float[np.ndarray, "time voxel"]:
     """Read a run within a mask and prepare it for decomposition.
 
     Each voxel is linearly detrended (denoised images have no trend left; others would be ruled by theirs) and scaled
@@ -151,7 +218,9 @@ def read_run(image: Image, mask: SpatialImage) -> Float[np.ndarray, "time voxel"
     image : path or image
         4-D run.
     mask : image
-        3-D mask on the same grid.
+        3-D mask.
+    resample : bool
+        Whether a run on another grid than the mask is resampled, or refused.
 
     Returns
     -------
@@ -163,23 +232,13 @@ def read_run(image: Image, mask: SpatialImage) -> Float[np.ndarray, "time voxel"
     ParticipantError
         If the image is damaged, on another grid, holds values that are not finite, or nothing that varies.
     """
-    loaded = load(image, 4)
-    check_same_grid(loaded, mask)
-    inside = np.asanyarray(mask.dataobj) > 0
-    data = voxels_of(loaded)
-    # NIfTI stores a volume after the other, Fortran order: as (time, voxel) this is a view, and the mask one gather.
-    volumes = data.reshape(-1, data.shape[3], order="F").T
-    signal = np.take(volumes, np.ravel_multi_index(np.nonzero(inside), inside.shape, order="F"), axis=1)
-    if not np.isfinite(signal).all():
-        raise ParticipantError(
-            f"{(~np.isfinite(signal)).any(axis=0).sum()} voxels within the group mask hold values that are not finite "
-            "(NaN or infinity); check how the image was made",
-            file=name_of(image),
-        )
+    run = to_grid(load(image, 4), mask, resample=resample)
+    signal = masked_volumes(run, np.asanyarray(mask.dataobj) > 0)
     try:
-        return prepare(signal)
+        _prepare(signal)
     except ParticipantError as error:
         raise ParticipantError(error.reason, file=name_of(image)) from error
+    return signal
 
 
 def prepare(signal: Float[np.ndarray, "time voxel"]) -> Float[np.ndarray, "time voxel"]:
@@ -198,25 +257,48 @@ def prepare(signal: Float[np.ndarray, "time voxel"]) -> Float[np.ndarray, "time 
     Raises
     ------
     ParticipantError
-        If there are fewer than three volumes, or no voxel varies over time.
+        If there are fewer than three volumes, values that are not finite, or no voxel varies over time.
     """
-    n_volumes = len(signal)
+    prepared = np.array(signal, dtype=np.float32, order="C")
+    _prepare(prepared)
+    return prepared
+
+
+def _prepare(signal: Float[np.ndarray, "time voxel"]) -> None:
+    """Do the work of `prepare` in place, some voxels at a time."""
+    n_volumes, n_voxels = signal.shape
     if n_volumes < 3:
         raise ParticipantError(f"{n_volumes} volumes cannot be detrended; the run is too short")
-    size = np.sqrt(np.mean(np.square(signal), axis=0))
-    prepared = signal.astype(np.float32) - signal.mean(axis=0, dtype=np.float64).astype(np.float32)
     ramp = np.linspace(-1, 1, n_volumes, dtype=np.float32)
     ramp /= np.linalg.norm(ramp)
-    prepared -= np.outer(ramp, ramp @ prepared)
-    deviation = np.sqrt(np.mean(np.square(prepared), axis=0))
-    constant = deviation <= _CONSTANT * size
-    if constant.all():
+    n_bad = n_constant = 0
+    sums = np.zeros(n_volumes)
+    for first in range(0, n_voxels, _BLOCK):
+        block = signal[:, first : first + _BLOCK]
+        level = block.mean(axis=0)
+        bad = ~np.isfinite(level)  # a sum is not finite if one of its terms is not
+        n_bad += int(bad.sum())
+        if n_bad:
+            continue
+        block -= level
+        block -= block.mean(axis=0)  # what the rounding of a large level left
+        size = np.sqrt(np.square(level) + np.einsum("tv,tv->v", block, block) / n_volumes)
+        block -= np.outer(ramp, ramp @ block)
+        deviation = np.sqrt(np.einsum("tv,tv->v", block, block) / n_volumes)
+        constant = deviation <= _CONSTANT * size
+        n_constant += int(constant.sum())
+        block *= np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
+        sums += block.sum(axis=1)
+    if n_bad:
+        raise ParticipantError(
+            f"{n_bad} voxels within the group mask hold values that are not finite (NaN or infinity); check how the "
+            "image was made"
+        )
+    if n_constant == n_voxels:
         raise ParticipantError("no voxel within the group mask varies over time; check how the image was made")
-    if constant.any():
-        logger.info("%d voxels of the group mask are constant in a run; they count as zero", constant.sum())
-    prepared *= np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
-    prepared -= prepared.mean(axis=1, keepdims=True)
-    return np.asarray(prepared)
+    if n_constant:
+        logger.info("%d voxels of the group mask are constant in a run; they count as zero", n_constant)
+    signal -= (sums / n_voxels).astype(np.float32)[:, None]
 
 
 def maps_to_image(maps: Float[np.ndarray, "component voxel"], mask: SpatialImage) -> nib.Nifti1Image:

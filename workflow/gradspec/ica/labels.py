@@ -18,6 +18,9 @@ STABILITY_COLUMNS = {
     "component": "Name of the component; in the order of the volumes of components.nii.gz",
     "stability": "ICASSO quality index Iq over the random starts, 1 for a perfectly reproducible component; n/a with "
     "one start",
+    "reproducibility": "Correlation of the component's maps between halves of the participants, mean over random "
+    "splits; n/a without splits",
+    "stable": "Whether neither stability nor reproducibility is below its limit",
     "n_starts": "Number of random starts that were compared",
     "n_found": "Number of them that have this component",
     "explained_variance": "Share of the variance of the reduced group data that the component explains",
@@ -47,6 +50,8 @@ def stability_table(ica: GroupICA) -> pd.DataFrame:
         {
             "component": component_names(len(ica.components_)),
             "stability": ica.stability_,
+            "reproducibility": ica.reproducibility_,
+            "stable": ica.stable_,
             "n_starts": ica.n_starts,
             "n_found": ica.n_found_,
             "explained_variance": ica.explained_variance_,

@@ -49,11 +49,15 @@ def match_components(
     correlation : array, (reference,)
         Absolute correlation; 0 where there is none.
     """
-    correlations = spatial_correlation(estimated, reference)
+    return assign(spatial_correlation(estimated, reference))
+
+
+def assign(correlations: Float[np.ndarray, "component reference"]) -> Match:
+    """Do the work of `match_components` for correlations that are known."""
     components, references = linear_sum_assignment(-np.abs(correlations))
-    index = np.full(len(reference), -1, dtype=np.int64)
+    index = np.full(correlations.shape[1], -1, dtype=np.int64)
     index[references] = components
-    matched = np.where(index >= 0, correlations[index, np.arange(len(reference))], 0)
+    matched = np.where(index >= 0, correlations[index, np.arange(len(index))], 0)
     sign = np.where(index >= 0, np.where(matched < 0, -1, 1), 0)
     return index, sign, np.abs(matched)
 

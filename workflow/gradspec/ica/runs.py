@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import PathLike, read_json
 from gradspec.ica.images import load
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BOLD = "_desc-denoised_bold.nii.gz"
 _MASK = "_desc-brain_mask.nii.gz"
@@ -74,6 +78,37 @@ def find_runs(participants: Iterable[str], folders: Iterable[PathLike]) -> list[
             )
         runs += [_run(participant, image) for image in images]
     return runs
+
+
+def has_runs(folder: PathLike) -> bool:
+    """Say whether the denoised folder of a participant holds runs; that of an excluded one does not."""
+    return any(Path(folder).glob(f"func/*{_BOLD}"))
+
+
+def training_participants(splits: "pd.DataFrame", repeat: int, fold: int) -> list[str]:
+    """Name the training participants of a fold.
+
+    Parameters
+    ----------
+    splits : DataFrame
+        Columns repeat, fold, participant_id and set, the table of the cross-validation.
+    repeat, fold : int
+        Which fold.
+
+    Returns
+    -------
+    list of str
+        Participants, in the order of the table.
+
+    Raises
+    ------
+    ConfigError
+        If the table does not hold this fold.
+    """
+    rows = splits[(splits["repeat"] == repeat) & (splits["fold"] == fold) & (splits["set"] == "train")]
+    if rows.empty:
+        raise ConfigError(f"the table of splits has no fold {fold} in repeat {repeat}; delete splits.tsv and run again")
+    return list(rows["participant_id"])
 
 
 def _run(participant: str, bold: Path) -> Run:

@@ -3,7 +3,7 @@
 Components of all starts are clustered by the absolute correlation of their maps (average linkage) into as many clusters
 as a start has components. A cluster that is tight, and far from all others, is a component that does not depend on the
 start. The decomposition that is kept is the start that agrees best with the centres of the clusters: unlike the centres
-themselves it is one solution, its components fit together.
+themselves it is one solution, its components fit together. Starts may also differ in the voxels they see (bootstrap).
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,13 @@ from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import average, cut_tree
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
+
+RESAMPLINGS = ("starts", "bootstrap", "both")
+
+
+def is_bootstrap(start: int, resampling: str) -> bool:
+    """Say whether a start decomposes a bootstrap sample of the voxels: all of them, none, or every other one."""
+    return resampling == "bootstrap" or (resampling == "both" and start % 2 == 1)
 
 
 @dataclass(frozen=True)

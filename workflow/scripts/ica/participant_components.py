@@ -24,6 +24,7 @@ timecourses = participant_components(
     method=choose_method(settings["method"], bool(settings["template"]["path"])),
     n_directions=settings["n_subject_components"],
     detrend_cycles=settings["detrend_cycles"],
+    resample=settings["grids"] == "resample",
 )
 mask = load(given.mask, 3)
 artefacts = describe_artefacts(
