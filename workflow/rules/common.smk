@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gradspec.cohort.plan import plan_cohort
+from gradspec.cohort.plan import SERIES_MODELS, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from snakemake.exceptions import WorkflowError
@@ -107,9 +107,11 @@ def get_fnc(wildcards):
 
 
 def get_training_data(wildcards):
-    """Input of a model: connectivity for the perceptron, time courses for the others."""
+    """Input of a model: time courses, or connectivity."""
     return (
-        get_fnc(wildcards) if wildcards.model == "mlp" else get_timecourses(wildcards)
+        get_timecourses(wildcards)
+        if wildcards.model in SERIES_MODELS
+        else get_fnc(wildcards)
     )
 
 

@@ -7,7 +7,11 @@ from typing import Any
 from torch import nn
 
 from gradspec.errors import ConfigError
+from gradspec.models.cnn1d import CNN1d
+from gradspec.models.cnn2d import CNN2d
+from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
+from gradspec.models.mean_mlp import MeanMLP
 from gradspec.models.mlp import MLP
 from gradspec.models.transformer import Transformer
 
@@ -20,8 +24,12 @@ class _Entry:
 
 _MODELS = {
     "mlp": _Entry(MLP, ("feature",)),
+    "cnn2d": _Entry(CNN2d, ("feature",)),
+    "mean-mlp": _Entry(MeanMLP, ("time", "component")),
     "lstm": _Entry(LSTM, ("time", "component")),
+    "gru": _Entry(GRU, ("time", "component")),
     "transformer": _Entry(Transformer, ("time", "component")),
+    "cnn1d": _Entry(CNN1d, ("time", "component")),
 }
 
 
@@ -35,9 +43,9 @@ def build_model(
     Parameters
     ----------
     name : str
-        Key of ``training.models`` in the config: ``mlp``, ``lstm`` or ``transformer``.
+        Key of ``training.models`` in the config, such as ``mlp`` or ``lstm``.
     data_shape : tuple of int
-        Shape of a sample: (n_features,) for ``mlp``, (n_volumes, n_components) for the others.
+        Shape of a sample: (n_features,) for ``mlp`` and ``cnn2d``, (n_volumes, n_components) for the others.
     hyperparameters : mapping
         All keys that the config schema has for this network.
     n_classes : int
