@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 
-from gradspec.cohort.plan import SERIES_MODELS, plan_cohort
+from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
+from gradspec.models.own import check_own_models
 from snakemake.exceptions import WorkflowError
 
 try:
     config.update(
         resolve(config)
     )  # in place: the report's front page reads the same dictionary
+    check_own_models(config["training"]["models"])
     cohort = plan_cohort(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -110,7 +112,7 @@ def get_training_data(wildcards):
     """Input of a model: time courses, or connectivity."""
     return (
         get_timecourses(wildcards)
-        if wildcards.model in SERIES_MODELS
+        if learns_from_timecourses(wildcards.model, training["models"][wildcards.model])
         else get_fnc(wildcards)
     )
 

@@ -174,7 +174,7 @@ def test_models_of_matrices_need_matrices(tmp_path):
 
 def test_models_of_time_courses_need_time_courses(tmp_path):
     table = make_fnc(tmp_path)
-    with pytest.raises(ConfigError, match=r"training.models: lstm learns from time courses, .* keep only mlp"):
+    with pytest.raises(ConfigError, match=r"training.models: lstm learns from time courses, .* keep only networks on"):
         plan_cohort(make_config("fnc", fnc={"participants": str(table)}, models=("mlp", "lstm")))
 
 

@@ -13,6 +13,7 @@ from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
 from gradspec.models.mean_mlp import MeanMLP
 from gradspec.models.mlp import MLP
+from gradspec.models.own import build_own_model
 from gradspec.models.transformer import Transformer
 
 
@@ -43,11 +44,11 @@ def build_model(
     Parameters
     ----------
     name : str
-        Key of ``training.models`` in the config, such as ``mlp`` or ``lstm``.
+        Key of ``training.models`` in the config: one of the names here, or any other for a network of one's own.
     data_shape : tuple of int
         Shape of a sample: (n_features,) for ``mlp`` and ``cnn2d``, (n_volumes, n_components) for the others.
     hyperparameters : mapping
-        All keys that the config schema has for this network.
+        All keys that the config schema has for this network; of one's own, ``class`` and ``args``.
     n_classes : int
         Number of logits.
 
@@ -61,6 +62,8 @@ def build_model(
     ConfigError
         If there is no such network, or it does not fit the data or its own hyper-parameters.
     """
+    if "class" in hyperparameters:
+        return build_own_model(name, data_shape, hyperparameters, n_classes)
     if name not in _MODELS:
         raise ConfigError(f"training.models: there is no model {name!r}; known are {', '.join(_MODELS)}")
     entry = _MODELS[name]
