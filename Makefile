@@ -45,8 +45,9 @@ format: $(VENV)/.installed  ## bring the code into the house's format
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-docs: $(VENV)/.installed  ## write config/README.md from the schema of the configuration
+docs: $(VENV)/.installed  ## write what is made from the code: config/README.md, the features in results/README.md
 	PYTHONPATH=workflow $(BIN)/python -m gradspec.config_docs
+	PYTHONPATH=workflow $(BIN)/python -m gradspec.spectra.definitions
 
 lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs uv)
 	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \

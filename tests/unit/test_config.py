@@ -38,6 +38,13 @@ def test_models_that_are_not_named_are_not_trained() -> None:
     assert resolved["training"]["models"] == {"mlp": {"hidden": [8], "dropout": 0.1}}
 
 
+def test_a_network_of_ones_own_gets_its_defaults() -> None:
+    models = {"net": {"class": "nets.Net"}, "mlp": {}}
+    resolved = resolve({"cohort": {"source": "fnc"}, "training": {"models": models}})["training"]["models"]
+    assert resolved["net"] == {"class": "nets.Net", "input": "timecourses", "args": {}}
+    assert list(resolved) == ["net", "mlp"]
+
+
 def test_resolving_leaves_the_input_alone_and_is_idempotent() -> None:
     config = {"cohort": {"source": "simulated"}}
     resolved = resolve(config)
@@ -69,7 +76,15 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
         ({"cohort": {"source": "bids", "group": {"levels": ["a"]}}}, "cohort.group.levels: .* too short"),
         (
             {"cohort": {"source": "bids"}, "training": {"models": {"resnet": {}}}},
-            "training.models: unknown key 'resnet'",
+            "training.models.resnet: 'class' is a required property .Network of your own, under a name that is not",
+        ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"my_net": {"class": "nets.Net"}}}},
+            "training.models: 'my_net' does not match .* .Letters, digits and hyphens",
+        ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"net": {"class": "Net"}}}},
+            "training.models.net.class: 'Net' does not match .* .Dotted path of the class",
         ),
         ({"cohort": {"source": "bids"}, "training": {"device": "gpu"}}, "training.device: 'gpu' does not match"),
     ],

@@ -124,6 +124,14 @@ def test_numerical_data_needs_no_files(workdir: Path) -> None:
     assert dry_run(workdir, ready("numerical"))["train_fold"] == 3 * N_RUNS
 
 
+def test_a_network_of_ones_own_is_planned_and_one_that_is_not_there_refused(workdir: Path) -> None:
+    config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
+    config["training"]["models"] = {"net": {"class": "torch.nn.Linear", "input": "connectivity"}}
+    assert dry_run(workdir, config)["train_fold"] == N_RUNS
+    config["training"]["models"]["net"]["class"] = "nosuchnets.Net"
+    assert "training.models.net.class: there is no module 'nosuchnets'; install it" in refusal(workdir, config)
+
+
 @pytest.mark.parametrize(
     ("target", "last"),
     [

@@ -56,6 +56,9 @@ def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
             value[name] = copy.deepcopy(part["default"])
         if name in value:
             value[name] = _fill(value[name], part, root)
+    if isinstance(others := schema.get("additionalProperties"), dict):
+        for name in value.keys() - schema.get("properties", {}).keys():
+            value[name] = _fill(value[name], others, root)
     return value
 
 
@@ -77,6 +80,6 @@ def _explain(error: Any) -> str:
             close = difflib.get_close_matches(str(name), known, n=1)
             hints.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
         return f"{where}: unknown key {', '.join(hints)}; known are: {', '.join(known)}"
-    if error.validator == "required":
+    if error.validator == "required" and "description" not in schema:
         return f"{where}: {error.message}"
     return f"{where}: {error.message} ({schema.get('description', 'see config/README.md')})"

@@ -56,6 +56,8 @@ def _sections(section: dict[str, Any], schema: dict[str, Any], path: str) -> Ite
         part = dereference(part, schema)
         if "properties" in part:
             yield from _sections(part, schema, f"{path}.{name}".strip("."))
+    if isinstance(others := section.get("additionalProperties"), dict):
+        yield from _sections(dereference(others, schema), schema, f"{path}.NAME")
 
 
 def _sentence(part: dict[str, Any]) -> str:

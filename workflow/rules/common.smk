@@ -3,17 +3,19 @@
 import os
 from pathlib import Path
 
-from gradspec.cohort.plan import plan_cohort
+from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
+from gradspec.models.own import check_own_models
 from snakemake.exceptions import WorkflowError
 
 try:
     config.update(
         resolve(config)
     )  # in place: the report's front page reads the same dictionary
+    check_own_models(config["training"]["models"])
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
 except ConfigError as error:
@@ -150,13 +152,14 @@ def get_fnc(wildcards):
 
 
 def get_training_data(wildcards):
-    """Input of a model: connectivity for the perceptron, time courses for the others; of its own fold where asked."""
-    if has_images and config["ica"]["per_fold"] and not template:
-        name = "fnc" if wildcards.model == "mlp" else "timecourses"
-        return f"<results>/ica/folds/repeat-{wildcards.repeat}_fold-{wildcards.fold}/{name}.nc"
-    return (
-        get_fnc(wildcards) if wildcards.model == "mlp" else get_timecourses(wildcards)
+    """Input of a model: time courses, or connectivity; of its own fold where asked."""
+    takes_series = learns_from_timecourses(
+        wildcards.model, training["models"][wildcards.model]
     )
+    if has_images and config["ica"]["per_fold"] and not template:
+        name = "timecourses" if takes_series else "fnc"
+        return f"<results>/ica/folds/repeat-{wildcards.repeat}_fold-{wildcards.fold}/{name}.nc"
+    return get_timecourses(wildcards) if takes_series else get_fnc(wildcards)
 
 
 def get_folds(file):

@@ -1,4 +1,4 @@
-"""Spectra: the folds of a model merged, and the features of every spectrum."""
+"""Spectra: the folds of a model merged, and the features of every spectrum and their trajectories."""
 
 
 rule merge_spectra:
@@ -26,6 +26,8 @@ rule extract_features:
     output:
         features="<results>/features/{model}.tsv",
         sidecar="<results>/features/{model}.json",
+        trajectories="<results>/features/{model}_trajectories.tsv",
+        trajectories_sidecar="<results>/features/{model}_trajectories.json",
     log:
         "<logs>/spectra/extract_features/{model}.log",
     benchmark:

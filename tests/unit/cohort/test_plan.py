@@ -164,9 +164,17 @@ def test_files_that_are_all_missing_or_shared_are_refused(tmp_path):
         plan_cohort(make_config("fnc", fnc={"participants": str(table)}))
 
 
+def test_models_of_matrices_need_matrices(tmp_path):
+    config = make_config("numerical", numerical={"kind": "gaussian-mixture"}, models=("mlp", "cnn2d"))
+    with pytest.raises(ConfigError, match=r"training.models: cnn2d learns from matrices .* keep only mlp"):
+        plan_cohort(config)
+    table = make_fnc(tmp_path)
+    assert plan_cohort(make_config("fnc", fnc={"participants": str(table)}, models=("mlp", "cnn2d"))).participants
+
+
 def test_models_of_time_courses_need_time_courses(tmp_path):
     table = make_fnc(tmp_path)
-    with pytest.raises(ConfigError, match=r"training.models: lstm learns from time courses, .* keep only mlp"):
+    with pytest.raises(ConfigError, match=r"training.models: lstm learns from time courses, .* keep only networks on"):
         plan_cohort(make_config("fnc", fnc={"participants": str(table)}, models=("mlp", "lstm")))
 
 

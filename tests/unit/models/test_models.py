@@ -1,14 +1,26 @@
 """Networks by name: shapes, gradients, and what makes each of them what it is."""
 
+import numpy as np
 import pytest
 import torch
 
-from gradspec.config import resolve
+from gradspec.capture import SpectraRecorder
+from gradspec.cohort.plan import learns_from_timecourses
+from gradspec.config import load_schema, resolve
 from gradspec.errors import ConfigError
 from gradspec.models.registry import build_model
 from gradspec.models.transformer import positional_encoding
+from gradspec.spectra.file import iterate_layers
 
-CASES = [("mlp", (45,)), ("lstm", (12, 5)), ("transformer", (12, 5))]
+CASES = [
+    ("mlp", (45,)),
+    ("cnn2d", (45,)),
+    ("mean-mlp", (12, 5)),
+    ("lstm", (12, 5)),
+    ("gru", (12, 5)),
+    ("transformer", (12, 5)),
+    ("cnn1d", (12, 5)),
+]
 
 
 def defaults(name):
@@ -59,6 +71,27 @@ def test_weights_depend_on_the_seed_alone(name, shape):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_the_spectra_of_every_matrix_are_recorded(name, shape):
+    model = build(name, shape)
+    recorder = SpectraRecorder(model, groups=["control", "patient"])
+    matrices = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
+    captured = {row.parameter.partition("/")[0] for row in recorder.report() if row.status == "captured"}
+    assert captured == matrices
+    groups = torch.tensor([0, 1, 0, 1, 1, 1])
+    with recorder.step(groups, epoch=0):
+        torch.nn.functional.cross_entropy(model(torch.randn(6, *shape)), groups).backward()
+    recorded = [spectra["gradient"].values for _, spectra in iterate_layers(recorder.spectra())]
+    assert len(recorded) >= len(matrices)
+    assert all(np.isfinite(spectra[..., 0]).all() and (spectra[..., 0] > 0).all() for spectra in recorded)
+
+
+def test_every_network_is_in_the_config_and_its_kind_of_data_is_known():
+    models = load_schema()["properties"]["training"]["properties"]["models"]["properties"]
+    assert set(models) == {name for name, _ in CASES}
+    assert all(learns_from_timecourses(name, defaults(name)) == (len(shape) == 2) for name, shape in CASES)
+
+
 def test_mlp_without_hidden_layers_is_a_linear_classifier():
     model = build("mlp", (6,), hidden=[])
     features = torch.randn(3, 6)
@@ -73,6 +106,45 @@ def test_lstm_reads_out_the_mean_hidden_state():
         output, states = model.lstm(volume, states)
         mean += output[:, 0] / 9
     torch.testing.assert_close(model(timecourses), model.readout(mean), rtol=1e-4, atol=1e-6)
+
+
+def test_gru_reads_out_the_mean_hidden_state():
+    model = build("gru", (9, 4), layers=2).eval()
+    timecourses = torch.randn(3, 9, 4)
+    state, mean = None, torch.zeros(3, model.gru.hidden_size)
+    for volume in timecourses.split(1, dim=1):
+        output, state = model.gru(volume, state)
+        mean += output[:, 0] / 9
+    torch.testing.assert_close(model(timecourses), model.readout(mean), rtol=1e-4, atol=1e-6)
+
+
+def test_mean_mlp_is_the_mlp_of_each_volume_and_blind_to_their_order():
+    model = build("mean-mlp", (9, 4)).eval()
+    timecourses = torch.randn(3, 9, 4)
+    hidden = torch.stack([model.hidden(volume) for volume in timecourses.unbind(dim=1)]).mean(dim=0)
+    torch.testing.assert_close(model(timecourses), model.readout(hidden), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(model(timecourses), model(timecourses.flip(1)), rtol=1e-4, atol=1e-6)
+
+
+def test_cnn1d_sees_as_far_as_its_kernels_reach():
+    model = build("cnn1d", (30, 3), channels=[4, 4], kernel=5)
+    timecourses = torch.randn(1, 30, 3, requires_grad=True)
+    maps = model.convolutions(timecourses.mT)
+    assert maps.shape == (1, 4, 30)
+    maps[0, :, 15].sum().backward()
+    seen = timecourses.grad[0].abs().sum(dim=1).nonzero().flatten()
+    assert (seen.min(), seen.max()) == (11, 19)
+
+
+def test_cnn2d_puts_the_upper_triangle_back_into_a_symmetric_matrix():
+    model = build("cnn2d", (10,)).eval()
+    matrix = torch.randn(5, 5)
+    matrix = matrix + matrix.T
+    matrix.fill_diagonal_(0)
+    features = matrix[*torch.triu_indices(5, 5, offset=1)]
+    rows = torch.einsum("ckj,ij->cki", model.rows.weight[:, 0], matrix)[:, 0] + model.rows.bias[:, None]
+    hidden = torch.einsum("hci,ci->h", model.components.weight[..., 0], rows.relu()) + model.components.bias
+    torch.testing.assert_close(model(features[None])[0], model.readout(hidden.relu()), rtol=1e-4, atol=1e-6)
 
 
 def test_transformer_sees_the_order_of_volumes():
@@ -91,9 +163,13 @@ def test_positional_encoding_is_that_of_vaswani():
 
 
 def test_errors_name_the_key_of_the_config():
-    with pytest.raises(ConfigError, match=r"no model 'resnet'; known are mlp, lstm, transformer"):
+    with pytest.raises(ConfigError, match=r"no model 'resnet'; known are mlp, cnn2d, mean-mlp, lstm"):
         build_model("resnet", (3,), {})
     with pytest.raises(ConfigError, match=r"lstm works on samples \(time, component\).*shape \(45,\)"):
         build_model("lstm", (45,), defaults("lstm"))
     with pytest.raises(ConfigError, match=r"transformer\.width is 30.*transformer\.heads \(4\)"):
         build("transformer", (12, 5), width=30)
+    with pytest.raises(ConfigError, match=r"cnn1d\.kernel is 4, but must be odd: take 3 or 5"):
+        build("cnn1d", (12, 5), kernel=4)
+    with pytest.raises(ConfigError, match=r"16 features are not the upper triangle.*choose mlp"):
+        build("cnn2d", (16,))

@@ -25,6 +25,8 @@ def naive(name, spectrum):
         return total
     if name == "frobenius_norm":
         return math.sqrt(sum(value**2 for value in values))
+    if name == "numerical_rank":
+        return sum(value > 0 for value in values)
     if largest == 0:
         return NAN
     shares = [value / total for value in values if value > 0]
@@ -37,7 +39,33 @@ def naive(name, spectrum):
         return nats / math.log(len(values)) if len(values) > 1 else NAN
     if name == "condition_number":
         return largest / min(value for value in values if value > 0)
+    if name == "log_condition_number":
+        return math.log10(largest / min(value for value in values if value > 0))
+    energies = sorted(((value / largest) ** 2 for value in values), reverse=True)
+    if name == "participation_ratio":
+        return sum(energies) ** 2 / sum(energy**2 for energy in energies)
+    if name == "leading_energy":
+        return sum(energies[:2]) / sum(energies)
+    if name in ("power_law_exponent", "power_law_distance"):
+        return naive_power_law([value for value in values if value > 0])[name == "power_law_distance"]
     raise AssertionError(name)
+
+
+def naive_power_law(values):
+    """Exponent and distance of the closest power law, trying every minimum that leaves half of the values, and five."""
+    best = NAN, NAN
+    for minimum in sorted(set(values)):
+        tail = [value for value in values if value >= minimum]
+        if len(tail) < max(5, len(values) / 2) or max(tail) == minimum:
+            continue
+        exponent = 1 + len(tail) / sum(math.log(value / minimum) for value in tail)
+        distance = max(
+            abs(sum(other < value for other in tail) / len(tail) - (1 - (value / minimum) ** (1 - exponent)))
+            for value in tail
+        )
+        if not distance >= best[1]:
+            best = exponent, distance
+    return best
 
 
 CASES = {
@@ -51,7 +79,16 @@ CASES = {
     "zeros and fewer": [0.0, 0, NAN, NAN],
     "undefined": [NAN, NAN, NAN, NAN],
     "infinite": [math.inf, 1, 0, NAN],
+    "ten values": [9.0, 7, 3, 2.5, 2, 1.2, 1, 0.9, 0.3, 0.1],
+    "equal pairs": [9.0, 9, 3, 3, 2, 2, 1, 1, 0.5, 0.5],
+    "nine equal": [9.0, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    "ten equal": [2.0] * 10,
+    "tail of zeros": [9.0, 4, 2, 1, 0.5, 0.4, 0, 0, 0, NAN],
+    "twelve orders": [1e3, 1e2, 1e1, 1, 1e-1, 1e-2, 1e-3, 1e-6, 1e-8, 1e-9],
+    "infinite among ten": [math.inf, 7, 6, 5, 4, 3, 2, 1, 0, NAN],
+    "in no order": [NAN, 2.5, 0, 7, 9, 1, NAN, 2, 1.2, 3],
 }
+LONGEST = max(map(len, CASES.values()))
 
 positive = st.floats(1e-6, 1e6)
 spectra = hnp.arrays(float, st.integers(2, 12), elements=positive).map(lambda values: -np.sort(-values))
@@ -65,8 +102,9 @@ def test_feature_follows_its_formula(name, case):
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_any_leading_dims_give_the_same_as_one_by_one(name):
-    together = np.array(list(CASES.values())).reshape(5, 2, 4)
-    expected = np.reshape([naive(name, spectrum) for spectrum in CASES.values()], (5, 2))
+    padded = [[*spectrum, *[NAN] * (LONGEST - len(spectrum))] for spectrum in CASES.values()]
+    together = np.array(padded).reshape(2, -1, LONGEST)
+    expected = np.reshape([naive(name, spectrum) for spectrum in CASES.values()], (2, -1))
     np.testing.assert_allclose(FEATURES[name].function(together), expected)
 
 
@@ -79,6 +117,9 @@ def test_values_are_known_for_a_matrix(name):
         "frobenius_norm": np.linalg.norm(matrix, "fro"),
         "stable_rank": (np.linalg.norm(matrix, "fro") / np.linalg.norm(matrix, 2)) ** 2,
         "condition_number": np.linalg.cond(matrix),
+        "log_condition_number": np.log10(np.linalg.cond(matrix)),
+        "numerical_rank": np.linalg.matrix_rank(matrix),
+        "participation_ratio": np.trace(matrix.T @ matrix) ** 2 / np.linalg.norm(matrix.T @ matrix, "fro") ** 2,
     }
     if name in expected:
         found = FEATURES[name].function(np.linalg.svd(matrix, compute_uv=False))
@@ -93,6 +134,16 @@ def test_ranks_and_entropy_keep_their_bounds(spectrum):
     assert 1 <= features["effective_rank"] <= rank * (1 + 1e-12)
     assert 0 <= features["entropy"] <= 1
     assert features["condition_number"] >= 1
+    assert features["log_condition_number"] >= 0
+    assert features["numerical_rank"] == rank
+    assert features["stable_rank"] * (1 - 1e-12) <= features["participation_ratio"] <= rank * (1 + 1e-12)
+    assert min(2 / rank, 1) - 1e-12 <= features["leading_energy"] <= 1
+    assert features["leading_energy"] * features["stable_rank"] >= 1 - 1e-12
+    if rank < 5:
+        assert math.isnan(features["power_law_exponent"])
+    if not math.isnan(features["power_law_exponent"]):
+        assert features["power_law_exponent"] > 1
+        assert 0 <= features["power_law_distance"] <= 1
     assert features["effective_rank"] == pytest.approx(rank ** features["entropy"])
 
 
@@ -112,6 +163,16 @@ def test_scaling_the_gradient_scales_norms_and_nothing_else(spectrum, factor):
         scaled = definition.function(spectrum * factor)
         expected = definition.function(spectrum) * (factor if definition.is_norm else 1)
         np.testing.assert_allclose(scaled, expected, rtol=1e-9, atol=1e-12)
+
+
+@given(spectra, st.randoms(use_true_random=False))
+def test_order_does_not_matter(spectrum, random):
+    shuffled = spectrum.tolist()
+    random.shuffle(shuffled)
+    for definition in FEATURES.values():
+        np.testing.assert_allclose(
+            definition.function(np.array(shuffled)), definition.function(spectrum), rtol=1e-9, atol=1e-12
+        )
 
 
 @given(spectra, st.integers(1, 5))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from spectra_maker import SHAPES, make_fold, write_folds
 
+from gradspec.config import load_schema
 from gradspec.files import read_table, write_table
 from gradspec.spectra.features import FEATURES
 from gradspec.spectra.merge import merge_folds
@@ -32,7 +33,8 @@ def test_a_row_is_the_mean_over_the_steps_of_its_epoch(table_of):
     for name, definition in FEATURES.items():
         values = [definition.function(spectrum[~np.isnan(spectrum)]) for spectrum in steps]
         factor = 2 if definition.is_norm else 1  # half of the samples are of this group
-        assert table.loc[("hidden.weight", 1, "patient"), name] == pytest.approx(factor * np.mean(values))
+        expected = pytest.approx(factor * np.mean(values), nan_ok=True)  # four values have no power law
+        assert table.loc[("hidden.weight", 1, "patient"), name] == expected
 
 
 def test_padded_steps_change_nothing(table_of, tmp_path):
@@ -41,6 +43,37 @@ def test_padded_steps_change_nothing(table_of, tmp_path):
     together = table_of(make_fold(0, 0, batches=(3, 3)), short)
     together = together[together["fold"] == 1].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, together)
+
+
+def test_norms_over_the_loss_are_those_of_the_gradient_of_its_logarithm(table_of):
+    fold = make_fold(batches=(2,))
+    rows = table_of(fold).set_index(["layer", "group"])
+    for i, group in enumerate(("control", "patient", "pooled")):
+        spectra = fold["hidden.weight"]["gradient"].values[:, i]
+        expected = np.mean(np.nansum(spectra, axis=-1) * (2 if i < 2 else 1) / fold["group_loss"].values[:, i])
+        assert rows.loc[("hidden.weight", group), "nuclear_norm_per_loss"] == pytest.approx(expected)
+
+
+def test_a_summed_loss_counts_as_its_mean(table_of):
+    fold = make_fold(batches=(1,), loss_reduction="sum")
+    row = table_of(fold).set_index(["layer", "group"]).loc[("hidden.weight", "control")]
+    per_sample = fold["group_loss"].values[0, 0] / 4
+    assert row["spectral_norm_per_loss"] == pytest.approx(row["spectral_norm"] / per_sample)
+
+
+def test_norms_over_the_loss_are_missing_where_they_have_no_meaning(table_of):
+    fold = make_fold(batches=(1,), kinds=("gradient", "activation", "delta"))
+    fold["group_loss"][0, 0] = 0
+    table = table_of(fold).set_index(["kind", "group"])
+    assert table.loc[[("gradient", "control"), ("delta", "control")], "spectral_norm_per_loss"].isna().all()
+    assert table.loc["activation", "spectral_norm_per_loss"].isna().all()
+    assert table.loc[[("gradient", "patient"), ("delta", "patient")], "spectral_norm_per_loss"].notna().all()
+
+
+def test_spectra_without_a_loss_have_no_norms_over_it(table_of):
+    fold = make_fold()
+    del fold["group_loss"]
+    assert table_of(fold)["frobenius_norm_per_loss"].isna().all()
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -70,11 +103,15 @@ def test_a_group_without_samples_is_missing(table_of):
     absent = table[table["group"] == "control"]
     assert absent[list(FEATURES)].isna().all(axis=None)
     assert (absent["n"] == 0).all()
-    assert (
-        table[(table["group"] == "patient") & (table["layer"] == "hidden.weight")][list(FEATURES)]
-        .notna()
-        .all(axis=None)
-    )
+    present = table[(table["group"] == "patient") & (table["layer"] == "hidden.weight")][list(FEATURES)]
+    assert present.drop(columns=["power_law_exponent", "power_law_distance"]).notna().all(axis=None)
+
+
+def test_every_feature_can_be_tested_and_by_default_the_same_few_are():
+    features = load_schema()["properties"]["stats"]["properties"]["features"]
+    keys = ["model", "repeat", "fold", "layer", "kind", "epoch", "group", "n"]
+    assert sorted(features["items"]["enum"]) == sorted(set(FEATURE_COLUMNS) - set(keys))
+    assert len(features["default"]) == 6  # one more makes the correction of all stricter
 
 
 def test_table_and_sidecar_survive_writing(table_of, tmp_path):

@@ -21,7 +21,7 @@ from gradspec.training.loop import fit
 from gradspec.training.outputs import write_fold
 from gradspec.training.samples import Samples
 
-MODELS = ["mlp", "lstm", "transformer"]
+MODELS = ["mlp", "cnn2d", "mean-mlp", "lstm", "gru", "transformer", "cnn1d"]
 LEVELS = ["control", "patient"]
 FILES = {
     "spectra": "spectra.nc",
@@ -36,7 +36,7 @@ def make_samples(model, separation, n=24, seed=0):
     """Vectors that differ in the mean of a few features, or time courses that differ in the sign of a correlation."""
     rng = np.random.default_rng(seed)
     groups = np.arange(n) % 2
-    if model == "mlp":
+    if model in ("mlp", "cnn2d"):
         values = rng.standard_normal((n, 15))
         values[:, :5] += separation * groups[:, None]
         kind = "fnc"
@@ -49,7 +49,7 @@ def make_samples(model, separation, n=24, seed=0):
 
 
 def make_fold(model="mlp", **changes):
-    config = resolve({"cohort": {"source": "simulated"}})["training"]
+    config = resolve({"cohort": {"source": "simulated"}, "training": {"models": {model: {}}}})["training"]
     fold = Fold(
         model=model,
         hyperparameters=config["models"][model],

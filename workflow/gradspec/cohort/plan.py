@@ -15,7 +15,7 @@ from gradspec.cohort.participants import Participant, read_participants, read_ro
 from gradspec.errors import ConfigError
 from gradspec.files import participant_id
 
-_SERIES_MODELS = ("lstm", "transformer")
+_SERIES_MODELS = ("mean-mlp", "lstm", "gru", "transformer", "cnn1d")
 """Networks that learn from time courses."""
 
 
@@ -73,12 +73,29 @@ def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
     source = config["cohort"]["source"]
     plan = planners[source](config)
     has_time = plan.has_series or source in ("simulated", "bids", "fmriprep")
-    if not has_time and (models := [name for name in config["training"]["models"] if name in _SERIES_MODELS]):
+    networks = config["training"]["models"].items()
+    if not has_time and (models := [name for name, network in networks if learns_from_timecourses(name, network)]):
         raise ConfigError(
             f"training.models: {', '.join(models)} learns from time courses, but cohort.source {source!r} has none; "
+            "keep only networks on connectivity: mlp, cnn2d, or your own with input: connectivity"
+        )
+    if "cnn2d" in config["training"]["models"] and _gives_features(config["cohort"]):
+        raise ConfigError(
+            "training.models: cnn2d learns from matrices of connectivity, but this cohort has vectors of features; "
             "keep only mlp"
         )
     return plan
+
+
+def _gives_features(cohort: Mapping[str, Any]) -> bool:
+    """Whether the source gives vectors of features, with no matrix behind them."""
+    source = cohort["source"]
+    return bool(cohort["fnc"]["table"]) if source == "fnc" else cohort[source].get("kind") == "gaussian-mixture"
+
+
+def learns_from_timecourses(model: str, hyperparameters: Mapping[str, Any]) -> bool:
+    """Whether a network of ``training.models`` learns from time courses, or else from connectivity."""
+    return model in _SERIES_MODELS or hyperparameters.get("input") == "timecourses"
 
 
 def participants_table(cohort: Mapping[str, Any]) -> Path:

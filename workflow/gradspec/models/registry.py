@@ -7,8 +7,13 @@ from typing import Any
 from torch import nn
 
 from gradspec.errors import ConfigError
+from gradspec.models.cnn1d import CNN1d
+from gradspec.models.cnn2d import CNN2d
+from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
+from gradspec.models.mean_mlp import MeanMLP
 from gradspec.models.mlp import MLP
+from gradspec.models.own import build_own_model
 from gradspec.models.transformer import Transformer
 
 
@@ -20,8 +25,12 @@ class _Entry:
 
 _MODELS = {
     "mlp": _Entry(MLP, ("feature",)),
+    "cnn2d": _Entry(CNN2d, ("feature",)),
+    "mean-mlp": _Entry(MeanMLP, ("time", "component")),
     "lstm": _Entry(LSTM, ("time", "component")),
+    "gru": _Entry(GRU, ("time", "component")),
     "transformer": _Entry(Transformer, ("time", "component")),
+    "cnn1d": _Entry(CNN1d, ("time", "component")),
 }
 
 
@@ -35,11 +44,11 @@ def build_model(
     Parameters
     ----------
     name : str
-        Key of ``training.models`` in the config: ``mlp``, ``lstm`` or ``transformer``.
+        Key of ``training.models`` in the config: one of the names here, or any other for a network of one's own.
     data_shape : tuple of int
-        Shape of a sample: (n_features,) for ``mlp``, (n_volumes, n_components) for the others.
+        Shape of a sample: (n_features,) for ``mlp`` and ``cnn2d``, (n_volumes, n_components) for the others.
     hyperparameters : mapping
-        All keys that the config schema has for this network.
+        All keys that the config schema has for this network; of one's own, ``class`` and ``args``.
     n_classes : int
         Number of logits.
 
@@ -53,6 +62,8 @@ def build_model(
     ConfigError
         If there is no such network, or it does not fit the data or its own hyper-parameters.
     """
+    if "class" in hyperparameters:
+        return build_own_model(name, data_shape, hyperparameters, n_classes)
     if name not in _MODELS:
         raise ConfigError(f"training.models: there is no model {name!r}; known are {', '.join(_MODELS)}")
     entry = _MODELS[name]

@@ -1,8 +1,8 @@
 r"""Features of a spectrum: one number each, from singular values :math:`\sigma_1 \ge \dots \ge \sigma_r`.
 
-All functions take singular values along the last axis, any number of leading dims, and NaN where a singular value is
-undefined (a group of n samples has no more than its layer's rank allows). A spectrum without any value, or with an
-infinite one, gives NaN; so does an undefined ratio (all singular values zero).
+All functions take singular values along the last axis, in any order, any number of leading dims, and NaN where a
+singular value is undefined (a group of n samples has no more than its layer's rank allows). A spectrum without any
+value, or with an infinite one, gives NaN; so does an undefined ratio (all singular values zero).
 """
 
 from collections.abc import Callable
@@ -11,8 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from gradspec.spectra.power_law import FEWEST_IN_TAIL, fit_power_law
+
 Spectra = Float[np.ndarray, "*batch index"]
 Feature = Float[np.ndarray, "*batch"]
+
+N_LEADING = 2
+"""Singular values whose share of the energy is taken: as many as there are groups to tell apart."""
 
 _SINGLE_PRECISION = float(np.finfo(np.float32).eps)
 
@@ -109,6 +114,80 @@ def condition_number(singular_values: Spectra) -> Feature:
     return np.where(np.isfinite(smallest), 1 / smallest, np.nan)
 
 
+def log_condition_number(singular_values: Spectra) -> Feature:
+    r"""Decimal digits between the largest and the smallest non-zero singular value, :math:`\log_{10}` of their ratio.
+
+    The sounder scale for means and tests. The condition number of a square random matrix exceeds x with a probability
+    that falls only as 1/x, so it has no mean, and one step outweighs the others of an epoch; its logarithm has one.
+
+    References
+    ----------
+    Edelman 1988, "Eigenvalues and condition numbers of random matrices", SIAM J. Matrix Anal. Appl. 9:543.
+    """
+    logarithm: Feature = np.log10(condition_number(singular_values))
+    return logarithm
+
+
+def numerical_rank(singular_values: Spectra) -> Feature:
+    r"""Number of singular values that are not zero, :math:`\#\{i : \sigma_i > 0\}`.
+
+    Take `drop_rounding` first: with `rounding_tolerance` it counts what lies above :math:`\max(m, n) \, 2^{-23} \,
+    \sigma_1`, the rule of `numpy.linalg.matrix_rank` in single precision.
+
+    References
+    ----------
+    Golub and Van Loan 2013, "Matrix Computations", section 5.4.1.
+    """
+    return _defined(singular_values, np.count_nonzero(_filled(singular_values), axis=-1))
+
+
+def participation_ratio(singular_values: Spectra) -> Feature:
+    r"""Number of directions that share the energy, :math:`(\sum_i \sigma_i^2)^2 / \sum_i \sigma_i^4`, from 1 to r.
+
+    That of the eigenvalues :math:`\sigma_i^2` of :math:`G^\top G`. It weighs large singular values more than the
+    effective rank does, and small ones less.
+
+    References
+    ----------
+    Gao et al. 2017, "A theory of multineuronal dimensionality, dynamics and measurement", bioRxiv 214262.
+    """
+    energy = np.square(_relative(singular_values)[0])
+    ratio: Feature = np.square(energy.sum(axis=-1)) / np.square(energy).sum(axis=-1)
+    return ratio
+
+
+def leading_energy(singular_values: Spectra) -> Feature:
+    r"""Share of the energy in the first k = 2 singular values, :math:`\sum_{i \le k} \sigma_i^2 / \sum_i \sigma_i^2`.
+
+    The gradient of a classifier comes to lie in a subspace with as many dimensions as there are classes, here two.
+
+    References
+    ----------
+    Gur-Ari, Roberts and Dyer 2018, "Gradient descent happens in a tiny subspace", arXiv:1812.04754.
+    """
+    energy = np.square(_relative(singular_values)[0])
+    n_leading = min(N_LEADING, energy.shape[-1])
+    leading = np.partition(energy, -n_leading, axis=-1)[..., -n_leading:]
+    share: Feature = np.minimum(leading.sum(axis=-1) / energy.sum(axis=-1), 1.0)
+    return share
+
+
+def power_law_exponent(singular_values: Spectra) -> Feature:
+    r"""Exponent α of the density :math:`p(\sigma) \propto \sigma^{-\alpha}` of the tail; see `fit_power_law`.
+
+    The smaller, the heavier the tail. Of the energies :math:`\sigma_i^2` it would be :math:`(\alpha + 1) / 2`.
+    """
+    return fit_power_law(singular_values).exponent
+
+
+def power_law_distance(singular_values: Spectra) -> Feature:
+    """Distance of the tail from the power law that fits it best: how far `power_law_exponent` can be believed.
+
+    Kolmogorov and Smirnov's; see `fit_power_law`. It shrinks as the tail grows, also for a true power law.
+    """
+    return fit_power_law(singular_values).distance
+
+
 FEATURES = {
     definition.name: definition
     for definition in (
@@ -134,6 +213,39 @@ FEATURES = {
             "1",
             "Golub & Van Loan 2013, with respect to the pseudo-inverse",
             condition_number,
+        ),
+        FeatureDefinition(
+            "log_condition_number",
+            "log10(σ_1 / smallest σ_i > 0), whose mean exists where that of the ratio may not",
+            "1",
+            "Edelman 1988",
+            log_condition_number,
+        ),
+        FeatureDefinition("numerical_rank", "number of σ_i > 0", "1", "Golub & Van Loan 2013", numerical_rank),
+        FeatureDefinition(
+            "participation_ratio", "(Σ_i σ_i²)² / Σ_i σ_i⁴; from 1 to r", "1", "Gao et al. 2017", participation_ratio
+        ),
+        FeatureDefinition(
+            "leading_energy",
+            f"Σ_(i≤{N_LEADING}) σ_i² / Σ_i σ_i²; from 0 to 1",
+            "1",
+            "Gur-Ari et al. 2018",
+            leading_energy,
+        ),
+        FeatureDefinition(
+            "power_law_exponent",
+            "α = 1 + t / Σ_(i≤t) ln(σ_i / σ_t), the tail of t values chosen by the smallest power_law_distance among "
+            f"those with at least half of the σ_i > 0, and {FEWEST_IN_TAIL}",
+            "1",
+            "Clauset et al. 2009, eq. 3.1",
+            power_law_exponent,
+        ),
+        FeatureDefinition(
+            "power_law_distance",
+            "max_(i≤t) |i / t - (σ_i / σ_t)^(1-α)|, Kolmogorov-Smirnov; from 0 (a power law) to 1",
+            "1",
+            "Clauset et al. 2009, eq. 3.9",
+            power_law_distance,
         ),
     )
 }

@@ -18,7 +18,18 @@ _NORM_NOTE = (
     "mean-reduced loss over N samples, σ/n_g for a summed one; activation and delta: root mean square over samples, "
     "σ/√n_g and σ·N/√n_g)"
 )
+_LOSS_NOTE = (
+    "; over the loss of the group (mean over its samples for a mean-reduced loss), which makes it the norm of the "
+    "gradient of the logarithm of the loss: groups that are not fitted equally well compare. Where the loss of the "
+    "group was recorded and is not 0; not for activations, which do not depend on it"
+)
 _ROUNDING_NOTE = "; singular values up to σ_1·max(m, n)·2^-23 are rounding of single precision and count as zero"
+
+
+def _per_loss(name: str) -> str:
+    """Column of a norm relative to the loss."""
+    return f"{name}_per_loss"
+
 
 FEATURE_COLUMNS: dict[str, Any] = {
     "model": "Network",
@@ -44,6 +55,15 @@ FEATURE_COLUMNS: dict[str, Any] = {
         }
         for name, definition in FEATURES.items()
     },
+    **{
+        _per_loss(name): {
+            "Description": definition.formula + _NORM_NOTE + _LOSS_NOTE + _ROUNDING_NOTE,
+            "Units": f"{definition.unit}, over the loss",
+            "Source": definition.source,
+        }
+        for name, definition in FEATURES.items()
+        if definition.is_norm
+    },
 }
 
 
@@ -66,6 +86,7 @@ def extract_features(tree: "xr.DataTree") -> "pd.DataFrame":
     epochs, epoch_of_step = np.unique(tree["epoch"].values, return_inverse=True)
     groups = [str(group) for group in tree["group"].values]
     index = pd.MultiIndex.from_product([range(len(n)), epochs, groups], names=["run_index", "epoch", "group"])
+    loss = _mean_loss(tree, n)
     samples = _epoch_means(np.where(n[..., -1:] > 0, n, np.nan), epoch_of_step)
     tables = []
     for layer, spectra in track(iterate_layers(tree), "layers"):
@@ -77,6 +98,9 @@ def extract_features(tree: "xr.DataTree") -> "pd.DataFrame":
             for name, definition in FEATURES.items():
                 values = definition.function(singular_values) * (scale if definition.is_norm else 1.0)
                 columns[name] = _epoch_means(values, epoch_of_step).ravel()
+                if definition.is_norm:
+                    relative = np.full_like(values, np.nan) if kind == "activation" else values / loss
+                    columns[_per_loss(name)] = _epoch_means(relative, epoch_of_step).ravel()
             tables.append(pd.DataFrame(columns, index=index).reset_index().assign(layer=layer, kind=kind))
     table = pd.concat(tables, ignore_index=True)
     run = table["run_index"].to_numpy()
@@ -114,6 +138,16 @@ def per_sample_scale(
     numerator = size[..., -1:] if loss_reduction == "mean" and kind != "activation" else 1.0
     scale: Float[np.ndarray, "*batch group"] = numerator / (size if kind == "gradient" else np.sqrt(size))
     return scale
+
+
+def _mean_loss(tree: "xr.DataTree", n: Int[np.ndarray, "run step group"]) -> Float[np.ndarray, "run step group"]:
+    """Mean loss over the samples of each group, NaN where it is 0 or was not recorded."""
+    if "group_loss" not in tree:
+        return np.full(n.shape, np.nan)
+    loss = tree["group_loss"].values
+    if tree.attrs["loss_reduction"] == "sum":
+        loss = loss / np.where(n > 0, n, np.nan)
+    return np.where(loss != 0, loss, np.nan)
 
 
 def _epoch_means(
