@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from math import inf
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gradspec.capture import CaptureError, SpectraRecorder
+from gradspec.capture import CaptureError, GroupError, SpectraRecorder
 from gradspec.capture import recorder as recorder_module
 from gradspec.capture._history import Record, Step
 from gradspec.capture._schedule import Budget
@@ -29,7 +30,7 @@ def simulate(budget: Budget, plain: list[float], cost: Callable[[int], float]) -
     for index, seconds in enumerate(plain):
         wanted = budget.wants(index)
         extra = cost(index) if wanted else 0.0
-        budget.note(wanted, seconds + extra)
+        budget.note(seconds + extra, None if wanted else seconds, 0.0)
         if wanted:
             recorded.append(index)
             spent += extra
@@ -67,6 +68,42 @@ def test_a_slow_first_step_is_made_up_for() -> None:
 def test_steps_that_grow_slower_do_not_count_as_recording() -> None:
     _, spent, trained = simulate(Budget(0.05), [1.0] * 200 + [3.0] * 400, lambda index: 0.5)
     assert 0.03 * trained <= spent <= 0.06 * trained
+
+
+def test_what_the_recorder_does_in_plain_steps_is_counted() -> None:
+    budget, n_recorded = Budget(0.05), 0
+    for index in range(1000):
+        wanted = budget.wants(index)
+        budget.note(1.5 if wanted else 1.02, None if wanted else 1.0, 0.0)
+        n_recorded += wanted
+    assert 50 <= n_recorded <= 62  # half a step each, of what 0.02 a step leave of 0.05
+
+
+def test_what_runs_between_steps_is_training_but_for_a_long_break() -> None:
+    def n_recorded(between: float, breaks: float) -> int:
+        budget, n_recorded = Budget(0.05), 0
+        for index in range(1000):
+            wanted = budget.wants(index)
+            budget.note(
+                2.0 if wanted else 1.0, None if wanted else 1.0, between if index % 100 else breaks if index else inf
+            )
+            n_recorded += wanted
+        return n_recorded
+
+    assert n_recorded(0.0, 0.0) == pytest.approx(50, abs=2)
+    assert n_recorded(1.0, 1.0) == pytest.approx(100, abs=3)
+    assert n_recorded(1.0, 500.0) == pytest.approx(100, abs=3)
+
+
+def test_wrong_labels_are_refused_in_steps_that_are_not_recorded_too() -> None:
+    model, x, y = CASE["linear_wide"].make()
+    recorder = SpectraRecorder(model, NAMES, every=10)
+    for _ in range(2):
+        with recorder.step(GROUP):
+            F.cross_entropy(model(x), y).backward()
+    for wrong in (GROUP + 5, GROUP.float(), GROUP[None]):
+        with pytest.raises(GroupError), recorder.step(wrong):
+            pass
 
 
 def test_a_budget_is_kept_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:

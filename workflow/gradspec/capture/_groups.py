@@ -141,6 +141,19 @@ def _check_range(ids: Int[np.ndarray, " sample"], names: Sequence[str]) -> None:
         )
 
 
+def check_labels(ids: Int[Tensor, " sample"], names: Sequence[str]) -> None:
+    """Check the labels of a step that is not recorded, without waiting for an accelerator that they may be on.
+
+    Raises
+    ------
+    GroupError
+        As `Groups` does, but for values on an accelerator.
+    """
+    _check(ids)
+    if ids.device.type == "cpu":
+        _check_range(ids.detach().numpy(), names)
+
+
 class Batch:
     """A batch as the training loop describes it.
 

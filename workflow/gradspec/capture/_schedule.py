@@ -1,6 +1,7 @@
 """Which steps are recorded: every k-th, or as many as a budget allows."""
 
 from collections import deque
+from math import isfinite
 from statistics import median
 from typing import Protocol
 
@@ -11,8 +12,18 @@ class Schedule(Protocol):
     def wants(self, index: int) -> bool:
         """Whether to record a step."""
 
-    def note(self, recorded: bool, seconds: float) -> None:
-        """Learn how long a step took."""
+    def note(self, seconds: float, trained: float | None, before: float) -> None:
+        """Learn how long a step took.
+
+        Parameters
+        ----------
+        seconds : float
+            From its beginning to its end.
+        trained : float or None
+            What training took of that; None where it was recorded, and the two are not apart.
+        before : float
+            Seconds since the step before; not finite at the first.
+        """
 
 
 class EveryKth:
@@ -24,24 +35,27 @@ class EveryKth:
     def wants(self, index: int) -> bool:
         return index % self._k == 0
 
-    def note(self, recorded: bool, seconds: float) -> None:
+    def note(self, seconds: float, trained: float | None, before: float) -> None:
         pass
 
 
 class Budget:
     """As many steps as keep what recording costs below a share of the time that training takes without.
 
-    The cost of a recorded step is how much longer it took than the median of the plain ones lately.
+    Training is what runs in a step and, by the median of the last times, what runs between two (the optimiser, the next
+    batch). The cost of a recorded step is how much longer it took than training in the plain ones lately, by their
+    median. What the recorder does in the plain ones, such as to check the labels, is counted as well.
 
     Parameters
     ----------
     share : float
-        Share of the time of plain steps that may be spent.
+        Share of the time of training that may be spent.
     """
 
     def __init__(self, share: float) -> None:
         self._share = share
         self._plain: deque[float] = deque(maxlen=15)
+        self._between: deque[float] = deque(maxlen=15)
         self._costs: deque[float] = deque(maxlen=5)
         self._first: float | None = None
         self._trained = 0.0
@@ -52,10 +66,14 @@ class Budget:
             return True
         return bool(self._costs) and self._spent + median(self._costs) <= self._share * self._trained
 
-    def note(self, recorded: bool, seconds: float) -> None:
-        if not recorded:
-            self._plain.append(seconds)
-            self._trained += seconds
+    def note(self, seconds: float, trained: float | None, before: float) -> None:
+        if isfinite(before):
+            self._between.append(before)
+            self._trained += median(self._between)
+        if trained is not None:
+            self._plain.append(trained)
+            self._trained += trained
+            self._spent += seconds - trained
             if self._first is not None:
                 self._charge(self._first)
                 self._first = None

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gradspec.capture._arguments import POOLED, check_arguments, check_choices
 from gradspec.capture._discovery import discover
 from gradspec.capture._distributed import reduce_over_processes
-from gradspec.capture._groups import Batch, Division
+from gradspec.capture._groups import Batch, Division, check_labels
 from gradspec.capture._history import GroupBackward, History, Record, Step, check_losses
 from gradspec.capture._live import Writer, write_scalars
 from gradspec.capture._regroup import Kept, kept_path, read_kept, regroup
@@ -177,6 +177,7 @@ class SpectraRecorder:
         self._schedule: Schedule = Budget(budget) if every == "auto" else EveryKth(every)
         self._solver = Solver(worker)
         self._next_index = 0
+        self._left = float("inf")
         self._n_recorded = 0
         self._in_step = False
         self._detached = False
@@ -215,7 +216,7 @@ class SpectraRecorder:
         Raises
         ------
         GroupError
-            When the labels, the sample numbers or the weights have a wrong type, shape or value.
+            When the labels have a wrong type, shape or value; in a recorded step the sample numbers or the weights.
         RowsError
             From a layer's forward, when what it sees does not have the batch where it should.
         NothingCapturedError
@@ -224,8 +225,13 @@ class SpectraRecorder:
             When the recorder has been detached, a step is open already, the model has been changed, or backward runs
             more than once.
         """
-        batch = Batch(group, self._names, samples, weight, self._division(self._next_index))
-        with self._recording(epoch) as (step, capture):
+        entered = perf_counter()
+        index = self._next_index
+        if self._schedule.wants(index):
+            batch = Batch(group, self._names, samples, weight, self._division(index))
+        else:
+            check_labels(group, self._names)
+        with self._recording(epoch, entered) as (step, capture):
             if capture is None:
                 yield step
                 return
@@ -261,14 +267,15 @@ class SpectraRecorder:
         array([[4, 4, 8]])
         """
         index = self._next_index
-        with self._recording(epoch) as (step, capture):
+        with self._recording(epoch, perf_counter()) as (step, capture):
 
             @contextmanager
             def batch(group: Tensor, *, samples: Tensor | None = None, weight: Tensor | None = None) -> Iterator[None]:
-                opened = Batch(group, self._names, samples, weight, self._division(index))
                 if capture is None:
+                    check_labels(group, self._names)
                     yield
                     return
+                opened = Batch(group, self._names, samples, weight, self._division(index))
                 step._backward = self._group_backward(capture)
                 with self._capturing(capture, opened):
                     yield
@@ -414,19 +421,21 @@ class SpectraRecorder:
                 kept.unlink()
 
     @contextmanager
-    def _recording(self, epoch: int | None) -> Iterator[tuple[Step, StepCapture | None]]:
+    def _recording(self, epoch: int | None, entered: float) -> Iterator[tuple[Step, StepCapture | None]]:
         """A step, and the capture to fill where it is recorded."""
         if self._detached:
             raise CaptureError("the recorder has been detached from the model; make a new one")
         if self._in_step:
             raise CaptureError("a step of this recorder is open already; close it before the next")
         step = Step(self._next_index, self._schedule.wants(self._next_index), epoch)
+        trained = None
         self._next_index += 1
-        start = perf_counter()
         self._in_step = True
         try:
             if not step.recorded:
+                began = perf_counter()
                 yield step, None
+                trained = perf_counter() - began
             else:
                 self._snapshot.check()
                 self._note_batch_norm()
@@ -443,7 +452,9 @@ class SpectraRecorder:
         finally:
             step._backward = step._open_batch = None
             self._in_step = False
-        self._schedule.note(step.recorded, perf_counter() - start)
+        left = perf_counter()
+        self._schedule.note(left - entered, trained, entered - self._left)
+        self._left = left
 
     @contextmanager
     def _capturing(self, capture: StepCapture, batch: Batch) -> Iterator[None]:
