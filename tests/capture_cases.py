@@ -356,4 +356,6 @@ CASES = [
     Case("decoder_time_major", lambda: Decoder(batch_first=False), (4, 6)),
 ]  # fmt: skip
 
+CASE = {case.name: case for case in CASES}
+
 PARAMETRISED = Case("weight_norm", lambda: nn.Sequential(weight_norm(nn.Linear(12, 10)), nn.Linear(10, 3)), (12,))

@@ -5,17 +5,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+import xarray as xr
 from torch import Tensor, nn
 
 
-def naive_gradients(model: nn.Module, x: Tensor, y: Tensor, group: Tensor, n_groups: int) -> list[dict[str, Tensor]]:
-    """Gradients of each group's share of the mean loss, then of the whole, by a backward pass each."""
-    members = [group == label for label in range(n_groups)] + [torch.ones_like(group, dtype=torch.bool)]
+def naive_gradients(
+    model: nn.Module, x: Tensor, y: Tensor, group: Tensor, n_groups: int, *more: tuple[Tensor, Tensor, Tensor]
+) -> list[dict[str, Tensor]]:
+    """Gradients of each group's share of the mean loss, then of the whole, by a backward pass each.
+
+    Of several batches, `more` than one, the mean losses are summed.
+    """
     gradients = []
-    for member in members:
+    for label in [*range(n_groups), None]:
         model.zero_grad()
-        losses = F.cross_entropy(model(x), y, reduction="none")
-        (losses * member).sum().div(len(y)).backward()
+        for inputs, classes, labels in ((x, y, group), *more):
+            losses = F.cross_entropy(model(inputs), classes, reduction="none")
+            member = torch.ones_like(labels) if label is None else labels == label
+            (losses * member).sum().div(len(classes)).backward()
         gradients.append(
             {name: p.grad.to_dense().clone() for name, p in model.named_parameters() if p.grad is not None}
         )
@@ -50,11 +57,24 @@ def blocks(model: nn.Module, gradients: dict[str, Tensor], extras: Sequence[str]
 
 
 def naive_spectra(
-    model: nn.Module, x: Tensor, y: Tensor, group: Tensor, n_groups: int, extras: Sequence[str] = ()
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    group: Tensor,
+    n_groups: int,
+    extras: Sequence[str] = (),
+    more: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
 ) -> dict[str, list[np.ndarray]]:
     """Singular values of each node, of each group and pooled, by ``svdvals`` of whole gradients."""
-    per_group = [blocks(model, gradients, extras) for gradients in naive_gradients(model, x, y, group, n_groups)]
-    return {node: [torch.linalg.svdvals(matrices[node]).numpy() for matrices in per_group] for node in per_group[0]}
+    gradients = naive_gradients(model, x, y, group, n_groups, *more)
+    return spectra_of([blocks(model, of_group, extras) for of_group in gradients])
+
+
+def spectra_of(per_group: Sequence[dict[str, Tensor]]) -> dict[str, list[np.ndarray]]:
+    """Singular values of each node, from the matrices of each group."""
+    return {
+        node: [torch.linalg.svdvals(matrices[node].double()).numpy() for matrices in per_group] for node in per_group[0]
+    }
 
 
 def rows_of(module: nn.Module, run: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
@@ -96,3 +116,44 @@ def assert_spectra_equal(actual: np.ndarray, expected: np.ndarray, tolerance: fl
     assert np.abs(known[:size] - expected[:size]).max() <= tolerance * scale
     assert (np.abs(expected[size:]) <= 1e-12 * scale).all()
     assert (np.abs(known[size:]) <= tolerance * scale).all()
+
+
+# How far spectra may be from those of a backward pass a group, by route.
+TOLERANCE = {"sample side": 1e-12, "parameter side": 1e-7}
+
+
+def assert_step_equal(
+    spectra: xr.DataTree,
+    expected: dict[str, list[np.ndarray]],
+    step: int = 0,
+    tolerance: dict[str, float] = TOLERANCE,
+) -> None:
+    """Compare all spectra of one step with those expected of each group, then pooled; NaN for one without samples."""
+    counts = spectra["n"].values[step]
+    assert {node.path.lstrip("/") for node in spectra.leaves} == set(expected)
+    for node, per_group in expected.items():
+        allowed = max(tolerance[route] for route in spectra[node].attrs["route"].split(", "))
+        recorded = spectra[node]["gradient"].values[step]
+        assert len(recorded) == len(per_group) == len(counts)
+        for values, of_group, count in zip(recorded, per_group, counts, strict=True):
+            if count == 0:
+                assert np.isnan(values).all()
+            else:
+                assert_spectra_equal(values, of_group, allowed)
+
+
+def assert_trees_close(actual: xr.DataTree, expected: xr.DataTree, tolerance: dict[str, float]) -> None:
+    """Compare the gradients' spectra in two trees, relative to the largest of each group; zero beyond a rank is NaN."""
+    xr.testing.assert_equal(actual["n"], expected["n"])
+    xr.testing.assert_equal(actual["weight_sum"], expected["weight_sum"])
+    assert {node.path for node in actual.leaves} == {node.path for node in expected.leaves}
+    for node in expected.leaves:
+        allowed = max(tolerance[route] for route in node.attrs["route"].split(", "))
+        first, second = actual[node.path]["gradient"].values, node["gradient"].values
+        assert (np.isnan(first[..., 0]) == np.isnan(second[..., 0])).all()
+        width = max(first.shape[-1], second.shape[-1])
+        first, second = (
+            np.nan_to_num(np.pad(values, ((0, 0), (0, 0), (0, width - values.shape[-1])))) for values in (first, second)
+        )
+        scale = np.maximum(second[..., :1], 1e-9)
+        assert (np.abs(first - second) <= allowed * scale).all(), node.path

@@ -1,5 +1,6 @@
 """Every kind of cohort gives the whole graph before any job runs; bad input gives a sentence instead."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,45 @@ def test_fmriprep_derivatives_skip_preprocessing(workdir: Path) -> None:
     assert "preprocess_participant" not in jobs
     assert jobs["denoise_participant"] == 4
     assert jobs["group_ica"] == 1
+
+
+def with_template(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Name a template in a configuration; what is in the file does not matter before any job runs."""
+    file = folder / "NeuroMark Vorlage.nii.gz"
+    file.write_bytes(b"a template")
+    config["ica"] = {"template": {"path": str(file), "sha256": hashlib.sha256(b"a template").hexdigest()}}
+    return config
+
+
+@pytest.mark.parametrize("source", ["simulated", "fmriprep"])
+def test_with_a_template_no_group_is_decomposed(workdir: Path, source: str) -> None:
+    if source == "simulated":
+        config: dict[str, Any] = {"cohort": {"source": "simulated"}}
+    else:
+        root = make_fmriprep(workdir / "derivatives", 4)
+        config = ready("fmriprep", root=str(root), participants=str(root / "participants.tsv"))
+    jobs = dry_run(workdir, with_template(config, workdir))
+    assert "group_ica" not in jobs
+    assert jobs["template_components"] == jobs["participant_components"] == jobs["plot_components"] == 1
+    assert jobs.get("plot_recovery", 0) == (source == "simulated")
+
+
+def test_dynamic_connectivity_is_made_when_asked_for(workdir: Path) -> None:
+    config = ready("timeseries", participants=str(make_timeseries(workdir / "series")))
+    config["ica"] = {"dynamic": {"enabled": True}}
+    jobs = dry_run(workdir, config)
+    assert jobs["dynamic_connectivity"] == jobs["plot_dynamic_connectivity"] == 1
+    table = str(make_fnc(workdir / "fnc"))
+    assert "dynamic_connectivity" not in dry_run(workdir, {**ready("fnc", participants=table), "ica": config["ica"]})
+
+
+def test_a_template_that_is_missing_or_another_is_refused_before_any_job_runs(workdir: Path) -> None:
+    config = with_template({"cohort": {"source": "simulated"}}, workdir)
+    file = Path(config["ica"]["template"]["path"])
+    file.write_bytes(b"another version")
+    assert "is it another version, or damaged?" in refusal(workdir, config)
+    file.unlink()
+    assert "ica.template.path: there is no file" in refusal(workdir, config)
 
 
 def test_time_courses_skip_preprocessing_and_ica(workdir: Path) -> None:

@@ -1,6 +1,8 @@
 """The whole workflow on small cohorts: every promised file is there, and a second run has nothing to do."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +100,34 @@ class TestDemo:
         text = report.read_text(encoding="utf-8")
         for name in ("spectra.png", "trajectories.png", "group_differences.png", "recovery.png", "quality_control.png"):
             assert name in text
+
+    def test_a_template_of_other_people_stands_in_for_the_group(self, demo: Path, workdir: Path) -> None:
+        shutil.copytree(demo / "results", workdir / "results")
+        for stale in ("ica", "figures"):
+            shutil.rmtree(workdir / "results" / stale)
+        template = workdir / "template.nii.gz"
+        shutil.copy(demo / "results" / "ground_truth" / "components.nii.gz", template)
+        names = workdir / "names.tsv"
+        names.write_text("label\tdomain\nA1\tA\nB1\tB\nA2\tA\nB2\tB\n")
+        config = yaml.safe_load(Path(SMALL).read_text())
+        config["ica"]["template"] = {
+            "path": str(template),
+            "sha256": hashlib.sha256(template.read_bytes()).hexdigest(),
+            "names": str(names),
+        }
+        config["ica"]["dynamic"] = {"enabled": True, "window": 30.0, "taper": 0.0, "max_states": 4}
+        figures = [f"results/figures/{name}.png" for name in ("recovery", "components", "dynamic_connectivity")]
+        arguments = ["--cores", "1", "--rerun-triggers", "mtime", "--configfile", write_config(workdir, config)]
+        done = snakemake(workdir, *arguments, "--", *figures, "results/figures/connectivity.png")
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert not (workdir / "results" / "ica" / "components.nii.gz").exists()
+        assert "interpolated linearly" in (workdir / "results/logs/ica/template_components.log").read_text()
+        with xr.open_dataset(workdir / "results" / "ica" / "timecourses.nc", engine="h5netcdf") as data:
+            assert data.attrs["method"] == "gig-ica"
+        recovery = pd.read_csv(workdir / "results" / "figures" / "recovery.tsv", sep="\t").set_index("measure")
+        assert recovery.loc["time course", "correlation"].mean() > 0.5
+        pairs = pd.read_csv(workdir / "results" / "figures" / "connectivity.tsv", sep="\t")
+        assert set(pairs["domain"]) == {"A", "B"}
 
 
 @pytest.mark.slow

@@ -209,7 +209,10 @@ def locked() -> dict[str, str]:
         ("def f():\n    import pandas", set()),
         ("import typing\nif typing.TYPE_CHECKING:\n    import torch\nelse:\n    import numpy.linalg", {"numpy"}),
         ("import xarray as xr\nxr.open_dataset('x', engine='h5netcdf')", {"xarray", "h5netcdf"}),
-        ("from gradspec import SpectraRecorder\nSpectraRecorder", {"torch", "numpy", "xarray", "jaxtyping"}),
+        (
+            "from gradspec import SpectraRecorder\nSpectraRecorder",
+            {"torch", "numpy", "xarray", "jaxtyping", "h5netcdf"},
+        ),
     ],
 )
 def test_imports_are_followed_to_where_they_are_made(text: str, expected: set[str], tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ for name in ("nibabel", "nipype", "scipy", "sklearn", "snakemake", "tqdm", "yaml
 sys.path.insert(0, sys.argv[2])
 """
 
+# Imports what every program that trains does, then the recorder; says how many modules the latter brings, and whose.
+IMPORT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy, torch
+before = set(sys.modules)
+import gradspec.capture
+brought = {name for name in set(sys.modules) - before if name.partition(".")[0] not in sys.stdlib_module_names}
+print(len(brought), *{name.partition(".")[0] for name in brought})
+"""
+
 TRAIN_AND_WRITE = """
 import numpy as np, torch, xarray as xr
 from gradspec import SpectraRecorder
@@ -97,6 +108,13 @@ def test_importing_the_package_imports_no_other() -> None:
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
     )
     assert run(program, str(ROOT / "workflow")).stdout.split() == ["gradspec"]
+
+
+def test_importing_the_recorder_takes_hardly_longer_than_torch() -> None:
+    number, *packages = run(IMPORT, str(ROOT / "workflow")).stdout.split()
+    installed = set(packages) & set(packages_distributions())
+    assert installed <= {"jaxtyping", "numpy"}  # xarray and h5netcdf take a second, and wait until they are used
+    assert 0 < int(number) < 100
 
 
 @pytest.mark.slow

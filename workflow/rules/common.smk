@@ -7,6 +7,7 @@ from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.models.own import check_own_models
+from gradspec.ica.template_file import require_template
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -15,12 +16,20 @@ try:
     )  # in place: the report's front page reads the same dictionary
     check_own_models(config["training"]["models"])
     cohort = plan_cohort(config)
+    require_template(config["ica"]["template"])
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
+# Maps that go back to the participants: those of the group, or of a template.
+template = config["ica"]["template"]["path"]
+
+
 pathvars:
     results=config["results"],
+    maps=os.path.join(
+        config["results"], *(["ica", "template"] if template else ["ica"])
+    ),
     logs=f"{config['results']}/logs",
     benchmarks=f"{config['results']}/benchmarks",
 
@@ -32,6 +41,7 @@ subjects = cohort.participants
 has_raw_images = source in ("simulated", "bids")
 has_images = has_raw_images or source == "fmriprep"
 has_timecourses = has_images or source == "timeseries" or cohort.has_series
+has_dynamics = has_timecourses and config["ica"]["dynamic"]["enabled"]
 models = list(training["models"])
 
 
@@ -103,6 +113,16 @@ def get_timecourses(wildcards):
     )
 
 
+def get_template(wildcards):
+    """Image of the template that the config names."""
+    return os.path.expanduser(template)
+
+
+def get_labels(wildcards):
+    """Labels and domains of the components, for cohorts that come as images."""
+    return "<maps>/labels.tsv" if has_images else []
+
+
 def get_fnc(wildcards):
     """Connectivity (or feature vectors) of the cohort, from the stage that makes them."""
     return "<results>/ica/fnc.nc" if has_timecourses else "<results>/cohort/fnc.nc"
@@ -145,8 +165,10 @@ def get_preprocess_targets(wildcards):
 
 
 def get_ica_targets(wildcards):
-    return [get_fnc(wildcards)] + (
-        [get_timecourses(wildcards)] if has_timecourses else []
+    return (
+        [get_fnc(wildcards)]
+        + ([get_timecourses(wildcards)] if has_timecourses else [])
+        + (["<results>/ica/dfnc.nc"] if has_dynamics else [])
     )
 
 
@@ -168,6 +190,8 @@ def get_figures(wildcards):
     )
     if has_images:
         names += ["quality_control", "components"]
+    if has_dynamics:
+        names += ["dynamic_connectivity"]
     if source == "simulated":
         names += ["recovery"]
     return collect("<results>/figures/{name}.png", name=names)

@@ -35,9 +35,11 @@ rule plot_quality_control:
 
 rule plot_components:
     input:
-        components="<results>/ica/components.nii.gz",
-        stability="<results>/ica/stability.tsv",
-        labels="<results>/ica/labels.tsv",
+        components="<maps>/components.nii.gz",
+        stability="<maps>/stability.tsv",
+        labels="<maps>/labels.tsv",
+        artefacts="<results>/ica/artefacts.tsv",
+        timecourses="<results>/ica/timecourses.nc",
     output:
         png=report(
             "<results>/figures/components.png",
@@ -66,6 +68,7 @@ rule plot_connectivity:
     input:
         fnc=get_fnc,
         participants="<results>/cohort/participants.tsv",
+        labels=get_labels,
     output:
         png=report(
             "<results>/figures/connectivity.png",
@@ -93,9 +96,41 @@ rule plot_connectivity:
         "../scripts/figures/plot_connectivity.py"
 
 
+rule plot_dynamic_connectivity:
+    input:
+        dfnc="<results>/ica/dfnc.nc",
+        states="<results>/ica/states.tsv",
+        participants="<results>/cohort/participants.tsv",
+        labels=get_labels,
+    output:
+        png=report(
+            "<results>/figures/dynamic_connectivity.png",
+            category="Connectivity",
+            caption="../report/dynamic_connectivity.rst",
+            labels={"figure": "States of dynamic connectivity"},
+        ),
+        svg="<results>/figures/dynamic_connectivity.svg",
+        data="<results>/figures/dynamic_connectivity.tsv",
+        data_sidecar="<results>/figures/dynamic_connectivity.json",
+    log:
+        "<logs>/figures/plot_dynamic_connectivity.log",
+    benchmark:
+        "<benchmarks>/figures/plot_dynamic_connectivity.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_dynamic_connectivity.py"
+
+
 rule plot_recovery:
     input:
-        components="<results>/ica/components.nii.gz",
+        components="<maps>/components.nii.gz",
         timecourses="<results>/ica/timecourses.nc",
         fnc="<results>/ica/fnc.nc",
         participants="<results>/cohort/participants.tsv",

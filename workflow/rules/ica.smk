@@ -29,14 +29,44 @@ rule group_ica:
         "../scripts/ica/group_ica.py"
 
 
+rule template_components:
+    input:
+        template=get_template,
+        participants="<results>/cohort/participants.tsv",
+        denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
+    output:
+        components="<results>/ica/template/components.nii.gz",
+        mask="<results>/ica/template/mask.nii.gz",
+        stability="<results>/ica/template/stability.tsv",
+        stability_sidecar="<results>/ica/template/stability.json",
+        labels="<results>/ica/template/labels.tsv",
+        labels_sidecar="<results>/ica/template/labels.json",
+    log:
+        "<logs>/ica/template_components.log",
+    benchmark:
+        "<benchmarks>/ica/template_components.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        template=config["ica"]["template"],
+    script:
+        "../scripts/ica/template_components.py"
+
+
 rule participant_components:
     input:
         participants="<results>/cohort/participants.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
-        components="<results>/ica/components.nii.gz",
-        mask="<results>/ica/mask.nii.gz",
+        components="<maps>/components.nii.gz",
+        mask="<maps>/mask.nii.gz",
     output:
         timecourses="<results>/ica/timecourses.nc",
+        artefacts="<results>/ica/artefacts.tsv",
+        artefacts_sidecar="<results>/ica/artefacts.json",
         maps=directory("<results>/ica/participants"),
     log:
         "<logs>/ica/participant_components.log",
@@ -73,3 +103,27 @@ rule connectivity:
         ica=config["ica"],
     script:
         "../scripts/ica/connectivity.py"
+
+
+rule dynamic_connectivity:
+    input:
+        timecourses=get_timecourses,
+    output:
+        dfnc="<results>/ica/dfnc.nc",
+        states="<results>/ica/states.tsv",
+        states_sidecar="<results>/ica/states.json",
+    log:
+        "<logs>/ica/dynamic_connectivity.log",
+    benchmark:
+        "<benchmarks>/ica/dynamic_connectivity.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        dynamic=config["ica"]["dynamic"],
+        seed=config["seed"],
+    script:
+        "../scripts/ica/dynamic_connectivity.py"

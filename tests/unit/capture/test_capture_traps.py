@@ -8,7 +8,7 @@ from capture_reference import assert_spectra_equal, naive_spectra, rows_of
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gradspec.capture import NothingCapturedError, RowsError, SpectraRecorder, UnsupportedError
+from gradspec.capture import CaptureError, NothingCapturedError, RowsError, SpectraRecorder, UnsupportedError
 
 NAMES = ["control", "patient"]
 GROUP = torch.tensor([0, 1, 1, 0, 1, 0])
@@ -110,6 +110,14 @@ def test_a_frozen_weight_stays_frozen_and_the_rest_is_recorded(frozen: str) -> N
     assert_as_naive(recorder, model, x)
 
 
+def test_several_batches_in_a_step_of_one_are_refused_rather_than_given_the_labels_of_the_first() -> None:
+    model = nn.Sequential(nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 3)).double()
+    recorder = SpectraRecorder(model, NAMES)
+    with pytest.raises(CaptureError, match="accumulate"), recorder.step(GROUP):
+        for x in (data(8), data(8).flip(0)):
+            F.cross_entropy(model(x), Y).backward()
+
+
 def test_a_gradient_of_the_input_alone_is_not_a_gradient_of_the_weight() -> None:
     model = nn.Sequential(nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 3)).double()
     x = data(8)
@@ -172,12 +180,13 @@ def test_gradients_changed_before_the_step_ends_do_no_harm(build: object, group:
     assert_spectra_equal(recorder.spectra()[node]["gradient"].values[0, -1], expected, 1e-7)
 
 
-@pytest.mark.parametrize("shape", [(8,), (5, 8)])
-def test_numbers_that_are_not_finite_give_nan_and_a_flag(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("kinds", [("gradient",), ("gradient", "activation", "delta")], ids=["gradient", "all"])
+@pytest.mark.parametrize("shape", [(8,), (5, 8), (20, 8)])
+def test_numbers_that_are_not_finite_give_nan_and_a_flag(shape: tuple[int, ...], kinds: tuple[str, ...]) -> None:
     model = nn.Linear(8, 7).double()
     x = data(*shape)
     x[int(torch.nonzero(GROUP == 1)[0])] = torch.inf
-    recorder = SpectraRecorder(model, NAMES, kinds=("gradient", "activation", "delta"))
+    recorder = SpectraRecorder(model, NAMES, kinds=kinds)
     with recorder.step(GROUP):
         model(x).square().sum().backward()
     with recorder.step(GROUP):

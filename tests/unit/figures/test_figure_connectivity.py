@@ -109,3 +109,30 @@ def test_feature_vectors_are_drawn_as_profiles_with_intervals():
     np.testing.assert_allclose(above.lines[1].get_ydata(), table["mean_comparison"])
     assert below.get_title("left") == "1 of 5 with p < 0.05 (FDR)"
     assert "95 % interval" in texts(figure)
+
+
+def named(domains, labels):
+    names = [f"network-{i + 1:02d}" for i in range(len(domains))]
+    return pd.DataFrame({"component": names, "label": labels, "domain": domains})
+
+
+def test_components_stand_by_domain_under_their_labels():
+    labels = named(["VI", "SM", "VI", None, "SM", "DM"], ["a", "b", "c", "d", "twin", "twin"])
+    table = compare_connectivity(make_fnc(), people(20), LEVELS, labels)
+    figure = plot_connectivity(table, LEVELS, 0.05)
+    ticks = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert ticks == ["a", "c", "b", "network-05", "network-06", "d"]
+    for domain in ("VI", "SM", "DM", "other"):
+        assert domain in texts(figure).split("\n")
+    mean = table.set_index(["component", "component_2"])["mean_reference"]
+    drawn = np.asarray(figure.axes[0].images[0].get_array())
+    assert drawn[0, 2] == drawn[2, 0] == mean["network-01", "network-02"]
+    assert drawn[1, 5] == mean["network-03", "network-04"]
+
+
+def test_without_domains_nothing_moves():
+    labels = named([None] * 6, [f"network-{i + 1:02d}" for i in range(6)])
+    table = compare_connectivity(make_fnc(), people(20), LEVELS, labels)
+    assert "domain" not in table
+    ticks = [text.get_text() for text in plot_connectivity(table, LEVELS, 0.05).axes[0].get_yticklabels()]
+    assert ticks == [f"network-{i + 1:02d}" for i in range(6)]

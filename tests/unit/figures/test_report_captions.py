@@ -14,6 +14,7 @@ FIGURES = (
     "quality_control",
     "components",
     "connectivity",
+    "dynamic_connectivity",
     "recovery",
     "learning_curves",
     "spectra",

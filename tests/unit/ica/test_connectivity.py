@@ -5,9 +5,10 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.covariance import ledoit_wolf
 
 from gradspec.errors import ParticipantError
-from gradspec.ica.connectivity import cohort_fnc, fnc
+from gradspec.ica.connectivity import cohort_fnc, fnc, partial_fnc
 
 
 def dataset(timecourses):
@@ -57,6 +58,55 @@ def test_the_cohort_has_a_matrix_each_participant_with_its_names():
     assert "run" in result.coords
     assert "time" not in result.coords
     np.testing.assert_allclose(result["fnc"][1].values, fnc(series[1]), atol=1e-5)
+
+
+def plain_partial(series, covariance):
+    """Correlate what is left of two components when all others are regressed out, from a covariance."""
+    n = series.shape[1]
+    found = np.zeros((n, n))
+    for i in range(n):
+        for j in range(i):
+            pair, rest = [i, j], [k for k in range(n) if k not in (i, j)]
+            left = covariance[np.ix_(pair, pair)] - covariance[np.ix_(pair, rest)] @ np.linalg.solve(
+                covariance[np.ix_(rest, rest)], covariance[np.ix_(rest, pair)]
+            )
+            found[i, j] = found[j, i] = np.arctanh(left[0, 1] / np.sqrt(left[0, 0] * left[1, 1]))
+    return found
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), scale=st.floats(1e-3, 1e3))
+def test_partial_correlation_is_that_of_the_shrunk_covariance(seed, scale):
+    rng = np.random.default_rng(seed)
+    series = rng.standard_normal((60, 5)) @ rng.standard_normal((5, 5))
+    scaled = (series - series.mean(axis=0)) / series.std(axis=0)
+    shrunk = ledoit_wolf(scaled, assume_centered=True)[0]
+    np.testing.assert_allclose(partial_fnc(series * scale + 3), plain_partial(series, shrunk), atol=1e-6)
+
+
+def test_partial_correlation_exists_for_more_components_than_volumes_and_for_copies():
+    rng = np.random.default_rng(0)
+    wide = partial_fnc(rng.standard_normal((20, 40)))
+    assert np.isfinite(wide).all()
+    np.testing.assert_array_equal(wide, wide.T)
+    series = rng.standard_normal((50, 3))
+    assert np.isfinite(partial_fnc(np.column_stack([series, series, np.full(50, 2.0)]))).all()
+
+
+def test_partial_correlation_does_not_see_what_goes_through_a_third():
+    rng = np.random.default_rng(1)
+    middle = rng.standard_normal(5000)
+    series = np.column_stack([middle + rng.standard_normal(5000), middle, middle + rng.standard_normal(5000)])
+    assert fnc(series)[0, 2] > 0.4
+    assert abs(partial_fnc(series)[0, 2]) < 0.05
+    assert partial_fnc(series)[0, 1] > 0.4
+
+
+def test_the_measure_is_written_down():
+    series = np.random.default_rng(0).standard_normal((3, 40, 4))
+    result = cohort_fnc(dataset(series), "partial")["fnc"]
+    np.testing.assert_allclose(result[1].values, partial_fnc(series[1]), atol=1e-5)
+    assert "partial" in result.attrs["measure"]
 
 
 def test_values_that_are_not_finite_are_refused_with_the_participant():

@@ -11,6 +11,7 @@ from gradspec.files import write_dataset
 from gradspec.ica.backprojection import participant_components
 from gradspec.ica.connectivity import cohort_fnc
 from gradspec.ica.images import maps_to_image, save_image
+from gradspec.ica.methods import METHODS, choose_method
 from gradspec.ica.runs import common_repetition_time, find_runs
 
 
@@ -129,3 +130,66 @@ def test_a_bad_run_names_its_participant_and_leaves_nothing_behind(cohort, group
     with pytest.raises(ParticipantError, match=r"sub-03: .*sub-03_task-rest.*truncated"):
         participant_components(find_runs(names, folders), *group_files, tmp_path / "out" / "maps", 0.15)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_gives_time_courses_and_maps_in_the_order_and_sign_of_the_group(
+    group, cohort, group_files, tmp_path, method
+):
+    names, folders = cohort
+    dataset = participant_components(
+        find_runs(names[:4], folders), *group_files, tmp_path / "maps", None, 2, method=method, detrend_cycles=0
+    )
+    assert dataset.attrs["method"] == method
+    courses = dataset["timecourses"].values
+    r = [np.corrcoef(courses[i, :, k], group.timecourses[i, :, k])[0, 1] for i in range(4) for k in range(8)]
+    assert np.mean(r) > 0.75
+    maps = nib.load(tmp_path / "maps" / f"{names[2]}_task-rest_components.nii.gz").get_fdata()[group.mask].T
+    assert np.mean([np.corrcoef(maps[k], group.own_maps[2, k])[0, 1] for k in range(8)]) > 0.5
+    np.testing.assert_allclose(dataset["power"].sum("frequency"), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if not kind.looks_twice])
+def test_what_is_found_of_a_participant_does_not_depend_on_the_others(cohort, group_files, tmp_path, method):
+    names, folders = cohort
+    few = participant_components(find_runs(names[:2], folders), *group_files, tmp_path / "few", 0.15, method=method)
+    many = participant_components(find_runs(names[:5], folders), *group_files, tmp_path / "many", 0.15, method=method)
+    np.testing.assert_array_equal(few["timecourses"].values, many["timecourses"].values[:2])
+    file = f"{names[0]}_task-rest_components.nii.gz"
+    assert (tmp_path / "few" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
+
+
+def test_auto_takes_gig_ica_for_a_template_and_empirical_bayes_for_a_group():
+    assert choose_method("auto", has_template=True) == "gig-ica"
+    assert choose_method("auto", has_template=False) == "empirical-bayes"
+    assert choose_method("dual-regression", has_template=True) == "dual-regression"
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_run_that_is_too_short_names_its_participant(cohort, group_files, tmp_path, method):
+    names, folders = cohort
+    image = nib.load(bold(folders[1]))
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32)[..., :7], image.affine, image.header), bold(folders[1]))
+    with pytest.raises(ParticipantError, match=r"sub-02: .*sub-02_task-rest.* 7 volumes .*too few"):
+        participant_components(
+            find_runs(names[:3], folders), *group_files, tmp_path / "out" / "maps", None, method=method
+        )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_values_that_are_not_finite_and_maps_that_depend_on_each_other_are_refused(
+    cohort, group_files, group, tmp_path
+):
+    names, folders = cohort
+    image = nib.load(bold(folders[2]))
+    data = image.get_fdata(dtype=np.float32)
+    data[tuple(np.argwhere(group.mask)[5])] = np.nan
+    nib.save(nib.Nifti1Image(data, image.affine, image.header), bold(folders[2]))
+    with pytest.raises(ParticipantError, match=r"sub-03: .*not finite"):
+        participant_components(find_runs(names[:3], folders), *group_files, tmp_path / "maps", None, method="gig-ica")
+    double = np.concatenate([group.maps, group.maps[:1]]).astype(np.float32)
+    save_image(maps_to_image(double, nib.load(group_files[1])), tmp_path / "double.nii.gz")
+    with pytest.raises(ConfigError, match="the 9 maps depend on each other within the mask"):
+        participant_components(
+            find_runs(names[:2], folders), tmp_path / "double.nii.gz", group_files[1], tmp_path / "x", None
+        )

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradspec.errors import ConfigError
-from gradspec.ica.timecourses import despike, lowpass, process
+from gradspec.errors import ConfigError, ParticipantError
+from gradspec.ica.timecourses import despike, detrend, lowpass, power_spectrum, process, regress_out
 
 TIME = np.arange(200) * 2.0
 
@@ -68,3 +68,48 @@ def test_despiking_bounds_every_value_and_keeps_the_order(seed, height):
 
 def test_a_constant_series_passes():
     np.testing.assert_allclose(process(np.full((60, 1), 3.0), 2.0, 0.1), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("cycles", [0, 1, 2])
+def test_slow_waves_go_with_the_trend(cycles):
+    time = np.arange(120) / 120
+    for j in (1, 2, 5):
+        wave = np.sin(2 * np.pi * j * time + 0.4)[:, None] + 3 * time[:, None] + 7
+        left = np.abs(detrend(wave, cycles)).max()
+        assert left < 1e-9 if j <= cycles else left > 0.3
+
+
+def test_confounds_go_and_what_is_independent_of_them_stays():
+    rng = np.random.default_rng(0)
+    confounds = rng.standard_normal((100, 3))
+    confounds = np.column_stack([confounds, confounds[:, 0]])  # one of them twice
+    signal = regress_out(rng.standard_normal((100, 2)), confounds)
+    clean = process(signal + confounds @ rng.standard_normal((4, 2)), 2.0, None, confounds=confounds)
+    np.testing.assert_allclose(clean, process(signal, 2.0, None, confounds=confounds), atol=1e-8)
+    np.testing.assert_allclose(
+        detrend(confounds, 0).T @ regress_out(detrend(signal, 0), detrend(confounds, 0)), 0, atol=1e-8
+    )
+
+
+def test_confounds_that_do_not_fit_are_refused():
+    series = np.random.default_rng(0).standard_normal((20, 2))
+    with pytest.raises(ParticipantError, match="the confounds have 19 rows, the time courses 20 volumes"):
+        regress_out(series, np.ones((19, 1)))
+    with pytest.raises(ParticipantError, match="not finite"):
+        regress_out(series, np.full((20, 1), np.nan))
+    with pytest.raises(ParticipantError, match="19 confounds leave nothing of 20 volumes"):
+        regress_out(series, np.ones((20, 19)))
+
+
+def test_a_run_too_short_to_detrend_is_refused():
+    with pytest.raises(ParticipantError, match="6 volumes are too few to remove a trend with 2 cycles; at least 7"):
+        detrend(np.ones((6, 1)), 2)
+
+
+def test_power_adds_up_to_one_and_peaks_where_the_wave_is():
+    rng = np.random.default_rng(0)
+    courses = np.stack([sine(0.05) + 0.01 * rng.standard_normal((200, 1)), np.full((200, 1), 3.0)])
+    frequency, power = power_spectrum(courses, 2.0)
+    assert frequency[0] > 0
+    assert frequency[power[0, :, 0].argmax()] == pytest.approx(0.05)
+    np.testing.assert_allclose(power.sum(axis=1)[:, 0], [1, 0], atol=1e-9)

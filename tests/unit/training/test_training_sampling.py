@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradspec.training.sampling import balanced_batches, cap_batch_size
+from gradspec.capture.sampling import balanced_batches
+from gradspec.training.sampling import cap_batch_size
 
 
 @st.composite

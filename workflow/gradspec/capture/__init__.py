@@ -11,14 +11,19 @@ from gradspec.capture.errors import (
     RowsError,
     UnsupportedError,
 )
+from gradspec.capture.normalization import per_group_mean
 from gradspec.capture.recorder import SpectraRecorder
+from gradspec.capture.sampling import BalancedBatchSampler, group_sorting_collate
 
 __all__ = [
     "AttachedTwiceError",
+    "BalancedBatchSampler",
     "CaptureError",
     "GroupError",
     "NothingCapturedError",
     "RowsError",
     "SpectraRecorder",
     "UnsupportedError",
+    "group_sorting_collate",
+    "per_group_mean",
 ]

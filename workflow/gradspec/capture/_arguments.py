@@ -34,7 +34,9 @@ def check_arguments(
         raise CaptureError(f"flush_every must be at least 1, not {flush_every}")
 
 
-def check_choices(definition: str, processes: str, kinds: Sequence[str], keep_grams: bool | int) -> None:
+def check_choices(
+    definition: str, processes: str, kinds: Sequence[str], keep_grams: bool | int, every: int | str
+) -> None:
     if definition not in ("rows", "loss"):
         raise CaptureError(f"definition must be 'rows' or 'loss', not {definition!r}")
     if processes not in ("own", "all"):
@@ -47,3 +49,8 @@ def check_choices(definition: str, processes: str, kinds: Sequence[str], keep_gr
         check_initialised()
         if tuple(kinds) != ("gradient",) or keep_grams:
             raise CaptureError("processes='all' records kinds=('gradient',) only, and cannot keep steps for regrouping")
+        if every == "auto":
+            raise CaptureError(
+                "processes='all' needs every=k: with a budget the processes, each by its own clock, would record "
+                "different steps and wait for each other for ever"
+            )

@@ -99,8 +99,9 @@ class ConvLayer(Layer):
             return bare
         check_eager(self)
         step.groups.check_batch(input.shape if input.ndim == weight.ndim else (), 0, str(self))
-        input, weight, bias = autocast_inputs(input, weight, bias)
         padded, padding = _pad(module, input)
+        # After padding, as in PyTorch: autocast pads by reflection in float32.
+        padded, weight, bias = autocast_inputs(padded, weight, bias)
         geometry = Geometry(module.stride, padding, module.dilation, module.groups)
 
         use = step.use()

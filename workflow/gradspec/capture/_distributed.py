@@ -5,6 +5,7 @@ share of group g. It is computed by one all-reduce of the gradients of all group
 than as many times the traffic of training as there are groups.
 """
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -27,20 +28,24 @@ def reduce_over_processes(step: StepCapture) -> None:
     step : StepCapture
         What this process captured; changed in place.
     """
-    n_processes = dist.get_world_size()
-    counts = torch.from_numpy(step.counts)
-    dist.all_reduce(counts)
-    step.counts = counts.numpy()
-    for weight, capture in step.weights.items():
+    for capture in step.weights.values():
         capture.settle(parameter_side=True)
-        own = {label: gradient.to_dense() for label, gradient in capture.gradients.items()}
-        gradients = next(iter(own.values())).new_zeros(len(step.counts), *weight.shape)
-        for label, gradient in own.items():
-            gradients[label] = gradient
-        row_counts = torch.as_tensor(capture.row_counts)
+    device = next(gradient.device for capture in step.weights.values() for gradient in capture.gradients.values())
+    step.counts, step.weight_sums = _sum(step.counts, device), _sum(step.weight_sums, device)
+    for weight, capture in step.weights.items():
+        # In float64 whatever the route by which this process came to them, which is not that of every other.
+        gradients = torch.zeros(len(step.counts), *weight.shape, dtype=torch.float64, device=device)
+        for label, gradient in capture.gradients.items():
+            gradients[label] = gradient.to_dense()
         dist.all_reduce(gradients)
-        dist.all_reduce(row_counts)
-        capture.row_counts = row_counts.numpy()
-        present = row_counts.nonzero().flatten().tolist()
-        capture.gradients = {label: gradients[label] / n_processes for label in present}
+        capture.row_counts = _sum(np.asarray(capture.row_counts), device)
+        present = np.flatnonzero(capture.row_counts).tolist()
+        capture.gradients = {label: gradients[label] / dist.get_world_size() for label in present}
         capture.samples.clear()
+
+
+def _sum(values: np.ndarray, device: torch.device) -> np.ndarray:
+    """Sum over the processes, by way of the device that their process group serves."""
+    summed = torch.tensor(values, device=device)
+    dist.all_reduce(summed)
+    return summed.cpu().numpy()

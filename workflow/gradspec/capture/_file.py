@@ -38,13 +38,30 @@ class SpectraFile:
         What has a node.
     kinds : sequence of str
         Kinds of spectra.
+
+    Attributes
+    ----------
+    routes : dict
+        The routes that each weight took in the steps of a file that was taken up.
+
+    Raises
+    ------
+    CaptureError
+        When there is no such folder and it cannot be made, or nothing can be written there.
     """
 
     def __init__(self, path: Path, groups: list[str], weights: Sequence[Weight], kinds: Sequence[str]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CaptureError(f"{path} cannot be written: {error}") from error
+        if not os.access(path.parent, os.W_OK):
+            raise CaptureError(f"{path} cannot be written: the folder gives no permission")
         self.path = path
         self._groups = groups
         self._weights = weights
         self._kinds = tuple(kinds)
+        self.routes: dict[Weight, set[str]] = {}
         self._last = monotonic()
         self._took = 0.0
         self._partial = path.with_name(f".partial-{path.name}")
@@ -62,7 +79,6 @@ class SpectraFile:
             with h5netcdf.File(self._partial, "a") as file:
                 self._extend(file, history, attrs)
         else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._create(history, attrs)
         self._publish()
         self._last = monotonic()
@@ -86,6 +102,7 @@ class SpectraFile:
         except (OSError, ValueError, KeyError) as error:
             raise CaptureError(f"{self.path} cannot be read as spectra: {error}") from error
         self._check_same(tree)
+        self.routes = {weight: set(tree[weight.node].attrs["route"].split(", ")) - {""} for weight in self._weights}
         steps = tree["step"].values
         kept = steps if step is None else steps[steps < step]
         if len(kept) < len(steps):
@@ -118,10 +135,12 @@ class SpectraFile:
             }
             for node in tree.subtree
         }
-        for node in tree.subtree:
-            node.encoding["unlimited_dims"] = {dim for dim in ("step", "index") if dim in node.to_dataset().dims}
         encoding["/"]["step"] = {"chunksizes": (_CHUNK_STEPS,)}
-        tree.to_netcdf(self._partial, engine="h5netcdf", encoding=encoding)
+        unlimited = {
+            node.path: {dim for dim in ("step", "index") if dim in node.to_dataset(inherit=False).dims}
+            for node in tree.subtree
+        }
+        tree.to_netcdf(self._partial, engine="h5netcdf", encoding=encoding, unlimited_dims=unlimited)
 
     def _extend(self, file: h5netcdf.File, history: History, attrs: dict[str, Any]) -> None:
         records = history.records
@@ -139,8 +158,6 @@ class SpectraFile:
 
     def _extend_node(self, node: h5netcdf.Group, old: int, records: Sequence[Record], weight: Weight) -> None:
         new = old + len(records)
-        if node.dimensions["step"].size < new:
-            node.resize_dimension("step", new)
         for kind, values in stack_spectra(records, weight).items():
             width = values.shape[-1]
             if node.dimensions["index"].size < width:

@@ -64,11 +64,13 @@ class Step:
         Raises
         ------
         CaptureError
-            In a step of a single batch, which is open already.
+            In a step of a single batch, which is open already; while another batch is open; or after the step.
         """
         if self._open_batch is None:
             if self.recorded:
-                raise CaptureError("this step has its batch; open steps of several with recorder.accumulate()")
+                raise CaptureError(
+                    "this step has its batch, or is over; batches are opened inside the block of recorder.accumulate()"
+                )
             return nullcontext()
         return self._open_batch(group, samples=samples, weight=weight)
 

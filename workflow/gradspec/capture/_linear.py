@@ -28,8 +28,9 @@ from gradspec.capture._layer import (
 )
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim
-from gradspec.capture._step import FEW_ROWS, StepCapture
+from gradspec.capture._step import StepCapture
 from gradspec.capture._vectors import watched_bias
+from gradspec.capture._weight_capture import FEW_ROWS
 
 KINDS = ("gradient", "activation", "delta")
 AGREEMENT = (

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,8 @@ from gradspec.capture._history import Record, Step
 from gradspec.capture._layer import Weight
 from gradspec.capture._solve import small_gram
 from gradspec.capture._spectra import Problems, SharedRows, WeightSpectra
-from gradspec.capture._step import PARAMETER_SIDE, SAMPLE_SIDE, StepCapture
+from gradspec.capture._step import StepCapture
+from gradspec.capture._weight_capture import PARAMETER_SIDE, SAMPLE_SIDE
 from gradspec.capture.errors import CaptureError
 
 # Problems that are solved together.
@@ -45,26 +45,35 @@ class Kept:
     ----------
     step : Step
         Number, epoch and loss of the step.
-    size : int
-        Number of its samples.
+    sample_weights : array of float
+        Weight of each of its samples in the loss.
+    loss_scale : float
+        By which the loss was multiplied before backward.
     samples : array of int, optional
         Number of each sample in the data set.
     rows : list of KeptRows
         The weights on the sample side.
     gradients : dict
         For the weights on the parameter side, the gradient (sample, m, n) of each sample.
+    row_counts : dict
+        For those, the rows of each sample.
     """
 
     step: Step
-    size: int
+    sample_weights: Float64[np.ndarray, " sample"]
+    loss_scale: float
     samples: Int[np.ndarray, " sample"] | None
     rows: list[KeptRows]
     gradients: dict[Weight, Float[Tensor, "sample m n"]]
+    row_counts: dict[Weight, Int[np.ndarray, " sample"]]
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(self.sample_weights)
 
     @classmethod
-    def of(
-        cls, step: Step, capture: StepCapture, shared: Sequence[SharedRows], samples: Int[np.ndarray, " sample"] | None
-    ) -> "Kept":
+    def of(cls, step: Step, capture: StepCapture, shared: Sequence[SharedRows], loss_scale: float) -> "Kept":
         """What there is to keep of a capture whose samples were captured apart."""
         offsets = np.cumsum([0, *capture.batch_sizes])
         rows = []
@@ -80,7 +89,12 @@ class Kept:
             for weight, weight_capture in capture.weights.items()
             if weight_capture.samples
         }
-        return cls(step, int(offsets[-1]), samples, rows, gradients)
+        row_counts = {
+            weight: np.array([capture[weight].positions.get(batch, 0) for batch in range(len(capture.batch_sizes))])
+            for weight in gradients
+        }
+        row_counts = {weight: counts.repeat(capture.batch_sizes) for weight, counts in row_counts.items()}
+        return cls(step, capture.sample_weights(), loss_scale, capture.samples(), rows, gradients, row_counts)
 
     def regroup(self, groups: Groups, kinds: Sequence[str], problems: Problems) -> Record:
         """A record of the step with its samples in other groups, to be solved with the problems."""
@@ -96,34 +110,47 @@ class Kept:
                 targets.append(spectra)
             problems.add_triangles(rows.triangles, order, targets)
         for weight, gradients in self.gradients.items():
-            spectrum = np.full((n_groups + 1, min(gradients.shape[1:])), np.nan)
-            solved[weight] = WeightSpectra(PARAMETER_SIDE, {"gradient": spectrum})
-            of_samples = gradients.double()
-            for group in range(n_groups):
-                members = torch.from_numpy(np.flatnonzero(labels == group))
-                if len(members):
-                    problems.add_gram(small_gram(of_samples[members].sum(0)), spectrum[group])
-            problems.add_gram(small_gram(of_samples.sum(0)), spectrum[-1])
+            self._add_gradients(weight, gradients, groups, kinds, problems, solved)
         counts = np.array([*groups.counts[:-1], groups.size])
-        return Record(self.step, counts, counts.astype(float), solved)
+        weight_sums = np.bincount(labels, self.sample_weights, minlength=n_groups + 1)[:n_groups]
+        weight_sums = np.array([*weight_sums, self.sample_weights.sum()])
+        return Record(self.step, counts, weight_sums, solved, self.loss_scale)
+
+    def _add_gradients(
+        self,
+        weight: Weight,
+        gradients: Float[Tensor, "sample m n"],
+        groups: Groups,
+        kinds: Sequence[str],
+        problems: Problems,
+        solved: dict[Weight, WeightSpectra],
+    ) -> None:
+        members = [groups.labels == group for group in range(groups.n_groups)] + [groups.labels >= 0]
+        ranks = [min(*weight.shape, int(self.row_counts[weight][member].sum())) for member in members]
+        spectrum = np.full((len(members), max(ranks)), np.nan)
+        solved[weight] = WeightSpectra(PARAMETER_SIDE, {"gradient": spectrum} if "gradient" in kinds else {})
+        of_samples = gradients.double()
+        for row, rank, member in zip(spectrum, ranks, members, strict=True):
+            if rank:
+                problems.add_gram(small_gram(of_samples[torch.from_numpy(member)].sum(0)), row[:rank])
 
     def save(self, path: Path) -> None:
         """Write it to a file, which appears whole or not at all."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {"sample_weights": self.sample_weights}
         for index, rows in enumerate(self.rows):
             arrays |= {
                 f"rows{index}_samples": rows.row_samples,
                 f"rows{index}_triangles": rows.triangles.numpy(),
             }
-        for index, gradients in enumerate(self.gradients.values()):
-            arrays[f"gradient{index}"] = gradients.numpy()
+        for index, (weight, gradients) in enumerate(self.gradients.items()):
+            arrays |= {f"gradient{index}": gradients.numpy(), f"gradient{index}_rows": self.row_counts[weight]}
         if self.samples is not None:
             arrays["samples"] = self.samples
         about = {
             "step": {"index": self.step.index, "epoch": self.step.epoch, "loss": self.step.loss},
-            "size": self.size,
-            "rows": [[_describe(weight) for weight in rows.weights] for rows in self.rows],
-            "gradients": [_describe(weight) for weight in self.gradients],
+            "loss_scale": self.loss_scale,
+            "rows": [[weight.node for weight in rows.weights] for rows in self.rows],
+            "gradients": [weight.node for weight in self.gradients],
         }
         partial = path.with_name(f".partial-{path.name}")
         with partial.open("wb") as file:
@@ -131,24 +158,25 @@ class Kept:
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> "Kept":
-        """Read it from a file."""
+    def load(cls, path: Path, weights: dict[str, Weight]) -> "Kept":
+        """Read it from a file; the weights are those of the recorder, by node."""
         with np.load(path, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             rows = [
                 KeptRows(
-                    [_weight(weight) for weight in weights],
+                    [weights[node] for node in nodes],
                     arrays[f"rows{index}_samples"],
                     torch.from_numpy(arrays[f"rows{index}_triangles"]),
                 )
-                for index, weights in enumerate(about["rows"])
+                for index, nodes in enumerate(about["rows"])
             ]
-            gradients = {
-                _weight(weight): torch.from_numpy(arrays[f"gradient{index}"])
-                for index, weight in enumerate(about["gradients"])
-            }
+            gradients, row_counts = {}, {}
+            for index, node in enumerate(about["gradients"]):
+                gradients[weights[node]] = torch.from_numpy(arrays[f"gradient{index}"])
+                row_counts[weights[node]] = arrays[f"gradient{index}_rows"]
+            step = Step(recorded=True, **about["step"])
             samples = arrays.get("samples")
-        return cls(Step(recorded=True, **about["step"]), about["size"], samples, rows, gradients)
+            return cls(step, arrays["sample_weights"], about["loss_scale"], samples, rows, gradients, row_counts)
 
 
 def regroup(
@@ -179,21 +207,31 @@ def regroup(
         When a label is not a group.
     """
     problems, waiting = Problems(), []
+    n_steps = 0
     for position, step in enumerate(kept):
+        n_steps += 1
         groups = Groups(_labels_of(step, labels, position), names)
         waiting.append(step.regroup(groups, kinds, problems))
         if problems.n_bytes > _BYTES:
-            problems.solve()
-            yield from waiting
+            yield from _solved(problems, waiting)
             problems, waiting = Problems(), []
+    yield from _solved(problems, waiting)
+    if not isinstance(labels, Tensor) and len(labels) > n_steps:
+        raise CaptureError(f"there are labels for {len(labels)} steps, but {n_steps} were kept")
+
+
+def _solved(problems: Problems, records: list[Record]) -> list[Record]:
     problems.solve()
-    yield from waiting
+    for record in records:
+        record.finish()
+    return records
 
 
-def read_kept(folder: Path) -> Iterator[Kept]:
-    """The kept steps of a folder, in their order."""
+def read_kept(folder: Path, weights: Sequence[Weight]) -> Iterator[Kept]:
+    """The kept steps of a folder, in their order; the weights are those of the recorder."""
+    by_node = {weight.node: weight for weight in weights}
     for path in sorted(folder.glob("step-*.npz")):
-        yield Kept.load(path)
+        yield Kept.load(path, by_node)
 
 
 def kept_path(folder: Path, step: int) -> Path:
@@ -238,18 +276,3 @@ def _occurring_rows(samples: dict[tuple[int, int], Tensor]) -> dict[tuple[int, i
         dense[key] = gradient.values().new_zeros(max(len(occurring), 1), gradient.shape[1])
         dense[key][torch.searchsorted(occurring, gradient.indices()[0])] = gradient.values()
     return dense
-
-
-def _describe(weight: Weight) -> dict[str, Any]:
-    return {
-        "node": weight.node,
-        "parameter": weight.parameter,
-        "layer": weight.layer,
-        "shape": list(weight.shape),
-        "kinds": list(weight.kinds),
-    }
-
-
-def _weight(about: dict[str, Any]) -> Weight:
-    m, n = about["shape"]
-    return Weight(about["node"], about["parameter"], about["layer"], (m, n), tuple(about["kinds"]))

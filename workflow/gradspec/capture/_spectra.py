@@ -13,7 +13,8 @@ from torch import Tensor
 from gradspec.capture._groups import RowOrder
 from gradspec.capture._layer import Weight
 from gradspec.capture._solve import root_eigenvalues, small_gram, span_of_triangle, triangle, triangle_of_long
-from gradspec.capture._step import SAMPLE_SIDE, StepCapture, WeightCapture
+from gradspec.capture._step import StepCapture
+from gradspec.capture._weight_capture import SAMPLE_SIDE, WeightCapture
 
 # Singular values of each group, then pooled: descending, NaN beyond the rank that the group can have.
 Spectrum = Float64[np.ndarray, "group index"]

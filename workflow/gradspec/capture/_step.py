@@ -1,28 +1,17 @@
-r"""What one step has captured so far: rows of small layers, per-group gradients of large ones.
-
-Used several times in a step (a shared module, several batches before the optimiser steps) a layer has
-:math:`G_g = \sum_u \Delta_{g,u}^T H_{g,u}`: its rows are stacked, or its gradients summed, before any spectrum is
-taken.
-"""
+"""What one step captures: which batch is open, and that every forward and backward through it counts once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
-from torch import Tensor
+from jaxtyping import Float64, Int
 
 from gradspec.capture._groups import Batch, Groups, RowOrder
-from gradspec.capture._layer import Weight, total
-from gradspec.capture._solve import small_gram
+from gradspec.capture._layer import Weight
+from gradspec.capture._weight_capture import WeightCapture
 from gradspec.capture.errors import CaptureError
-
-SAMPLE_SIDE = "sample side"
-PARAMETER_SIDE = "parameter side"
-# Rows of a use that are kept as rows whichever the side: taking a few apart by group costs more than their product.
-FEW_ROWS = 64
 
 
 class StepCapture:
@@ -43,6 +32,8 @@ class StepCapture:
         The division of the batch that is open.
     counts : array of int
         Samples of each group so far; last, those of the rest.
+    weight_sums : array of float
+        Sum of the weights of the samples in the loss, likewise.
     batch : int
         Number of the batch that is open.
     batch_sizes : list of int
@@ -51,6 +42,8 @@ class StepCapture:
         Number of backward passes that counted as one label.
     closed : bool
         Whether the step is over.
+    in_low_precision : bool
+        Whether a layer ran under autocast.
     label : int, optional
         The label that everything counts as.
     """
@@ -58,14 +51,17 @@ class StepCapture:
     def __init__(self, weights: Sequence[Weight], n_groups: int, kinds: Sequence[str]) -> None:
         self.kinds = tuple(kinds)
         self.counts = np.zeros(n_groups + 1, dtype=np.int64)
+        self.weight_sums = np.zeros(n_groups + 1)
         self.n_groups = n_groups
         self.groups: Groups
         self.batch = -1
+        self._in_batch = False
         self.batch_sizes: list[int] = []
         self._batches: list[Batch] = []
         self.passes = 0
         self.backward_seen = False
         self.closed = False
+        self.in_low_precision = False
         self.label: int | None = None
         self._row_labels: dict[tuple[int, int, int | None], Int[np.ndarray, " row"]] = {}
         self._orders: dict[tuple[int, ...], RowOrder] = {}
@@ -75,25 +71,31 @@ class StepCapture:
         return self.weights[weight]
 
     def open(self, batch: Batch) -> None:
-        """Begin a batch."""
+        """Begin a batch; raise `CaptureError` where the one before has not ended."""
+        if self._in_batch:
+            raise CaptureError("a batch of this step is open already; close it before the next")
+        self._in_batch = True
         self.groups = batch.groups
         self.batch += 1
         self.batch_sizes.append(batch.groups.size)
         self._batches.append(batch)
         self.counts = self.counts + batch.groups.counts
+        labels, n_labels = batch.groups.labels, self.n_groups + 1
+        self.weight_sums = self.weight_sums + np.bincount(labels, batch.weights, minlength=n_labels)
         self.backward_seen = False
+
+    def close(self) -> None:
+        """End a batch."""
+        self._in_batch = False
+
+    def sample_weights(self) -> Float64[np.ndarray, " sample"]:
+        """Weight of each sample in the loss."""
+        return np.concatenate([batch.weights for batch in self._batches])
 
     def samples(self) -> Int[np.ndarray, " sample"] | None:
         """Number of each sample in the data set, where all batches know it."""
         samples = [batch.samples for batch in self._batches if batch.samples is not None]
         return np.concatenate(samples) if len(samples) == len(self._batches) else None
-
-    def weight_sums(self) -> Float64[np.ndarray, " group"]:
-        """Sum of the weights of each declared group's samples in the loss, then of all."""
-        labels = np.concatenate([batch.groups.labels for batch in self._batches])
-        weights = np.concatenate([batch.weights for batch in self._batches])
-        of_labels = np.bincount(labels, weights, minlength=self.n_groups + 1)
-        return np.array([*of_labels[:-1], of_labels.sum()])
 
     def to_host(self) -> None:
         """Copy what is on an accelerator to the host, where the small problems are solved."""
@@ -112,6 +114,7 @@ class StepCapture:
 
     def use(self) -> "Use":
         """A forward through a layer, to be told when its backward comes."""
+        self.in_low_precision |= torch._C._is_any_autocast_enabled()
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing computes forward again
         return Use(self, self.batch, repeated=self.backward_seen and not in_backward)
 
@@ -160,225 +163,3 @@ class Use:
             )
         self.spent = step.passes
         step.backward_seen = True
-
-
-@dataclass(frozen=True)
-class RowUse:
-    """Rows of one use of a layer, sample by sample, in float64."""
-
-    h: Float64[Tensor, "row n"]
-    delta: Float64[Tensor, "row m"]
-    groups: Groups
-    batch: int
-    label: int | None
-
-
-class WeightCapture:
-    """What a step has captured for one weight, m outputs by n inputs.
-
-    Attributes
-    ----------
-    uses : list of RowUse
-        The uses on the sample side.
-    row_labels : list of array
-        Label of each row of those uses.
-    row_counts : array of int
-        Rows of each label, the rest last, whichever the side.
-    gradients : dict
-        Gradient (m, n) of each label that has samples, summed over the uses on the parameter side.
-    samples : dict
-        Where every sample is captured apart, the gradient (m, n) of each, by batch and place in it.
-    moments : dict
-        For ``activation`` and ``delta`` on the parameter side: rows of each label, to be reduced by `Moments`.
-    """
-
-    def __init__(self, weight: Weight, step: StepCapture) -> None:
-        self.weight = weight
-        self.step = step
-        self.uses: list[RowUse] = []
-        self.row_labels: list[Int[np.ndarray, " row"]] = []
-        self.row_counts: Int[np.ndarray, " label"] | int = 0
-        self.gradients: dict[int, Float[Tensor, "m n"]] = {}
-        self.samples: dict[tuple[int, int], Float[Tensor, "m n"]] = {}
-        self.sample_labels: dict[tuple[int, int], int] = {}
-        m, n = weight.shape
-        widths = {"activation": n, "delta": m}
-        self.moments = {kind: Moments(widths[kind]) for kind in step.kinds if kind in widths and kind in weight.kinds}
-
-    @property
-    def empty(self) -> bool:
-        return isinstance(self.row_counts, int)
-
-    def add_rows(self, h: Float[Tensor, "row n"], delta: Float[Tensor, "row m"], positions: int) -> None:
-        """Add one use of the layer on the sample side, by its rows in the order of the samples."""
-        step = self.step
-        # The cast copies, so that a buffer which is reused before the step ends does no harm.
-        self.uses.append(RowUse(_float64_copy(h), _float64_copy(delta), step.groups, step.batch, step.label))
-        self.row_labels.append(step.row_labels(positions))
-        self._count(positions)
-
-    def add_gradient(self, part: int, gradient: Float[Tensor, "m n"]) -> None:
-        """Add the gradient, dense or with sparse rows, of one part of the batch in one use on the parameter side."""
-        step = self.step
-        self._add_gradient(step.groups, step.batch, step.label, part, gradient)
-
-    def count_rows(self, part: int, positions: int) -> None:
-        """Count one use of the layer with so many rows a sample, told once for each part."""
-        if part == self.step.groups.filled[0]:
-            self._count(positions)
-
-    def add_moments(self, kind: str, rows: Sequence[Float[Tensor, "row width"]]) -> None:
-        """Add the rows of H or Δ of one use on the parameter side, a part of the batch each."""
-        if kind in self.moments:
-            self._add_moments(kind, rows, self.step.groups, self.step.label)
-
-    def ranks(self, kind: str = "gradient") -> list[int]:
-        """Most non-zero singular values that each group, then pooled, can have."""
-        m, n = self.weight.shape
-        width = {"gradient": min(m, n), "activation": n, "delta": m}[kind]
-        counts = np.asarray(self.row_counts).tolist()
-        return [min(width, count) for count in (*counts[:-1], sum(counts))]
-
-    def settle(self, parameter_side: bool = False) -> str:
-        """Choose the side by the rows of the whole step, unless asked for one, and bring all uses to it."""
-        rows = int(np.sum(self.row_counts))
-        if not (parameter_side or self.gradients or self.samples) and rows <= min(self.weight.shape):
-            return SAMPLE_SIDE
-        self._move_to_parameter_side()
-        if not self.gradients:
-            for key, gradient in self.samples.items():
-                self._sum(self.sample_labels[key], gradient)
-        return PARAMETER_SIDE
-
-    def rows(self) -> tuple[Float64[Tensor, "row n"], Float64[Tensor, "row m"]]:
-        """H and Δ of all uses on the sample side, stacked."""
-        if len(self.uses) == 1:
-            return self.uses[0].h, self.uses[0].delta
-        return torch.cat([use.h for use in self.uses]), torch.cat([use.delta for use in self.uses])
-
-    def to_host(self) -> None:
-        """Copy what is on an accelerator to the host."""
-        self.gradients = {label: gradient.cpu() for label, gradient in self.gradients.items()}
-        self.samples = {key: gradient.cpu() for key, gradient in self.samples.items()}
-        self.uses = [replace(use, h=use.h.cpu(), delta=use.delta.cpu()) for use in self.uses]
-        for moments in self.moments.values():
-            moments.to_host()
-
-    def group_gradients(self) -> list[Float64[Tensor, "row n"] | None]:
-        """Gradients of each declared group, None where it is empty, then their sum with the rest.
-
-        Of a gradient that is kept sparse, the rows that are not zero, which have the same singular values.
-        """
-        by_label = {label: gradient.double() for label, gradient in self.gradients.items()}
-        gradients = [*(by_label.get(group) for group in range(self.step.n_groups)), total(list(by_label.values()))]
-        return [_nonzero_rows(gradient) for gradient in gradients]
-
-    def _count(self, positions: int) -> None:
-        step = self.step
-        if step.label is None:
-            self.row_counts = self.row_counts + step.groups.counts * positions
-        else:
-            counts = np.zeros_like(step.counts)
-            counts[step.label] = step.groups.size * positions
-            self.row_counts = self.row_counts + counts
-
-    def _add_gradient(
-        self, groups: Groups, batch: int, label: int | None, part: int, gradient: Float[Tensor, "m n"]
-    ) -> None:
-        if groups.division == "samples":
-            self.sample_labels[batch, part] = groups.part_labels[part]
-            previous = self.samples.get((batch, part))
-            self.samples[batch, part] = gradient if previous is None else _sum_of(previous, gradient)
-        else:
-            self._sum(groups.part_labels[part] if label is None else label, gradient)
-
-    def _sum(self, label: int, gradient: Float[Tensor, "m n"]) -> None:
-        previous = self.gradients.get(label)
-        self.gradients[label] = gradient if previous is None else _sum_of(previous, gradient)
-
-    def _add_moments(
-        self, kind: str, rows: Sequence[Float[Tensor, "row width"]], groups: Groups, label: int | None
-    ) -> None:
-        labels = groups.part_labels if label is None else [label] * len(groups.parts)
-        for part in groups.filled:
-            self.moments[kind].add(labels[part], rows[part])
-        self.moments[kind].fold()
-
-    def _move_to_parameter_side(self) -> None:
-        for use, row_labels in zip(self.uses, self.row_labels, strict=True):
-            if use.groups.division == "groups" and len(use.h) <= FEW_ROWS and not self.moments:
-                self._add_masked(use, row_labels)
-                continue
-            h_parts, delta_parts = (split_rows(use.groups, rows) for rows in (use.h, use.delta))
-            for part in use.groups.filled:
-                self._add_gradient(use.groups, use.batch, use.label, part, delta_parts[part].mT @ h_parts[part])
-            for kind, parts in (("activation", h_parts), ("delta", delta_parts)):
-                if kind in self.moments:
-                    self._add_moments(kind, parts, use.groups, use.label)
-        self.uses.clear()
-        self.row_labels.clear()
-
-    def _add_masked(self, use: RowUse, row_labels: Int[np.ndarray, " row"]) -> None:
-        """Gradients of all labels by one product."""
-        labels = [label for label in range(self.step.n_groups + 1) if (row_labels == label).any()]
-        is_member = torch.from_numpy(row_labels == np.array(labels)[:, None]).to(use.delta)
-        gradients = (is_member[:, None] * use.delta.mT).flatten(0, 1) @ use.h
-        for label, gradient in zip(labels, gradients.chunk(len(labels)), strict=True):
-            self._sum(label, gradient)
-
-
-class Moments:
-    """Rows of each label, folded into their Gram matrix once they are more than their width."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.rows: dict[int, list[Float64[Tensor, "row width"]]] = {}
-        self.grams: dict[int, Float64[Tensor, "width width"]] = {}
-
-    def add(self, label: int, rows: Float[Tensor, "row width"]) -> None:
-        """Add rows of a label."""
-        self.rows.setdefault(label, []).append(_float64_copy(rows))
-
-    def fold(self) -> None:
-        """Fold the rows where they have become many."""
-        if not self.grams and sum(len(part) for parts in self.rows.values() for part in parts) <= self.width:
-            return
-        for label, parts in self.rows.items():
-            grams = [part.mT @ part for part in parts]
-            self.grams[label] = total([self.grams[label], *grams] if label in self.grams else grams)
-        self.rows.clear()
-
-    def to_host(self) -> None:
-        """Copy what is on an accelerator to the host."""
-        self.rows = {label: [part.cpu() for part in parts] for label, parts in self.rows.items()}
-        self.grams = {label: gram.cpu() for label, gram in self.grams.items()}
-
-    def gram_matrices(self, n_groups: int) -> list[Float64[Tensor, "side side"] | None]:
-        """Gram matrix, on either side, of the rows of each declared group, None where it is empty; last, of all."""
-        if self.grams:
-            return [*(self.grams.get(group) for group in range(n_groups)), total(list(self.grams.values()))]
-        rows = {label: torch.cat(parts) for label, parts in self.rows.items()}
-        of_groups = [small_gram(rows[group]) if group in rows else None for group in range(n_groups)]
-        return [*of_groups, small_gram(torch.cat(list(rows.values())))]
-
-
-def split_rows(groups: Groups, rows: Float[Tensor, "row width"]) -> list[Float[Tensor, "part_row width"]]:
-    """Rows of each part of the batch, from rows in the order of the samples."""
-    by_sample = rows.reshape(groups.size, -1, rows.shape[-1])
-    return [groups.pick(by_sample, part).reshape(-1, rows.shape[-1]) for part in range(len(groups.parts))]
-
-
-def _sum_of(first: Tensor, second: Tensor) -> Tensor:
-    """Sum of gradients, sparse while both are."""
-    return second + first if first.is_sparse else first + second
-
-
-def _nonzero_rows(gradient: Tensor | None) -> Float64[Tensor, "row n"] | None:
-    if gradient is None or not gradient.is_sparse:
-        return gradient
-    rows = gradient.coalesce().values()
-    return rows if len(rows) else gradient.new_zeros(1, gradient.shape[1], layout=torch.strided)
-
-
-def _float64_copy(tensor: Tensor) -> Float64[Tensor, "..."]:
-    return tensor.to(torch.float64, copy=True)

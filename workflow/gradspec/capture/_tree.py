@@ -49,8 +49,9 @@ def stack_spectra(records: Sequence[Record], weight: Weight) -> dict[str, np.nda
     """Spectra (step, group, index) of each kind of a weight, NaN where a step has fewer."""
     spectra = [record.solved[weight].spectra for record in records]
     width = max((spectrum.shape[1] for kinds in spectra for spectrum in kinds.values()), default=0)
-    kinds = spectra[0] if spectra else {}
-    return {kind: np.stack([_widen(step[kind], width) for step in spectra]) for kind in kinds}
+    unknown = np.empty((len(records[0].counts) if records else 0, 0))
+    kinds = dict.fromkeys(kind for kinds in spectra for kind in kinds)
+    return {kind: np.stack([_widen(step.get(kind, unknown), width) for step in spectra]) for kind in kinds}
 
 
 def _root(records: Sequence[Record], groups: list[str], attrs: dict[str, Any]) -> xr.Dataset:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +25,7 @@ from gradspec.capture._live import Writer, write_scalars
 from gradspec.capture._regroup import Kept, kept_path, read_kept, regroup
 from gradspec.capture._report import ParameterReport, Report
 from gradspec.capture._schedule import Budget, EveryKth, Schedule
+from gradspec.capture._selfcheck import SelfCheck
 from gradspec.capture._snapshot import Snapshot
 from gradspec.capture._solver import Solver
 from gradspec.capture._spectra import Problems, reduce
@@ -112,8 +113,9 @@ class SpectraRecorder:
     more rows than inputs or outputs) and to 1e-6 on the parameter side; `report` says which layer takes which.
 
     Several uses of a layer within one step add up before the spectrum is taken. A step holds forward and backward of
-    one batch, once; `accumulate` is for several. Regularisers that reach a weight other than through its layer are not
-    part of its spectrum. Under autocast, H and Δ are those of low precision that training sees.
+    one batch, once; `accumulate` is for several. What reaches a weight other than through its layer, as a regulariser
+    does, is not part of its spectrum; the first recorded step warns of it. Under autocast, H and Δ are those of low
+    precision that training sees; what several uses add to the gradient of a weight is summed in its own precision.
 
     Steps are solved some at a time: `spectra`, `flush` and `detach` wait for all. CUDA devices are provided for, but no
     test has run on one.
@@ -152,7 +154,7 @@ class SpectraRecorder:
         writer: Writer | None = None,
     ) -> None:
         check_arguments(groups, kinds, every, budget, extras, flush_every)
-        check_choices(definition, processes, kinds, keep_grams)
+        check_choices(definition, processes, kinds, keep_grams, every)
         self._names = list(groups)
         self._kinds = tuple(kinds)
         self._every = every
@@ -167,6 +169,7 @@ class SpectraRecorder:
         self._skipped = discovery.skipped
         self._weights = [weight for layer in self._layers for weight in layer.weights]
         self._snapshot = Snapshot(model)
+        self._self_check: SelfCheck | None = SelfCheck(model, self._weights)
         self._batch_norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         self._batch_norm_seen = False
         self._history = History([*self._names, POOLED])
@@ -288,16 +291,15 @@ class SpectraRecorder:
         """
         from gradspec.capture._tree import spectra_tree  # xarray takes a second to import
 
-        if self._file is not None:
-            self.flush()
+        self.flush()
+        if self._file is not None and self._file.path.exists():
             return self._file.read()
-        self._collect(everything=True)
         return spectra_tree(self._history, self._weights, self._attrs())
 
     def flush(self) -> None:
         """Solve what waits, and write it to the file where there is one."""
         self._collect(everything=True)
-        if self._file is not None and (self._history.records or not self._file.path.exists()):
+        if self._file is not None and self._history.records:
             self._file.append(self._history, self._attrs())
             self._history.records.clear()
 
@@ -335,7 +337,7 @@ class SpectraRecorder:
 
         self._collect(everything=True)
         names = list(groups) if groups is not None else self._names
-        kept = iter(self._kept) if self._file is None else read_kept(self._kept_folder)
+        kept = iter(self._kept) if self._file is None else read_kept(self._kept_folder, self._weights)
         history = History([*names, POOLED])
         history.add(regroup(kept, labels, names, self._kinds))
         if not history.records:
@@ -406,6 +408,7 @@ class SpectraRecorder:
             raise CaptureError(f"{path} exists; go on in it with resume=True, or move it away")
         if path.exists():
             self._next_index = self._file.resume(None if resume is True else int(resume))
+            self._history.routes |= self._file.routes
         for kept in self._kept_folder.glob("step-*.npz"):
             if kept >= kept_path(self._kept_folder, self._next_index):
                 kept.unlink()
@@ -429,8 +432,12 @@ class SpectraRecorder:
                 self._note_batch_norm()
                 capture = StepCapture(self._weights, len(self._names), self._kinds)
                 loss_scale = 1.0 if self._scaler is None else float(self._scaler.get_scale())
-                yield step, capture
+                with nullcontext() if self._self_check is None else self._self_check.watching():
+                    yield step, capture
                 self._check_complete(capture)
+                if self._self_check is not None:
+                    self._self_check.check(capture, stacklevel=6)
+                    self._self_check = None
                 check_losses(step, self._names)
                 self._take(step, capture, loss_scale)
         finally:
@@ -449,6 +456,7 @@ class SpectraRecorder:
         finally:
             for layer in self._layers:
                 layer.remove()
+            capture.close()
 
     def _take(self, step: Step, capture: StepCapture, loss_scale: float) -> None:
         """Have the spectra of a captured step solved."""
@@ -458,14 +466,13 @@ class SpectraRecorder:
         keep = self._keeps(step.index)
         if self._snapshot.is_on_accelerator:
             capture.to_host()
-        samples, weight_sums = capture.samples(), capture.weight_sums()
-        counts = np.array([*capture.counts[:-1], capture.counts.sum()])
+        counts, weight_sums = (np.array([*of[:-1], of.sum()]) for of in (capture.counts, capture.weight_sums))
 
         def job(problems: Problems) -> Record:
             solved, shared = reduce(capture, problems)
             record = Record(step, counts, weight_sums, solved, loss_scale)
             if keep:
-                record.kept = Kept.of(step, capture, shared, samples)
+                record.kept = Kept.of(step, capture, shared, loss_scale)
             capture.weights.clear()  # which refer to the capture: memory is not to wait for the garbage collector
             return record
 

@@ -21,6 +21,10 @@ COLUMNS = {
     "feature": "Feature of the vector",
     "component": "First component of the pair",
     "component_2": "Second component of the pair",
+    "label": "Name of the first component's network, where one is known",
+    "label_2": "Name of the second component's network",
+    "domain": "Domain of the first component, where one is known",
+    "domain_2": "Domain of the second component",
     "mean_reference": "Mean over the participants of the reference group",
     "mean_comparison": "Mean over the participants of the comparison group",
     "difference": "Mean of the comparison group minus mean of the reference group",
@@ -34,7 +38,9 @@ COLUMNS = {
 }
 
 
-def compare_connectivity(fnc: xr.Dataset, participants: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:
+def compare_connectivity(
+    fnc: xr.Dataset, participants: pd.DataFrame, levels: Sequence[str], labels: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Test each pair of components, or each feature, for a difference between the groups.
 
     Several runs of one participant are averaged first: the unit is the participant.
@@ -47,6 +53,8 @@ def compare_connectivity(fnc: xr.Dataset, participants: pd.DataFrame, levels: Se
         ``participant_id``, ``group``.
     levels : sequence of str
         The two groups, the reference first.
+    labels : DataFrame, optional
+        ``component``, ``label`` and ``domain``.
 
     Returns
     -------
@@ -54,11 +62,66 @@ def compare_connectivity(fnc: xr.Dataset, participants: pd.DataFrame, levels: Se
         A row a pair (each once, in the order of the upper triangle) or a feature, columns as in `COLUMNS`.
     """
     values, names = _vectors(fnc)
+    if labels is not None:
+        names = name_pairs(names, labels)
     rows = pd.DataFrame(values, index=pd.Index(fnc["participant"].to_numpy().astype(str), name="participant_id"))
     means = rows.groupby(level=0).mean()
     group = participants.set_index("participant_id")["group"].reindex(means.index)
     reference, comparison = (means[(group == level).to_numpy()].to_numpy() for level in levels)
     return pd.concat([names, _welch(reference, comparison)], axis=1)
+
+
+def name_pairs(pairs: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Add labels and domains to pairs of components.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``component`` and ``component_2``.
+    labels : DataFrame
+        ``component``, ``label`` and ``domain``.
+
+    Returns
+    -------
+    DataFrame
+        `pairs` with ``label``, ``label_2``, ``domain`` and ``domain_2``; those that nobody has are left out.
+    """
+    known = labels.set_index("component")
+    named = {
+        f"{what}{second}": pairs[f"component{second}"].map(known[what])
+        for what in ("label", "domain")
+        if known[what].notna().any()
+        for second in ("", "_2")
+    }
+    return pairs.assign(**named)
+
+
+def order_components(table: pd.DataFrame) -> tuple[list[str], list[str], list[str | None]]:
+    """Put components in the order of their domains.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``component``, ``component_2``, and what `name_pairs` adds.
+
+    Returns
+    -------
+    components : list of str
+        Domains in the order in which they first appear, components within them too.
+    names : list of str
+        What each is called in a figure: its label where that is its own alone.
+    domains : list
+        Domain of each; None where none is known.
+    """
+    columns = [name for name in ("component", "label", "domain") if name in table]
+    second = table[[f"{name}_2" for name in columns]].set_axis(columns, axis=1)
+    known = pd.concat([table[columns], second]).drop_duplicates("component").reset_index(drop=True)
+    known = known.reindex(columns=["component", "label", "domain"])
+    place = {domain: index for index, domain in enumerate(known["domain"].dropna().unique())}
+    known = known.iloc[known["domain"].map(place).fillna(len(place)).argsort(kind="stable")]
+    alone = known["label"].notna() & ~known["label"].duplicated(keep=False)
+    domains = [None if pd.isna(domain) else str(domain) for domain in known["domain"]]
+    return list(known["component"]), list(known["label"].where(alone, known["component"])), domains
 
 
 def _vectors(fnc: xr.Dataset) -> tuple[np.ndarray, pd.DataFrame]:
@@ -90,7 +153,7 @@ def _welch(reference: np.ndarray, comparison: np.ndarray) -> pd.DataFrame:
     if tested.any():
         corrected[tested] = stats.false_discovery_control(p_value[tested])
     columns = [*means, means[1] - means[0], interval.low, interval.high, test.statistic, p_value, corrected, *counts]
-    names = list(COLUMNS)[3:]
+    names = list(COLUMNS)[list(COLUMNS).index("mean_reference") :]
     return pd.DataFrame({name: np.ma.filled(column, np.nan) for name, column in zip(names, columns, strict=True)})
 
 
@@ -122,8 +185,8 @@ def _significant(table: pd.DataFrame, alpha: float) -> str:
 def _plot_matrices(table: pd.DataFrame, levels: Sequence[str], alpha: float) -> Figure:
     figure = new_figure(13.0, 4.6)
     axes = figure.subplots(1, 3)
-    names = list(dict.fromkeys([*table["component"], *table["component_2"]]))
-    place = {name: index for index, name in enumerate(names)}
+    components, names, domains = order_components(table)
+    place = {name: index for index, name in enumerate(components)}
     first, second = table["component"].map(place).to_numpy(), table["component_2"].map(place).to_numpy()
 
     def matrix(column: str) -> np.ndarray:
@@ -140,11 +203,11 @@ def _plot_matrices(table: pd.DataFrame, levels: Sequence[str], alpha: float) -> 
         (f"{levels[0]}, mean (n = {n_reference})", f"{levels[1]}, mean (n = {n_comparison})"),
         strict=False,
     ):
-        image = _draw_matrix(ax, matrix(column), names, scale, VALUES)
+        image = draw_matrix(ax, matrix(column), names, scale, VALUES, domains)
         ax.set_title(title)
     axes[1].set_yticklabels([])
     figure.colorbar(image, ax=list(axes[:2]), shrink=0.7, label="Correlation (Fisher z)")
-    image = _draw_matrix(axes[2], matrix("difference"), names, symmetric(table["difference"]), DIVERGING)
+    image = draw_matrix(axes[2], matrix("difference"), names, symmetric(table["difference"]), DIVERGING, domains)
     axes[2].set_title(f"{levels[1]} − {levels[0]}\n{_significant(table, alpha)}")
     figure.colorbar(image, ax=axes[2], shrink=0.7, label="Difference of correlation (Fisher z)")
     marked = (table["p_corrected"] < alpha).to_numpy()
@@ -154,7 +217,33 @@ def _plot_matrices(table: pd.DataFrame, levels: Sequence[str], alpha: float) -> 
     return figure
 
 
-def _draw_matrix(ax: Any, matrix: np.ndarray, names: Sequence[str], scale: Normalize, colours: Any) -> Any:
+def draw_matrix(
+    ax: Any,
+    matrix: np.ndarray,
+    names: Sequence[str],
+    scale: Normalize,
+    colours: Any,
+    domains: Sequence[str | None] = (),
+) -> Any:
+    """Draw a matrix of pairs; lines part the domains, whose names stand above.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    matrix : ndarray of shape (component, component)
+        Values.
+    names : sequence of str
+        Names of the components; left out where they would not be legible.
+    scale, colours
+        Norm and colour map.
+    domains : sequence of str or None
+        Domain of each component, components of a domain side by side; empty for none.
+
+    Returns
+    -------
+    AxesImage
+    """
     image = ax.imshow(matrix, cmap=colours, norm=scale)
     ax.spines[:].set_visible(False)
     if len(names) <= 30:
@@ -165,7 +254,23 @@ def _draw_matrix(ax: Any, matrix: np.ndarray, names: Sequence[str], scale: Norma
         ax.set_yticks([])
         ax.set_xlabel(f"{len(names)} components or regions")
         ax.set_ylabel(f"{len(names)} components or regions")
+    if any(domain is not None for domain in domains):
+        _draw_domains(ax, ["other" if domain is None else domain for domain in domains])
     return image
+
+
+def _draw_domains(ax: Any, domains: Sequence[str]) -> None:
+    """Part the domains by lines, and write their names above."""
+    begins = [k for k in range(len(domains)) if k == 0 or domains[k] != domains[k - 1]]
+    for begin in begins[1:]:
+        ax.axhline(begin - 0.5, color="black", lw=0.8)
+        ax.axvline(begin - 0.5, color="black", lw=0.8)
+    ends = [*begins[1:], len(domains)]
+    above = ax.secondary_xaxis("top")
+    above.set_xticks([(begin + end - 1) / 2 for begin, end in zip(begins, ends, strict=True)])
+    above.set_xticklabels([domains[begin] for begin in begins], rotation=45, ha="left", fontsize=8)
+    above.tick_params(length=0, pad=1)
+    above.spines[:].set_visible(False)
 
 
 def _plot_profile(table: pd.DataFrame, levels: Sequence[str], alpha: float) -> Figure:

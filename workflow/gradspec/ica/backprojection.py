@@ -1,27 +1,28 @@
-"""From the group back to all runs of the cohort: time courses in one data set, maps as one image a run."""
+"""From the group, or a template, to all runs of the cohort: time courses in one data set, maps as one image a run."""
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from nibabel.spatialimages import SpatialImage
 from threadpoolctl import threadpool_limits
 
 from gradspec.errors import ParticipantError
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.images import Image, load, maps_to_image, read_maps, read_run, save_image
 from gradspec.ica.labels import component_names
-from gradspec.ica.participant import MapPrior, RunMaps, spatial_regression, temporal_regression
+from gradspec.ica.methods import METHODS, Estimate, Kept
 from gradspec.ica.runs import Run, common_repetition_time
-from gradspec.ica.timecourses import process
+from gradspec.ica.timecourses import power_spectrum, process
 from gradspec.progress import track
 
 logger = logging.getLogger(__name__)
+
+TimeCourses = Float[np.ndarray, "_ component"]  # runs differ in length
 
 
 def participant_components(
@@ -31,32 +32,44 @@ def participant_components(
     folder: PathLike,
     low_pass: float | None,
     n_jobs: int = 1,
+    *,
+    method: str = "empirical-bayes",
+    n_directions: int | None = None,
+    detrend_cycles: int = 0,
 ) -> xr.Dataset:
     """Time courses of all runs, and their maps as images.
 
-    Time courses come from dual regression, then detrended, despiked and filtered; maps are drawn towards the group by
-    empirical Bayes (`gradspec.ica.participant`). What the second pass over the runs needs waits on disk, so that memory
-    does not grow with the cohort.
+    Time courses and maps come from the method (`gradspec.ica.methods`); time courses are then detrended, despiked and
+    filtered. What a second look at the runs needs waits on disk, so that memory does not grow with the cohort. Order
+    and sign of the components are those of the maps that are given.
 
     Parameters
     ----------
     runs : sequence of Run
-        Denoised runs, at least two.
+        Denoised runs; at least two for a method that looks at all of them.
     components : path or image
-        4-D image of the group maps.
+        4-D image of the maps of the group or of a template.
     mask : path or image
-        Group mask.
+        Mask in which they lie.
     folder : path
         Folder to make, with an image ``<participant>_<run>_components.nii.gz`` each run.
     low_pass : float, optional
         Highest frequency kept in the time courses, in hertz.
     n_jobs : int
         Number of threads, each with a run in memory.
+    method : str
+        One of `gradspec.ica.methods.METHODS`.
+    n_directions : int, optional
+        Principal components kept of a run in back-reconstruction; half the volumes by default.
+    detrend_cycles : int
+        Cycles of slow sine and cosine that are removed with the trend of the time courses.
 
     Returns
     -------
     Dataset
-        ``timecourses`` (participant, time, component), float32; a row a run. Longer runs are cut to the shortest.
+        ``timecourses`` (participant, time, component), float32, a row a run, longer runs cut to the shortest; ``power``
+        (participant, frequency, component), share of each frequency (Hz) in the variance before despiking and
+        filtering.
 
     Raises
     ------
@@ -66,70 +79,102 @@ def participant_components(
         If repetition times differ, or `low_pass` is not below the Nyquist frequency.
     """
     mask = load(mask, 3)
-    group_maps = read_maps(components, np.asanyarray(mask.dataobj) > 0)
+    estimator = METHODS[method](read_maps(components, np.asanyarray(mask.dataobj) > 0), n_directions)
     repetition_time = common_repetition_time(runs)
-    prior = MapPrior()
     with (
         atomic_path(folder) as partial,
         tempfile.TemporaryDirectory(dir=partial.parent) as waiting,
         threadpool_limits(1),  # one thread a run in the pool
         ThreadPoolExecutor(n_jobs) as pool,
     ):
-        spool = Path(waiting)
         partial.mkdir()
 
-        def regress(run: Run) -> Float[np.ndarray, "time component"]:
-            timecourses, maps = _dual_regression(run, group_maps, mask)
-            np.savez(spool / f"{run.name}.npz", maps=maps.maps, noise=maps.noise, leverage=maps.leverage)
-            return process(timecourses, repetition_time, low_pass)
-
-        def shrink(run: Run) -> None:
-            maps = prior.shrink(_read_spooled(spool, run))
+        def finish(run: Run, estimate: Estimate) -> TimeCourses:
+            timecourses, maps = estimate
             save_image(maps_to_image(maps, mask), partial / f"{run.name}_components.nii.gz")
+            return timecourses
+
+        def read(run: Run) -> Callable[[], Float[np.ndarray, "time voxel"]]:
+            return lambda: read_run(run.bold, mask)
+
+        @_blame
+        def look(run: Run) -> TimeCourses | None:
+            kept = estimator.first(read(run)())
+            if not estimator.looks_twice:
+                return finish(run, estimator.second(kept, read(run)))
+            _spool(kept, waiting, run)
+            return None
+
+        @_blame
+        def look_again(run: Run) -> TimeCourses | None:
+            return finish(run, estimator.second(_unspool(waiting, run), read(run)))
 
         rows = []
-        for run, row in zip(runs, track(pool.map(regress, runs), "Dual regression", total=len(runs)), strict=True):
+        for run, row in zip(runs, track(pool.map(look, runs), f"Participants: {method}", total=len(runs)), strict=True):
             rows.append(row)
-            prior.add(_read_spooled(spool, run))
-        for _ in track(pool.map(shrink, runs), "Maps of participants", total=len(runs)):
-            pass
-    return _dataset(runs, rows, repetition_time)
+            if estimator.looks_twice:
+                estimator.learn(_unspool(waiting, run))
+        if estimator.looks_twice:
+            rows = list(track(pool.map(look_again, runs), "Participants: second look", total=len(runs)))
+    found = [row for row in rows if row is not None]
+    return _dataset(runs, found, repetition_time, low_pass, detrend_cycles).assign_attrs(
+        method=method, map_units=estimator.units
+    )
 
 
-def _dual_regression(
-    run: Run, components: Float[np.ndarray, "component voxel"], mask: SpatialImage
-) -> tuple[Float[np.ndarray, "time component"], RunMaps]:
-    try:
-        signal = read_run(run.bold, mask)
-        timecourses = spatial_regression(signal, components)
-        return timecourses, temporal_regression(signal, timecourses)
-    except ParticipantError as error:
-        raise ParticipantError(error.reason, participant=run.participant_id, file=error.file or run.bold) from error
+def _blame(look: Callable[[Run], TimeCourses | None]) -> Callable[[Run], TimeCourses | None]:
+    """Name the run in an error that it causes."""
+
+    def named(run: Run) -> TimeCourses | None:
+        try:
+            return look(run)
+        except ParticipantError as error:
+            raise ParticipantError(error.reason, participant=run.participant_id, file=error.file or run.bold) from error
+
+    return named
 
 
-def _read_spooled(spool: Path, run: Run) -> RunMaps:
-    with np.load(spool / f"{run.name}.npz", allow_pickle=False) as kept:
-        return RunMaps(kept["maps"], kept["noise"], kept["leverage"])
+def _spool(kept: Kept, folder: str, run: Run) -> None:
+    np.savez(Path(folder) / f"{run.name}.npz", **kept)  # type: ignore[arg-type]
 
 
-def _dataset(runs: Sequence[Run], rows: Sequence[np.ndarray], repetition_time: float) -> xr.Dataset:
+def _unspool(folder: str, run: Run) -> Kept:
+    with np.load(Path(folder) / f"{run.name}.npz", allow_pickle=False) as kept:
+        return dict(kept)
+
+
+def _dataset(
+    runs: Sequence[Run],
+    rows: Sequence[TimeCourses],
+    repetition_time: float,
+    low_pass: float | None,
+    detrend_cycles: int,
+) -> xr.Dataset:
     n_volumes = min(map(len, rows))
     for run, row in zip(runs, rows, strict=True):
         if len(row) > n_volumes:
             logger.info("%s: cut from %d to %d volumes, the length of the shortest run", run.name, len(row), n_volumes)
+    processed = [process(row, repetition_time, low_pass, cycles=detrend_cycles)[:n_volumes] for row in rows]
+    frequency, power = power_spectrum(np.stack([row[:n_volumes] for row in rows]), repetition_time)
     return xr.Dataset(
         {
             "timecourses": (
                 ("participant", "time", "component"),
-                np.stack([row[:n_volumes] for row in rows]).astype(np.float32),
+                np.stack(processed).astype(np.float32),
                 {"long_name": "time courses of the components", "units": "1"},
-            )
+            ),
+            "power": (
+                ("participant", "frequency", "component"),
+                power.astype(np.float32),
+                {"long_name": "share of the frequency in the variance, before despiking and filtering", "units": "1"},
+            ),
         },
         coords={
             "participant": [run.participant_id for run in runs],
             "run": ("participant", [run.label for run in runs]),
             "component": component_names(rows[0].shape[1]),
             "time": ("time", np.arange(n_volumes) * repetition_time, {"units": "s"}),
+            "frequency": ("frequency", frequency, {"units": "Hz"}),
         },
-        attrs={"repetition_time": repetition_time, "units": "1", "source": "dual regression"},
+        attrs={"repetition_time": repetition_time, "units": "1"},
     )

@@ -1,11 +1,15 @@
 """Names of components, where their peaks lie, and the tables that say so."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from nibabel.affines import apply_affine
 from nibabel.spatialimages import SpatialImage
 
+from gradspec.errors import ConfigError
+from gradspec.files import PathLike, read_table
 from gradspec.ica.group import GroupICA
 from gradspec.ica.images import Image
 from gradspec.ica.matching import read_reference, spatial_correlation
@@ -21,8 +25,10 @@ STABILITY_COLUMNS = {
 }
 LABELS_COLUMNS = {
     "component": "Name of the component; in the order of the volumes of components.nii.gz",
-    "label": "Best fitting volume of the template (counted from 1), or the component's own name without a template",
-    "correlation": "Spatial correlation with that volume; n/a without a template",
+    "label": "Name of the best fitting network, template-K for volume K of networks without names; the component's own "
+    "name where there are no networks to compare with",
+    "domain": "Domain of that network; n/a where none is known",
+    "correlation": "Spatial correlation with that network; n/a where there is none to compare with, and for a template",
     "peak_x": {"Description": "Position of the highest value, x of the space of the images", "Units": "mm"},
     "peak_y": {"Description": "Position of the highest value, y", "Units": "mm"},
     "peak_z": {"Description": "Position of the highest value, z", "Units": "mm"},
@@ -49,8 +55,50 @@ def stability_table(ica: GroupICA) -> pd.DataFrame:
     )
 
 
+def unestimated_table(n_components: int) -> pd.DataFrame:
+    """Return the table of stability for maps of a template: they were not estimated, so nothing is known."""
+    table = pd.DataFrame({"component": component_names(n_components)})
+    return table.reindex(columns=list(STABILITY_COLUMNS))
+
+
+def read_names(path: PathLike | None, n_networks: int) -> pd.DataFrame:
+    """Read the names of the networks in a 4-D image.
+
+    Parameters
+    ----------
+    path : path, optional
+        Tab-separated table with a row a volume, in their order, and the columns ``label`` and, if known, ``domain``.
+    n_networks : int
+        Number of volumes.
+
+    Returns
+    -------
+    DataFrame
+        ``label`` and ``domain``, a row a volume; without a table the labels are ``template-1`` and so on.
+
+    Raises
+    ------
+    ConfigError
+        If the table cannot be read, has no column ``label``, or another number of rows.
+    """
+    if not path:
+        return pd.DataFrame({"label": [f"template-{k + 1}" for k in range(n_networks)], "domain": None})
+    try:
+        table = read_table(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: the table of network names cannot be read ({error})") from error
+    if "label" not in table:
+        raise ConfigError(f"{path}: has no column 'label'; its columns are {', '.join(table.columns)}")
+    if len(table) != n_networks:
+        raise ConfigError(f"{path}: has {len(table)} rows, but the image has {n_networks} volumes; give a row a volume")
+    return table.reindex(columns=["label", "domain"]).astype({"label": str})
+
+
 def label_components(
-    components: Float[np.ndarray, "component voxel"], mask: SpatialImage, template: Image | None = None
+    components: Float[np.ndarray, "component voxel"],
+    mask: SpatialImage,
+    template: Image | None = None,
+    names: PathLike | None = None,
 ) -> pd.DataFrame:
     """Name components by the networks of a template, and find their peaks.
 
@@ -65,6 +113,8 @@ def label_components(
         Group mask.
     template : path or image, optional
         4-D image of networks; resampled to the grid of the mask where it has another.
+    names : path, optional
+        Table of their names, as `read_names` takes it.
 
     Returns
     -------
@@ -74,22 +124,45 @@ def label_components(
     Raises
     ------
     ConfigError
-        If the template cannot be read, or has volumes that are empty within the mask.
+        If the template or the names cannot be read, or volumes are empty within the mask.
     """
     inside = np.asanyarray(mask.dataobj) > 0
-    names = component_names(len(components))
-    labels, best = names, np.full(len(components), np.nan)
-    if template is not None:
-        correlations = spatial_correlation(components, read_reference(template, mask, inside))
-        network = np.abs(correlations).argmax(axis=1)
-        labels = [f"template-{k + 1}" for k in network]
-        best = correlations[np.arange(len(components)), network]
-    peaks = apply_affine(mask.affine, np.argwhere(inside)[components.argmax(axis=1)])
+    own = component_names(len(components))
+    if template is None:
+        return _table(components, mask, own, [None] * len(own), np.full(len(own), np.nan))
+    reference = read_reference(template, mask, inside)
+    networks = read_names(names, len(reference))
+    correlations = spatial_correlation(components, reference)
+    best = np.abs(correlations).argmax(axis=1)
+    chosen = networks.iloc[best]
+    fit = correlations[np.arange(len(best)), best]
+    return _table(components, mask, list(chosen["label"]), list(chosen["domain"]), fit)
+
+
+def label_template(
+    components: Float[np.ndarray, "component voxel"], mask: SpatialImage, names: PathLike | None = None
+) -> pd.DataFrame:
+    """Name the maps of a template, which are their own networks, and find their peaks; see `label_components`."""
+    networks = read_names(names, len(components))
+    unknown = np.full(len(components), np.nan)
+    return _table(components, mask, list(networks["label"]), list(networks["domain"]), unknown)
+
+
+def _table(
+    components: Float[np.ndarray, "component voxel"],
+    mask: SpatialImage,
+    labels: Sequence[str],
+    domains: Sequence[str | float | None],
+    correlations: Float[np.ndarray, " component"],
+) -> pd.DataFrame:
+    voxels = np.argwhere(np.asanyarray(mask.dataobj) > 0)
+    peaks = apply_affine(mask.affine, voxels[components.argmax(axis=1)])
     return pd.DataFrame(
         {
-            "component": names,
+            "component": component_names(len(components)),
             "label": labels,
-            "correlation": best,
+            "domain": domains,
+            "correlation": correlations,
             "peak_x": peaks[:, 0],
             "peak_y": peaks[:, 1],
             "peak_z": peaks[:, 2],

@@ -1,15 +1,10 @@
-r"""From the group back to a participant: time courses by dual regression, maps by empirical Bayes.
+"""Dual regression: from the maps of the group to the time courses and maps of one run.
 
-Dual regression (Beckmann et al. 2009; Nickerson et al. 2017, Front. Neurosci. 11:115) regresses the volumes of a run on
-the group maps, which gives time courses, and then the voxels on these, which gives maps :math:`b`. The maps of one run
-are noisy: :math:`b_k(v) = \beta_k(v) + e`, where the sampling variance of :math:`e` is known from the regression, with
-Bartlett's correction for autocorrelation (Afyouni et al. 2019, NeuroImage 199:609). With :math:`\beta_k(v) \sim
-N(\mu_k(v), \tau_k^2(v))` over the group, the posterior mean
+Beckmann et al. 2009; Nickerson et al. 2017, Front. Neurosci. 11:115. The volumes of the run are regressed on the maps
+of the group, which gives time courses, and then its voxels on these, which gives maps. How uncertain these are is known
+from the regression, with Bartlett's correction for autocorrelation (Afyouni et al. 2019, NeuroImage 199:609).
 
-.. math:: \hat\beta = \mu + \frac{\tau^2}{\tau^2 + \sigma^2}\,(b - \mu)
-
-is nearer to the truth (the diagonal case of template ICA: Mejia et al. 2020, JASA 115:1151, with the template from the
-cohort itself). The time courses stay those of dual regression.
+Order and sign of the components are those of the group.
 """
 
 from dataclasses import dataclass
@@ -17,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from gradspec.errors import ParticipantError
+from gradspec.errors import ConfigError, ParticipantError
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,18 @@ def spatial_regression(
     -------
     array, (time, component)
         Time courses, float64.
+
+    Raises
+    ------
+    ConfigError
+        If the maps depend on each other.
     """
     gram = (components @ components.T).astype(np.float64)
+    if np.linalg.matrix_rank(gram, hermitian=True) < len(components):
+        raise ConfigError(
+            f"the {len(components)} maps depend on each other within the mask, so that time courses cannot be told "
+            "apart; take fewer components, or remove maps that are double or empty"
+        )
     return np.asarray(np.linalg.solve(gram, (components @ signal.T).astype(np.float64)).T)
 
 
@@ -112,48 +117,3 @@ def temporal_regression(
 def _lag_one(series: Float[np.ndarray, "time component"]) -> Float[np.ndarray, " component"]:
     """Return the autocorrelation of centred series at a lag of one volume."""
     return np.asarray((series[1:] * series[:-1]).sum(axis=0) / np.square(series).sum(axis=0))
-
-
-class MapPrior:
-    """Mean and variance over the group of each component's maps, gathered run by run."""
-
-    def __init__(self) -> None:
-        self._n = 0
-        self._mean = self._squares = self._noise = np.zeros(())
-
-    def add(self, run: RunMaps) -> None:
-        """Take the maps of one more run into account (Welford's update)."""
-        self._n += 1
-        change = run.maps - self._mean
-        self._mean = self._mean + change / self._n
-        self._squares = self._squares + change * (run.maps - self._mean)
-        self._noise = self._noise + np.outer(run.leverage, run.noise)
-
-    @property
-    def mean(self) -> Float[np.ndarray, "component voxel"]:
-        """Mean map of each component."""
-        return self._mean
-
-    @property
-    def variance(self) -> Float[np.ndarray, "component voxel"]:
-        """Variance between runs beyond their sampling variance; zero where there is none."""
-        if self._n < 2:
-            raise ValueError("the variance between runs needs at least two of them")
-        return np.asarray(np.maximum(self._squares / (self._n - 1) - self._noise / self._n, 0))
-
-    def shrink(self, run: RunMaps) -> Float[np.ndarray, "component voxel"]:
-        """Return the posterior mean of a run's maps.
-
-        Parameters
-        ----------
-        run : RunMaps
-            Maps of dual regression.
-
-        Returns
-        -------
-        array, (component, voxel)
-            Maps drawn towards the mean of the group where they are less certain than people differ.
-        """
-        variance = self.variance
-        weight = variance / (variance + np.maximum(np.outer(run.leverage, run.noise), np.finfo(np.float32).tiny))
-        return np.asarray((self.mean + weight * (run.maps - self.mean)).astype(np.float32))

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 import gradspec
+from gradspec.capture.sampling import balanced_batches
 from gradspec.errors import ConfigError
 from gradspec.models.registry import build_model
 from gradspec.training.device import choose_device, reproducible
 from gradspec.training.evaluation import predict, probabilities, score
 from gradspec.training.loop import fit
 from gradspec.training.samples import Samples
-from gradspec.training.sampling import balanced_batches, cap_batch_size
+from gradspec.training.sampling import cap_batch_size
 from gradspec.training.scaling import scale
 from gradspec.training.seeds import derive_seed
 

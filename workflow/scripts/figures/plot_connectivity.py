@@ -10,9 +10,10 @@ from gradspec.figures.connectivity import COLUMNS, compare_connectivity, plot_co
 from gradspec.figures.saving import save_figure
 from gradspec.files import read_table
 
-levels = snakemake.params.levels
-with xr.open_dataset(snakemake.input.fnc, engine="h5netcdf") as fnc:
-    table = compare_connectivity(fnc, read_table(snakemake.input.participants), levels)
+levels, given = snakemake.params.levels, snakemake.input
+labels = read_table(given.labels) if given.labels else None
+with xr.open_dataset(given.fnc, engine="h5netcdf") as fnc:
+    table = compare_connectivity(fnc, read_table(given.participants), levels, labels)
 figure = plot_connectivity(table, levels, snakemake.params.alpha)
 output = snakemake.output
 save_figure(figure, table, COLUMNS, png=output.png, svg=output.svg, tsv=output.data)

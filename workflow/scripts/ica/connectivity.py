@@ -10,4 +10,4 @@ from gradspec.files import write_dataset
 from gradspec.ica.connectivity import cohort_fnc
 
 with xr.open_dataset(snakemake.input.timecourses, engine="h5netcdf") as dataset:
-    write_dataset(cohort_fnc(dataset), snakemake.output.fnc)
+    write_dataset(cohort_fnc(dataset, snakemake.params.ica["fnc"]), snakemake.output.fnc)

@@ -12,7 +12,7 @@ from gradspec.ica.matching import load_reference
 from gradspec.ica.runs import find_runs
 
 settings = snakemake.params.ica
-template = load_reference(settings["template"]) if settings["template"] else None
+networks = load_reference(settings["labels"]["path"]) if settings["labels"]["path"] else None
 runs = find_runs(read_table(snakemake.input.participants)["participant_id"], snakemake.input.denoised)
 ica = GroupICA(
     settings["n_components"],
@@ -23,7 +23,7 @@ ica = GroupICA(
     n_jobs=snakemake.threads,
 ).fit([run.bold for run in runs], [run.mask for run in runs])
 
-labels = label_components(ica.components_, ica.mask_img_, template)
+labels = label_components(ica.components_, ica.mask_img_, networks, settings["labels"]["names"])
 save_image(ica.components_img_, snakemake.output.components)
 save_image(ica.mask_img_, snakemake.output.mask)
 write_table(stability_table(ica), snakemake.output.stability, STABILITY_COLUMNS)

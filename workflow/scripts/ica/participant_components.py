@@ -1,20 +1,37 @@
-"""Estimate each participant's own time courses and maps of the group's components."""
+"""Estimate each participant's own time courses and maps of the group's components, and mark likely artefacts."""
 
 from gradspec.job import start
 
 start(snakemake.log[0], snakemake.threads)
 
-from gradspec.files import read_table, write_dataset
+import numpy as np
+
+from gradspec.files import read_table, write_dataset, write_table
+from gradspec.ica.artefacts import ARTEFACTS_COLUMNS, csf_probability, describe_artefacts
 from gradspec.ica.backprojection import participant_components
+from gradspec.ica.images import load, read_maps
+from gradspec.ica.methods import choose_method
 from gradspec.ica.runs import find_runs
 
-runs = find_runs(read_table(snakemake.input.participants)["participant_id"], snakemake.input.denoised)
+given, settings = snakemake.input, snakemake.params.ica
 timecourses = participant_components(
-    runs,
-    snakemake.input.components,
-    snakemake.input.mask,
+    find_runs(read_table(given.participants)["participant_id"], given.denoised),
+    given.components,
+    given.mask,
     snakemake.output.maps,
-    low_pass=snakemake.params.ica["low_pass"],
+    low_pass=settings["low_pass"],
     n_jobs=snakemake.threads,
+    method=choose_method(settings["method"], bool(settings["template"]["path"])),
+    n_directions=settings["n_subject_components"],
+    detrend_cycles=settings["detrend_cycles"],
 )
+mask = load(given.mask, 3)
+artefacts = describe_artefacts(
+    read_maps(given.components, np.asanyarray(mask.dataobj) > 0),
+    mask,
+    timecourses["frequency"].to_numpy(),
+    timecourses["power"].to_numpy(),
+    csf_probability(mask),
+)
+write_table(artefacts, snakemake.output.artefacts, ARTEFACTS_COLUMNS)
 write_dataset(timecourses, snakemake.output.timecourses)
