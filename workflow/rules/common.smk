@@ -8,6 +8,7 @@ from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.models.own import check_own_models
 from gradspec.ica.template_file import require_template
+from gradspec.training.plan import check_training
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -15,6 +16,7 @@ try:
         resolve(config)
     )  # in place: the report's front page reads the same dictionary
     check_own_models(config["training"]["models"])
+    check_training(config)
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
 except ConfigError as error:

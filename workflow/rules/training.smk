@@ -20,6 +20,9 @@ rule split_folds:
     params:
         folds=training["folds"],
         repeats=training["repeats"],
+        split=training["split"],
+        site=training["site"],
+        validation=training["validation"],
         seed=config["seed"],
     script:
         "../scripts/training/split_folds.py"
@@ -38,6 +41,10 @@ rule train_fold:
         predictions_sidecar="<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.json",
         model="<results>/training/{model}/repeat-{repeat}_fold-{fold}/model.pt",
         record="<results>/training/{model}/repeat-{repeat}_fold-{fold}/training.json",
+        groupings=collect(
+            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{{fold}}/spectra_by-{grouping}.nc",
+            grouping=training["groupings"],
+        ),
     log:
         "<logs>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.log",
     benchmark:
@@ -50,7 +57,22 @@ rule train_fold:
         runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
-        training={key: value for key, value in training.items() if key != "models"},
+        training={
+            key: training[key]
+            for key in (
+                "epochs",
+                "batch_size",
+                "learning_rate",
+                "weight_decay",
+                "patience",
+                "device",
+                "amp",
+                "kinds",
+                "checkpoint_every",
+                "groupings_every",
+            )
+        },
+        groupings=training["groupings"],
         hyperparameters=lambda wildcards: training["models"][wildcards.model],
         levels=config["cohort"]["group"]["levels"],
         seed=config["seed"],

@@ -1,5 +1,6 @@
 """The files of a fold."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +12,11 @@ METRIC_COLUMNS: dict[str, str | dict[str, Any]] = {
     "epoch": "Epoch that had just ended, from 0",
     "set": {
         "Description": "Samples that the network was tried on, in evaluation mode",
-        "Levels": {"train": "All training samples of the fold", "test": "All test samples of the fold"},
+        "Levels": {
+            "train": "All training samples of the fold",
+            "validation": "All validation samples of the fold",
+            "test": "All test samples of the fold",
+        },
     },
     "loss": {"Description": "Mean cross-entropy over the samples", "Units": "nat"},
     "loss_reference": {"Description": "The same over the samples of the reference group", "Units": "nat"},
@@ -27,7 +32,7 @@ PREDICTION_COLUMNS: dict[str, str | dict[str, Any]] = {
     "participant_id": "Test participant",
     "run": "Run of the participant; n/a where there is only one",
     "group": "True group",
-    "probability": "Probability of the comparison group, from the network after the last epoch (no early stopping)",
+    "probability": "Probability of the comparison group, from the network that is kept (`kept_epoch` in training.json)",
     "predicted": "Group with the higher probability",
 }
 
@@ -40,6 +45,7 @@ def write_fold(
     predictions: PathLike,
     model: PathLike,
     record: PathLike,
+    groupings: Mapping[str, PathLike] | None = None,
 ) -> None:
     """Write what came of a fold; only the record holds anything (time, device) that may differ between equal runs.
 
@@ -50,8 +56,12 @@ def write_fold(
     spectra, metrics, predictions, model, record : path
         ``spectra.nc``, ``metrics.tsv``, ``predictions.tsv``, ``model.pt`` (the ``state_dict``; read it with
         ``torch.load(…, weights_only=True)``) and ``training.json``.
+    groupings : mapping, optional
+        File of the spectra of each further grouping.
     """
     write_dataset(trained.spectra, spectra)
+    for name, path in (groupings or {}).items():
+        write_dataset(trained.groupings[name], path)
     write_table(trained.metrics, metrics, METRIC_COLUMNS)
     write_table(trained.predictions, predictions, PREDICTION_COLUMNS)
     with atomic_path(model) as partial:
