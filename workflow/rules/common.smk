@@ -154,6 +154,19 @@ def get_folds(file):
     return files
 
 
+def get_all_predictions(wildcards):
+    """Predictions of every fold of every network, and of the baselines."""
+    networks = collect(
+        "<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
+        model=models,
+        repeat=range(training["repeats"]),
+        fold=range(training["folds"]),
+    )
+    return networks + (
+        ["<results>/training/baselines.tsv"] if training["baselines"] else []
+    )
+
+
 def get_preprocess_targets(wildcards):
     targets = ["<results>/cohort/participants.tsv"]
     if has_raw_images:
@@ -175,7 +188,10 @@ def get_ica_targets(wildcards):
 
 
 def get_training_targets(wildcards):
-    return collect("<results>/spectra/{model}.nc", model=models)
+    return [
+        *collect("<results>/spectra/{model}.nc", model=models),
+        "<results>/training/scores.tsv",
+    ]
 
 
 def get_stats_targets(wildcards):

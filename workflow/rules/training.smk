@@ -1,4 +1,4 @@
-"""Training: the partition into folds, and one job a model, repeat and fold."""
+"""Training: the partition into folds, one job a model, repeat and fold, and the baselines beside them."""
 
 
 rule split_folds:
@@ -78,3 +78,50 @@ rule train_fold:
         seed=config["seed"],
     script:
         "../scripts/training/train_fold.py"
+
+
+rule fit_baselines:
+    input:
+        data=get_fnc,
+        participants="<results>/cohort/participants.tsv",
+        splits="<results>/training/splits.tsv",
+    output:
+        predictions="<results>/training/baselines.tsv",
+        sidecar="<results>/training/baselines.json",
+    log:
+        "<logs>/training/fit_baselines.log",
+    benchmark:
+        "<benchmarks>/training/fit_baselines.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        baselines=training["baselines"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/training/fit_baselines.py"
+
+
+rule score_folds:
+    input:
+        predictions=get_all_predictions,
+    output:
+        scores="<results>/training/scores.tsv",
+        sidecar="<results>/training/scores.json",
+    log:
+        "<logs>/training/score_folds.log",
+    benchmark:
+        "<benchmarks>/training/score_folds.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/training/score_folds.py"

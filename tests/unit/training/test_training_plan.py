@@ -14,6 +14,7 @@ from gradspec.training.plan import check_training
         ({"split": "site-stratified", "site": "site"}, ["age"], "not among cohort.covariates \\(age\\)"),
         ({"site": "site"}, ["site"], "takes no account of it"),
         ({"patience": 3}, [], "training.validation is 0"),
+        ({"models": {"logistic": {"class": "a.B"}}}, [], "logistic is the name of a baseline"),
         ({"groupings": {"sex": {"column": "sex"}}}, ["age"], "column 'sex' is not among cohort.covariates"),
     ],
 )

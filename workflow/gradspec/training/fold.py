@@ -16,9 +16,10 @@ from gradspec.capture.sampling import balanced_batches
 from gradspec.models.registry import build_model
 from gradspec.training.checkpoint import Checkpoint, Progress, fingerprint_of
 from gradspec.training.device import choose_device, reproducible
-from gradspec.training.evaluation import predict, probabilities, score
+from gradspec.training.evaluation import predict, score
 from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
+from gradspec.training.predictions import tabulate_predictions
 from gradspec.training.samples import Samples
 from gradspec.training.sampling import cap_batch_size
 from gradspec.training.scaling import scale
@@ -236,29 +237,13 @@ def train_fold(
         "threads": torch.get_num_threads(),
         "seconds": round(time.monotonic() - start, 3),
     }
-    predictions = _tabulate_predictions(samples, index["test"], logits, fold)
+    run = (fold.model, fold.repeat, fold.fold)
+    predictions = tabulate_predictions(samples, index["test"], logits, run, fold.levels)
     return TrainedFold(spectra, regrouped, pd.DataFrame(progress.rows), predictions, _copy_weights(model), record)
 
 
 def _copy_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
-
-
-def _tabulate_predictions(samples: Samples, test_index: np.ndarray, logits: np.ndarray, fold: Fold) -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "model": fold.model,
-            "repeat": fold.repeat,
-            "fold": fold.fold,
-            "participant_id": samples.participants[test_index],
-            "run": [label or None for label in samples.runs[test_index]],
-            "group": [fold.levels[group] for group in samples.groups[test_index]],
-            "probability": probabilities(logits),
-            "predicted": [fold.levels[group] for group in logits.argmax(axis=1)],
-        }
-    )
 
 
 def _identify(fold: Fold) -> dict[str, Any]:

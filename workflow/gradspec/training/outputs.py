@@ -7,6 +7,7 @@ import torch
 
 from gradspec.files import PathLike, atomic_path, write_dataset, write_json, write_table
 from gradspec.training.fold import TrainedFold
+from gradspec.training.predictions import PREDICTION_COLUMNS
 
 METRIC_COLUMNS: dict[str, str | dict[str, Any]] = {
     "epoch": "Epoch that had just ended, from 0",
@@ -23,17 +24,6 @@ METRIC_COLUMNS: dict[str, str | dict[str, Any]] = {
     "loss_comparison": {"Description": "The same over the samples of the comparison group", "Units": "nat"},
     "balanced_accuracy": "Mean of the shares of each group that are told right; chance is 0.5",
     "roc_auc": "Area under the receiver operating characteristic; chance is 0.5",
-}
-
-PREDICTION_COLUMNS: dict[str, str | dict[str, Any]] = {
-    "model": "Network",
-    "repeat": "Repetition of the cross-validation, from 0",
-    "fold": "Fold of that repetition, from 0",
-    "participant_id": "Test participant",
-    "run": "Run of the participant; n/a where there is only one",
-    "group": "True group",
-    "probability": "Probability of the comparison group, from the network that is kept (`kept_epoch` in training.json)",
-    "predicted": "Group with the higher probability",
 }
 
 

@@ -18,11 +18,13 @@ def check_training(config: Mapping[str, Any]) -> None:
     ------
     ConfigError
         If ``training.site`` is none of ``cohort.covariates`` although ``training.split`` needs it, or is set although
-        it does not; if ``training.patience`` has no validation set to wait for; or if a grouping is by a column that
-        is not among the covariates.
+        it does not; if a network has the name of a baseline; if ``training.patience`` has no validation set to wait
+        for; or if a grouping is by a column that is not among the covariates.
     """
     training, covariates = config["training"], config["cohort"]["covariates"]
     _check_split(training["split"], training["site"], covariates)
+    if named := {"dummy", "logistic"} & training["models"].keys():
+        raise ConfigError(f"training.models: {', '.join(sorted(named))} is the name of a baseline; choose another")
     if training["patience"] is not None and not training["validation"]:
         raise ConfigError(
             "training.patience stops by the loss of a validation set, but training.validation is 0; set it to the "
