@@ -53,6 +53,7 @@ def make_fold(model="mlp", **changes):
         device="cpu",
         amp=False,
         kinds=["gradient"],
+        record_every=1,
         checkpoint_every=0,
         groupings_every=1,
     )

@@ -68,6 +68,7 @@ rule train_fold:
                 "device",
                 "amp",
                 "kinds",
+                "record_every",
                 "checkpoint_every",
                 "groupings_every",
             )

@@ -146,6 +146,14 @@ def test_spectra_metrics_and_predictions_are_complete(tmp_path):
     assert record["steps"] == 4 and record["device"] == "cpu"
 
 
+def test_spectra_of_every_other_step_are_those_of_all_steps():
+    samples = make_samples("lstm", separation=1)
+    every, other = (train(samples, make_fold("lstm", record_every=k)).spectra for k in (1, 2))
+    assert other["step"].values.tolist() == [0, 2]
+    expected = every["lstm.weight_hh_l0/gradient"].isel(step=[0, 2]).values
+    np.testing.assert_allclose(other["lstm.weight_hh_l0/gradient"], expected, atol=1e-5 * np.nanmax(expected))
+
+
 def test_all_runs_of_a_participant_are_on_one_side():
     samples = make_samples("mlp", separation=1, n=24)
     twice = replace(

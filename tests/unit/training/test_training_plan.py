@@ -15,6 +15,11 @@ from gradspec.training.plan import check_training
         ({"site": "site"}, ["site"], "takes no account of it"),
         ({"patience": 3}, [], "training.validation is 0"),
         ({"models": {"logistic": {"class": "a.B"}}}, [], "logistic is the name of a baseline"),
+        (
+            {"groupings": {"age": {"column": "age"}}, "record_every": 3},
+            ["age"],
+            "groupings_every is 10, but spectra are taken of every 3 steps",
+        ),
         ({"groupings": {"sex": {"column": "sex"}}}, ["age"], "column 'sex' is not among cohort.covariates"),
     ],
 )

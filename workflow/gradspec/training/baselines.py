@@ -75,4 +75,4 @@ def _build(name: str, n_features: int) -> "ClassifierMixin":
 
 def _logits(model: "ClassifierMixin", vectors: Float[np.ndarray, "sample feature"]) -> Float[np.ndarray, "sample 2"]:
     """Logarithms of the probabilities, of which the softmax gives them again; 0 becomes the least number above."""
-    return np.log(np.maximum(model.predict_proba(vectors), np.finfo(np.float64).tiny))
+    return np.asarray(np.log(np.maximum(model.predict_proba(vectors), np.finfo(np.float64).tiny)))

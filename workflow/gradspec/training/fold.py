@@ -49,8 +49,10 @@ class Fold:
         Seed of the config; the fold's own seeds derive from it, the model's name, the repeat and the fold.
     levels : sequence of str
         Names of the two groups, the reference first.
-    epochs, batch_size, learning_rate, weight_decay, patience, device, amp, kinds, checkpoint_every, groupings_every
+    epochs, batch_size, learning_rate, weight_decay, patience, device, amp, kinds
         As in the config under ``training``.
+    record_every, checkpoint_every, groupings_every
+        The same.
     """
 
     model: str
@@ -67,6 +69,7 @@ class Fold:
     device: str
     amp: bool
     kinds: Sequence[str]
+    record_every: int
     checkpoint_every: int
     groupings_every: int
 
@@ -187,6 +190,7 @@ def train_fold(
             model,
             groups=fold.levels,
             kinds=fold.kinds,
+            every=fold.record_every,
             keep_grams=fold.groupings_every if groupings else False,
             path=None if place is None else place.spectra,
             resume=progress.step or False,

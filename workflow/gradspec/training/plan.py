@@ -19,7 +19,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     ConfigError
         If ``training.site`` is none of ``cohort.covariates`` although ``training.split`` needs it, or is set although
         it does not; if a network has the name of a baseline; if ``training.patience`` has no validation set to wait
-        for; or if a grouping is by a column that is not among the covariates.
+        for; or if a grouping is by a column that is not among the covariates, or of steps that are not recorded.
     """
     training, covariates = config["training"], config["cohort"]["covariates"]
     _check_split(training["split"], training["site"], covariates)
@@ -29,6 +29,11 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             "training.patience stops by the loss of a validation set, but training.validation is 0; set it to the "
             "share of participants to keep from training, or training.patience to null"
+        )
+    if training["groupings"] and training["groupings_every"] % training["record_every"]:
+        raise ConfigError(
+            f"training.groupings_every is {training['groupings_every']}, but spectra are taken of every "
+            f"{training['record_every']} steps only (training.record_every); set it to a multiple of that"
         )
     for name, grouping in training["groupings"].items():
         if grouping["column"] not in covariates:
