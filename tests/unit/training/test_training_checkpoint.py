@@ -32,11 +32,12 @@ def killed_in(epoch):
     return patch.object(fold_module, "predict", predict)
 
 
-def write(trained, folder, groupings=()):
+def write(trained, folder, groupings=(), checkpoint=None):
     write_fold(
         trained,
         **{key: folder / file for key, file in FILES.items()},
         groupings={grouping.name: folder / f"spectra_by-{grouping.name}.nc" for grouping in groupings},
+        checkpoint=checkpoint,
     )
     (folder / "training.json").unlink()  # the time and the device
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -50,16 +51,17 @@ def options_of(model):
 def test_a_killed_fold_ends_with_the_bytes_of_an_unbroken_one(model, tmp_path):
     samples = make_samples(model, separation=1)
     options = options_of(model)
-    unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken")
+    unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken", (), tmp_path / "a")
     for epoch in (1, 5):  # before the first checkpoint, and between the second and the third
         with killed_in(epoch), pytest.raises(KilledError):
             train(samples, **options, checkpoint=tmp_path / "b")
         assert (tmp_path / "b" / "state.pt").exists() == (epoch == 5)
     torch.manual_seed(99)
     with patch.object(fold_module, "fit", wraps=fold_module.fit) as fit:
-        resumed = write(train(samples, **options, checkpoint=tmp_path / "b"), tmp_path / "resumed")
+        trained = train(samples, **options, checkpoint=tmp_path / "b")
     assert fit.call_args.kwargs["epochs"] == range(4, 7)
-    assert resumed == unbroken
+    assert (tmp_path / "b" / "state.pt").exists()  # until all is written
+    assert write(trained, tmp_path / "resumed", (), tmp_path / "b") == unbroken
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
 
 

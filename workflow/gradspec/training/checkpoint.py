@@ -49,6 +49,19 @@ class Progress:
     best_loss: float = math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def kept_epoch(self) -> int:
+        """Epoch whose network is kept: the best on the validation set, or the last."""
+        return self.best_epoch if self.best_weights else self.epoch - 1
+
+    def add(self, epoch: int, scores: Mapping[str, Mapping[str, float]], model: nn.Module) -> None:
+        """Take the scores of each side after an epoch, and the weights where the validation set has its lowest loss."""
+        self.rows += [{"epoch": epoch, "set": side, **scored} for side, scored in scores.items()]
+        self.epoch = epoch + 1
+        loss = scores["validation"]["loss"] if "validation" in scores else math.nan
+        if loss < self.best_loss:
+            self.best_epoch, self.best_loss, self.best_weights = epoch, loss, copy_weights(model)
+
 
 class Checkpoint:
     """A folder that holds a fold on its way.
@@ -110,6 +123,11 @@ class Checkpoint:
     def remove(self) -> None:
         """Delete the folder; harmless when it is not there."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Copy the ``state_dict`` of a network to the CPU."""
+    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def fingerprint_of(settings: Mapping[str, Any], *arrays: np.ndarray) -> str:

@@ -1,7 +1,6 @@
 """One fold of one model: scale, train, watch, and say what was run."""
 
 import logging
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-import gradspec
 from gradspec.capture.sampling import balanced_batches
 from gradspec.models.registry import build_model
-from gradspec.training.checkpoint import Checkpoint, Progress, fingerprint_of
+from gradspec.training.checkpoint import Checkpoint, Progress, copy_weights, fingerprint_of
 from gradspec.training.device import choose_device, reproducible
 from gradspec.training.evaluation import predict, score
 from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
 from gradspec.training.predictions import tabulate_predictions
+from gradspec.training.record import describe_data, describe_machine, describe_settings, identify
 from gradspec.training.samples import Samples
 from gradspec.training.sampling import cap_batch_size
 from gradspec.training.scaling import scale
@@ -131,7 +130,7 @@ def train_fold(
     groupings : sequence of Grouping
         Further groupings of the samples to take spectra of.
     checkpoint : path, optional
-        Folder to write checkpoints to, and to go on from where there are some; deleted in the end.
+        Folder to write checkpoints to, and to go on from where there are some; `write_fold` deletes it.
 
     Returns
     -------
@@ -157,7 +156,7 @@ def train_fold(
     batch_size = cap_batch_size(samples.groups[train], fold.batch_size)
     place = None
     if checkpoint is not None and 0 < fold.checkpoint_every < fold.epochs:
-        settings = {**asdict(fold), **_identify(fold), "device": str(device), "sides": dict(sides)}
+        settings = {**asdict(fold), **identify(fold), "device": str(device), "sides": dict(sides)}
         labels = [grouping.labels for grouping in groupings]
         place = Checkpoint(checkpoint, fingerprint_of(settings, values, samples.groups, *labels))
 
@@ -169,18 +168,12 @@ def train_fold(
 
     def after_epoch(epoch: int) -> bool:
         logits = predict(model, inputs)
-        scores = {side: score(logits[rows], samples.groups[rows]) for side, rows in index.items()}
-        progress.rows += [{"epoch": epoch, "set": side, **scored} for side, scored in scores.items()]
-        progress.epoch = epoch + 1
-        if "validation" in scores and scores["validation"]["loss"] < progress.best_loss:
-            progress.best_epoch, progress.best_loss = epoch, scores["validation"]["loss"]
-            progress.best_weights = _copy_weights(model)
-        if fold.patience is not None and epoch - progress.best_epoch >= fold.patience:
-            return True
-        if place is not None and progress.epoch < fold.epochs and progress.epoch % fold.checkpoint_every == 0:
+        progress.add(epoch, {side: score(logits[rows], samples.groups[rows]) for side, rows in index.items()}, model)
+        over = fold.patience is not None and epoch - progress.best_epoch >= fold.patience
+        if place is not None and not over and progress.epoch % fold.checkpoint_every == 0:
             recorder.flush()
             place.save(progress, model, optimizer)
-        return False
+        return over
 
     with reproducible(fold.derive_seed("network"), device):
         model = build_model(fold.model, tuple(inputs.shape[1:]), fold.hyperparameters).to(device)
@@ -212,65 +205,24 @@ def train_fold(
     _log.info("%s, repeat %d, fold %d:\n%s", fold.model, fold.repeat, fold.fold, recorder.report())
 
     spectra = recorder.spectra()
-    spectra.attrs.update(_identify(fold))
+    spectra.attrs.update(identify(fold))
     regrouped = {}
     for grouping in groupings:
         tree = recorder.regroup(torch.from_numpy(grouping.labels), grouping.levels)
-        tree.attrs.update(_identify(fold), grouping=grouping.name)
+        tree.attrs.update(identify(fold), grouping=grouping.name)
         regrouped[grouping.name] = tree
-    if place is not None:
-        place.remove()
     record = {
-        **_identify(fold),
-        **_describe_data(samples, index, fold),
+        **identify(fold),
+        **describe_data(samples, index, fold.levels),
         "scaling": scaling,
-        "hyperparameters": dict(fold.hyperparameters),
+        **describe_settings(fold, batch_size, groupings),
         "n_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": progress.epoch,
-        "kept_epoch": progress.best_epoch if progress.best_weights else progress.epoch - 1,
-        "steps": spectra.sizes["step"],
-        "batch_size": batch_size,
-        "learning_rate": fold.learning_rate,
-        "weight_decay": fold.weight_decay,
-        "kinds": list(fold.kinds),
-        "groupings": {grouping.name: list(grouping.levels) for grouping in groupings},
-        "seeds": {"network": fold.derive_seed("network"), "batches_of_first_epoch": fold.derive_seed("batches", 0)},
-        "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-        "amp": fold.amp,
-        "threads": torch.get_num_threads(),
+        "kept_epoch": progress.kept_epoch,
+        "steps": progress.step,
+        **describe_machine(device),
         "seconds": round(time.monotonic() - start, 3),
     }
     run = (fold.model, fold.repeat, fold.fold)
     predictions = tabulate_predictions(samples, index["test"], logits, run, fold.levels)
-    return TrainedFold(spectra, regrouped, pd.DataFrame(progress.rows), predictions, _copy_weights(model), record)
-
-
-def _copy_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
-
-
-def _identify(fold: Fold) -> dict[str, Any]:
-    """Which run it is and what made it; the same wherever it is run, so that equal runs give equal files."""
-    return {
-        "model": fold.model,
-        "repeat": fold.repeat,
-        "fold": fold.fold,
-        "seed": fold.seed,
-        "loss_reduction": "mean",
-        "gradspec_version": gradspec.__version__,
-        "torch_version": str(torch.__version__),
-        "numpy_version": np.__version__,
-    }
-
-
-def _describe_data(samples: Samples, index: Mapping[str, np.ndarray], fold: Fold) -> dict[str, Any]:
-    return {
-        "input": samples.kind,
-        "sample_shape": list(samples.values.shape[1:]),
-        "levels": list(fold.levels),
-        "n": {
-            side: {level: int((samples.groups[rows] == i).sum()) for i, level in enumerate(fold.levels)}
-            for side, rows in index.items()
-        },
-    }
+    return TrainedFold(spectra, regrouped, pd.DataFrame(progress.rows), predictions, copy_weights(model), record)

@@ -1,6 +1,8 @@
 """The files of a fold."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +38,7 @@ def write_fold(
     model: PathLike,
     record: PathLike,
     groupings: Mapping[str, PathLike] | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Write what came of a fold; only the record holds anything (time, device) that may differ between equal runs.
 
@@ -48,6 +51,8 @@ def write_fold(
         ``torch.load(…, weights_only=True)``) and ``training.json``.
     groupings : mapping, optional
         File of the spectra of each further grouping.
+    checkpoint : path, optional
+        Folder of the checkpoints, which nobody needs when all is written; deleted.
     """
     write_dataset(trained.spectra, spectra)
     for name, path in (groupings or {}).items():
@@ -57,3 +62,5 @@ def write_fold(
     with atomic_path(model) as partial:
         torch.save(trained.weights, partial)
     write_json(trained.record, record)
+    if checkpoint is not None:
+        shutil.rmtree(checkpoint, ignore_errors=True)

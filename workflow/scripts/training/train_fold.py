@@ -15,6 +15,7 @@ from gradspec.training.splits import get_fold
 
 params, output = snakemake.params, snakemake.output
 repeat, fold = int(snakemake.wildcards.repeat), int(snakemake.wildcards.fold)
+checkpoint = Path(output.record).parent / "checkpoint"
 participants = read_table(snakemake.input.participants)
 samples = load_samples(snakemake.input.data, participants, params.levels)
 trained = train_fold(
@@ -30,7 +31,7 @@ trained = train_fold(
         **params.training,
     ),
     groupings=make_groupings(participants, samples.participants, params.groupings),
-    checkpoint=Path(output.record).parent / "checkpoint",
+    checkpoint=checkpoint,
 )
 write_fold(
     trained,
@@ -40,4 +41,5 @@ write_fold(
     model=output.model,
     record=output.record,
     groupings=dict(zip(params.groupings, output.groupings, strict=True)),
+    checkpoint=checkpoint,
 )
