@@ -174,6 +174,7 @@ def test_the_slurm_profile_is_read(workdir: Path) -> None:
         ({"cohort": {"source": "timeseries"}}, "cohort.timeseries.participants is not set"),
         ({"cohort": {"source": "numerical"}, "training": {"foldz": 3}}, "did you mean 'folds'"),
         ({"cohort": {"source": "simulated", "simulated": {"n_participants": 6}}}, "training.folds"),
+        ({"cohort": {"source": "simulated"}, "training": {"split": "leave-site-out"}}, "training.site"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_in_words(workdir: Path, change: dict, message: str) -> None:

@@ -158,10 +158,29 @@ def test_a_real_cohort_goes_from_time_courses_to_the_figures(workdir: Path, test
             "covariates": ["age", "sex", "mean_fd"],
             "timeseries": {"participants": str(table)},
         },
-        "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 2, "epochs": 5, "batch_size": 32},
+        "training": {
+            "models": {"mlp": {}},
+            "folds": 2,
+            "repeats": 2,
+            "epochs": 5,
+            "batch_size": 32,
+            "validation": 0.2,
+            "patience": 2,
+            "checkpoint_every": 2,
+            "groupings": {"sex": {"column": "sex"}, "motion": {"column": "mean_fd", "quantiles": 3}},
+        },
     }
     done = snakemake(workdir, "--cores", "2", "--configfile", write_config(workdir, config))
     assert done.returncode == 0, done.stderr[-4000:]
-    performance = pd.read_csv(workdir / "results" / "stats" / "performance.tsv", sep="\t").set_index("metric")
-    assert performance.loc["roc_auc", "n_participants"] == 184
-    assert performance.loc["roc_auc", "ci_low"] > 0.5
+    results = workdir / "results"
+    performance = pd.read_csv(results / "stats" / "performance.tsv", sep="\t").set_index(["model", "metric"])
+    assert (performance["n_participants"] == 184).all()
+    assert performance.loc[("mlp", "roc_auc"), "ci_low"] > 0.5
+    assert performance.loc[("logistic", "roc_auc"), "ci_low"] > 0.5
+    assert performance.loc[("dummy", "roc_auc"), "estimate"] == 0.5
+    scores = pd.read_csv(results / "training" / "scores.tsv", sep="\t")
+    pooled = scores[scores["fold"].isna()].groupby("model")["roc_auc"].mean()
+    for model, area in pooled.items():
+        assert performance.loc[(model, "roc_auc"), "estimate"] == pytest.approx(area)
+    with xr.open_datatree(results / "training" / "mlp" / "repeat-1_fold-0" / "spectra_by-motion.nc") as spectra:
+        assert spectra["group"].values.tolist() == ["1of3", "2of3", "3of3", "pooled"]

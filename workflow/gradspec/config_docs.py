@@ -51,10 +51,11 @@ def describe_keys() -> str:
 
 
 def _sections(section: dict[str, Any], schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield path or "top level", section
-    for name, part in section["properties"].items():
+    if "properties" in section:
+        yield path or "top level", section
+    for name, part in section.get("properties", {}).items():
         part = dereference(part, schema)
-        if "properties" in part:
+        if part.get("type") == "object":
             yield from _sections(part, schema, f"{path}.{name}".strip("."))
     if isinstance(others := section.get("additionalProperties"), dict):
         yield from _sections(dereference(others, schema), schema, f"{path}.NAME")

@@ -9,6 +9,7 @@ from gradspec.errors import ConfigError
 from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
+from gradspec.training.plan import check_training
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -16,6 +17,7 @@ try:
         resolve(config)
     )  # in place: the report's front page reads the same dictionary
     check_own_models(config["training"]["models"])
+    check_training(config)
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
 except ConfigError as error:
@@ -177,6 +179,19 @@ def get_folds(file):
     return files
 
 
+def get_all_predictions(wildcards):
+    """Predictions of every fold of every network, and of the baselines."""
+    networks = collect(
+        "<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
+        model=models,
+        repeat=range(training["repeats"]),
+        fold=range(training["folds"]),
+    )
+    return networks + (
+        ["<results>/training/baselines.tsv"] if training["baselines"] else []
+    )
+
+
 def get_preprocess_targets(wildcards):
     targets = ["<results>/cohort/participants.tsv"]
     if has_raw_images:
@@ -201,7 +216,10 @@ def get_ica_targets(wildcards):
 
 
 def get_training_targets(wildcards):
-    return collect("<results>/spectra/{model}.nc", model=models)
+    return [
+        *collect("<results>/spectra/{model}.nc", model=models),
+        "<results>/training/scores.tsv",
+    ]
 
 
 def get_stats_targets(wildcards):

@@ -32,12 +32,7 @@ rule test_groups:
 
 rule score_models:
     input:
-        predictions=collect(
-            "<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
-            model=models,
-            repeat=range(training["repeats"]),
-            fold=range(training["folds"]),
-        ),
+        predictions=get_all_predictions,
         splits="<results>/training/splits.tsv",
     output:
         table=report(

@@ -1,4 +1,4 @@
-"""Training: the partition into folds, and one job a model, repeat and fold."""
+"""Training: the partition into folds, one job a model, repeat and fold, and the baselines beside them."""
 
 
 rule split_folds:
@@ -20,6 +20,9 @@ rule split_folds:
     params:
         folds=training["folds"],
         repeats=training["repeats"],
+        split=training["split"],
+        site=training["site"],
+        validation=training["validation"],
         seed=config["seed"],
     script:
         "../scripts/training/split_folds.py"
@@ -38,6 +41,10 @@ rule train_fold:
         predictions_sidecar="<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.json",
         model="<results>/training/{model}/repeat-{repeat}_fold-{fold}/model.pt",
         record="<results>/training/{model}/repeat-{repeat}_fold-{fold}/training.json",
+        groupings=collect(
+            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{{fold}}/spectra_by-{grouping}.nc",
+            grouping=training["groupings"],
+        ),
     log:
         "<logs>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.log",
     benchmark:
@@ -50,9 +57,72 @@ rule train_fold:
         runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
-        training={key: value for key, value in training.items() if key != "models"},
+        training={
+            key: training[key]
+            for key in (
+                "epochs",
+                "batch_size",
+                "learning_rate",
+                "weight_decay",
+                "patience",
+                "device",
+                "amp",
+                "kinds",
+                "record_every",
+                "checkpoint_every",
+                "groupings_every",
+            )
+        },
+        groupings=training["groupings"],
         hyperparameters=lambda wildcards: training["models"][wildcards.model],
         levels=config["cohort"]["group"]["levels"],
         seed=config["seed"],
     script:
         "../scripts/training/train_fold.py"
+
+
+rule fit_baselines:
+    input:
+        data=get_fnc,
+        participants="<results>/cohort/participants.tsv",
+        splits="<results>/training/splits.tsv",
+    output:
+        predictions="<results>/training/baselines.tsv",
+        sidecar="<results>/training/baselines.json",
+    log:
+        "<logs>/training/fit_baselines.log",
+    benchmark:
+        "<benchmarks>/training/fit_baselines.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        baselines=training["baselines"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/training/fit_baselines.py"
+
+
+rule score_folds:
+    input:
+        predictions=get_all_predictions,
+    output:
+        scores="<results>/training/scores.tsv",
+        sidecar="<results>/training/scores.json",
+    log:
+        "<logs>/training/score_folds.log",
+    benchmark:
+        "<benchmarks>/training/score_folds.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/training/score_folds.py"

@@ -10,66 +10,15 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from training_maker import FILES, LEVELS, MODELS, assert_same_weights, make_fold, make_samples, train
 
-from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.files import read_table
 from gradspec.models.registry import build_model
 from gradspec.training.evaluation import predict, score
-from gradspec.training.fold import Fold, train_fold
+from gradspec.training.fold import train_fold
 from gradspec.training.loop import fit
 from gradspec.training.outputs import write_fold
-from gradspec.training.samples import Samples
-
-MODELS = ["mlp", "cnn2d", "mean-mlp", "lstm", "gru", "transformer", "cnn1d"]
-LEVELS = ["control", "patient"]
-FILES = {
-    "spectra": "spectra.nc",
-    "metrics": "metrics.tsv",
-    "predictions": "predictions.tsv",
-    "model": "model.pt",
-    "record": "training.json",
-}
-
-
-def make_samples(model, separation, n=24, seed=0):
-    """Vectors that differ in the mean of a few features, or time courses that differ in the sign of a correlation."""
-    rng = np.random.default_rng(seed)
-    groups = np.arange(n) % 2
-    if model in ("mlp", "cnn2d"):
-        values = rng.standard_normal((n, 15))
-        values[:, :5] += separation * groups[:, None]
-        kind = "fnc"
-    else:
-        values = rng.standard_normal((n, 20, 3))
-        values[:, :, 1] += separation * np.where(groups == 1, 1, -1)[:, None] * values[:, :, 0]
-        kind = "timecourses"
-    ids = np.array([f"sub-{i:02d}" for i in range(n)])
-    return Samples(kind, values.astype(np.float32), ids, np.full(n, ""), groups)
-
-
-def make_fold(model="mlp", **changes):
-    config = resolve({"cohort": {"source": "simulated"}, "training": {"models": {model: {}}}})["training"]
-    fold = Fold(
-        model=model,
-        hyperparameters=config["models"][model],
-        repeat=0,
-        fold=1,
-        seed=7,
-        levels=LEVELS,
-        epochs=2,
-        batch_size=8,
-        learning_rate=config["learning_rate"],
-        weight_decay=config["weight_decay"],
-        device="cpu",
-        kinds=["gradient"],
-    )
-    return replace(fold, **changes)
-
-
-def train(samples, fold, n_test=8):
-    ids = list(dict.fromkeys(samples.participants))
-    return train_fold(samples, ids[n_test:], ids[:n_test], fold)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -145,12 +94,11 @@ def test_recording_does_not_change_training(model):
             network,
             inputs,
             groups,
-            epochs=3,
+            epochs=range(3),
             draw_batches=lambda epoch: batches,
-            learning_rate=0.001,
-            weight_decay=0.01,
+            optimizer=torch.optim.AdamW(network.parameters()),
             recorder=make_recorder(network),
-            after_epoch=lambda epoch: curve.append(predict(network, inputs)),
+            after_epoch=lambda epoch: bool(curve.append(predict(network, inputs))),
         )
         return network.state_dict(), np.array(curve)
 
@@ -198,6 +146,14 @@ def test_spectra_metrics_and_predictions_are_complete(tmp_path):
     assert record["steps"] == 4 and record["device"] == "cpu"
 
 
+def test_spectra_of_every_other_step_are_those_of_all_steps():
+    samples = make_samples("lstm", separation=1)
+    every, other = (train(samples, make_fold("lstm", record_every=k)).spectra for k in (1, 2))
+    assert other["step"].values.tolist() == [0, 2]
+    expected = every["lstm.weight_hh_l0/gradient"].isel(step=[0, 2]).values
+    np.testing.assert_allclose(other["lstm.weight_hh_l0/gradient"], expected, atol=1e-5 * np.nanmax(expected))
+
+
 def test_all_runs_of_a_participant_are_on_one_side():
     samples = make_samples("mlp", separation=1, n=24)
     twice = replace(
@@ -232,25 +188,21 @@ def test_score_agrees_with_definitions():
 def test_errors_name_participants_groups_and_keys():
     samples = make_samples("mlp", separation=1)
     ids = samples.participants.tolist()
-    with pytest.raises(ConfigError, match="sub-99 have no data"):
-        train_fold(samples, [*ids[8:], "sub-99"], ids[:8], make_fold())
-    with pytest.raises(ConfigError, match="sub-08 must be on exactly one side"):
-        train_fold(samples, ids[9:], ids[:8], make_fold())
-    with pytest.raises(ConfigError, match="sub-07 must be on exactly one side"):
-        train_fold(samples, ids[7:], ids[:8], make_fold())
-    with pytest.raises(ConfigError, match="no training sample of group 'patient'"):
-        train_fold(samples, ids[::2], ids[1::2], make_fold())
+    for train_ids, test_ids, message in (
+        ([*ids[8:], "sub-99"], ids[:8], "sub-99 have no data"),
+        (ids[9:], ids[:8], "sub-08 must be on exactly one side"),
+        (ids[7:], ids[:8], "sub-07 must be on exactly one side"),
+        (ids[::2], ids[1::2], "no training sample of group 'patient'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train_fold(samples, {"train": train_ids, "test": test_ids}, make_fold())
     with pytest.raises(ConfigError, match="lstm works on samples"):
         train(samples, make_fold("lstm"))
-
-
-def assert_same_weights(first, second):
-    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 class Bystander:
     """A recorder that records nothing."""
 
     @contextmanager
-    def step(self, group, *, epoch=None):
+    def step(self, group, *, epoch=None, samples=None):
         yield SimpleNamespace(record=lambda **losses: None)

@@ -34,6 +34,57 @@ def test_every_repeat_is_a_stratified_partition(folds, repeats, n_control, n_pat
         assert set(fold["set"]) == {"train", "test"}
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 4), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=4), st.data())
+def test_sites_and_groups_are_both_spread_evenly(folds, sizes, data):
+    sizes = [(folds, folds), *sizes]  # one site at least is in every fold
+    participants = cohort(sum(n for n, _ in sizes), sum(n for _, n in sizes))
+    sites = [f"site{i}" for group in (0, 1) for i, pair in enumerate(sizes) for _ in range(pair[group])]
+    participants["site"] = sites
+    participants = participants.sample(frac=1, random_state=data.draw(st.integers(0, 99)))
+    splits = make_splits(participants, folds, 1, seed=0, split="site-stratified", site="site")
+    test = splits[splits["set"] == "test"].merge(participants[["participant_id", "site"]], on="participant_id")
+    assert sorted(test["participant_id"]) == sorted(participants["participant_id"])
+    for by in (["group"], ["group", "site"]):
+        for _, stratum in test.groupby(by):
+            counts = stratum["fold"].value_counts().reindex(range(folds), fill_value=0)
+            assert counts.max() - counts.min() <= 1
+
+
+def test_each_site_is_left_out_once():
+    participants = cohort(9, 9).assign(site=[1, 2, 3] * 6)
+    splits = make_splits(participants, 3, 2, seed=0, split="leave-site-out", site="site")
+    test = splits[splits["set"] == "test"].merge(participants[["participant_id", "site"]], on="participant_id")
+    assert test.groupby(["repeat", "fold"])["site"].agg(["nunique", "size"]).to_numpy().tolist() == [[1, 6]] * 6
+    with pytest.raises(ConfigError, match=r"3 sites \(1, 2, 3\), so set training.folds to 3"):
+        make_splits(participants, 4, 1, seed=0, split="leave-site-out", site="site")
+
+
+def test_validation_participants_come_out_of_training_alone():
+    plain, inner = (make_splits(cohort(20, 10), 5, 2, seed=1, validation=share) for share in (0.0, 0.25))
+    pd.testing.assert_series_equal(plain["set"] == "test", inner["set"] == "test")
+    for _, fold in inner.groupby(["repeat", "fold"]):
+        drawn = fold[fold["set"] == "validation"]
+        assert drawn["group"].value_counts().to_dict() == {"control": 4, "patient": 2}
+    drawn = [tuple(fold["set"] == "validation") for _, fold in inner.groupby(["repeat", "fold"])]
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_errors_say_what_is_wrong_with_sites_and_validation():
+    participants = cohort(6, 6).assign(site=["a"] * 6 + ["b"] * 6)
+    with pytest.raises(ConfigError, match="only group 'patient'"):
+        make_splits(participants, 2, 1, seed=0, split="leave-site-out", site="site")
+    with pytest.raises(ConfigError, match="No site has 6 participants"):
+        many = cohort(6, 6).assign(site=list("abcabcabcabc"))
+        make_splits(many, 6, 1, seed=0, split="site-stratified", site="site")
+    participants.loc[3, "site"] = None
+    with pytest.raises(ConfigError, match="sub-03 have no 'site'"):
+        make_splits(participants, 2, 1, seed=0, split="site-stratified", site="site")
+    for share in (0.01, 0.9):
+        with pytest.raises(ConfigError, match=r"training\.validation is"):
+            make_splits(cohort(4, 4), 4, 1, seed=0, validation=share)
+
+
 def test_order_of_the_table_does_not_matter_but_the_seed_does():
     participants = cohort(10, 10)
     splits = make_splits(participants, 5, 2, seed=1)
@@ -50,8 +101,9 @@ def test_repeats_differ_and_more_of_them_keep_the_first():
 
 def test_a_fold_is_read_back():
     splits = make_splits(cohort(6, 6), 3, 2, seed=0)
-    train, test = get_fold(splits, repeat=1, fold=2)
-    assert len(train) == 8 and len(test) == 4 and not set(train) & set(test)
+    sides = get_fold(splits, repeat=1, fold=2)
+    assert {name: len(ids) for name, ids in sides.items()} == {"train": 8, "test": 4}
+    assert not set(sides["train"]) & set(sides["test"])
     with pytest.raises(ConfigError, match="no fold 3 in repeat 0"):
         get_fold(splits, repeat=0, fold=3)
 

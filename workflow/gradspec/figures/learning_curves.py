@@ -13,7 +13,10 @@ _METRICS = ("loss", "loss_reference", "loss_comparison", "balanced_accuracy", "r
 _SET_STYLES = {"train": {"color": "#999999", "linestyle": "--"}, "test": {"color": "black", "linestyle": "-"}}
 
 COLUMNS = {
-    "set": {"Description": "Participants", "Levels": {"train": "learned from", "test": "held out"}},
+    "set": {
+        "Description": "Participants",
+        "Levels": {"train": "learned from", "validation": "chose the epoch", "test": "held out"},
+    },
     "metric": {
         "Description": "What was measured",
         "Levels": {

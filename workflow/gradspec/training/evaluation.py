@@ -1,7 +1,5 @@
 """How well a network tells the groups apart at a moment of training."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -40,7 +38,7 @@ def probabilities(logits: Float[np.ndarray, "sample class"]) -> Float[np.ndarray
     return np.asarray(softmax(logits, axis=1)[:, -1])
 
 
-def score(logits: Float[np.ndarray, "sample class"], groups: Int[np.ndarray, "sample"]) -> dict[str, Any]:
+def score(logits: Float[np.ndarray, "sample class"], groups: Int[np.ndarray, "sample"]) -> dict[str, float]:
     """Loss, and how well the groups are told apart.
 
     Parameters
@@ -62,10 +60,11 @@ def score(logits: Float[np.ndarray, "sample class"], groups: Int[np.ndarray, "sa
     losses = -log_softmax(logits, axis=1)[np.arange(len(groups)), groups]
     both = len(np.unique(groups)) == 2
     reference, comparison = (losses[groups == group] for group in (0, 1))
-    return {
+    scores = {
         "loss": losses.mean(),
         "loss_reference": reference.mean() if len(reference) else np.nan,
         "loss_comparison": comparison.mean() if len(comparison) else np.nan,
         "balanced_accuracy": balanced_accuracy_score(groups, logits.argmax(axis=1)) if both else np.nan,
         "roc_auc": roc_auc_score(groups, probabilities(logits)) if both else np.nan,
     }
+    return {name: float(value) for name, value in scores.items()}

@@ -1,26 +1,29 @@
 """One fold of one model: scale, train, watch, and say what was run."""
 
 import logging
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-import gradspec
 from gradspec.capture.sampling import balanced_batches
-from gradspec.errors import ConfigError
 from gradspec.models.registry import build_model
+from gradspec.training.checkpoint import Checkpoint, Progress, copy_weights, fingerprint_of
 from gradspec.training.device import choose_device, reproducible
-from gradspec.training.evaluation import predict, probabilities, score
+from gradspec.training.evaluation import predict, score
+from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
+from gradspec.training.predictions import tabulate_predictions
+from gradspec.training.record import describe_data, describe_machine, describe_settings, identify
 from gradspec.training.samples import Samples
 from gradspec.training.sampling import cap_batch_size
 from gradspec.training.scaling import scale
 from gradspec.training.seeds import derive_seed
+from gradspec.training.sides import place_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +48,10 @@ class Fold:
         Seed of the config; the fold's own seeds derive from it, the model's name, the repeat and the fold.
     levels : sequence of str
         Names of the two groups, the reference first.
-    epochs, batch_size, learning_rate, weight_decay, device, kinds
+    epochs, batch_size, learning_rate, weight_decay, patience, device, amp, kinds
         As in the config under ``training``.
+    record_every, checkpoint_every, groupings_every
+        The same.
     """
 
     model: str
@@ -59,8 +64,13 @@ class Fold:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    patience: int | None
     device: str
+    amp: bool
     kinds: Sequence[str]
+    record_every: int
+    checkpoint_every: int
+    groupings_every: int
 
     def derive_seed(self, *purpose: str | int) -> int:
         """Seed of the fold's random numbers for a purpose."""
@@ -75,37 +85,52 @@ class TrainedFold:
     ----------
     spectra : DataTree
         A node a parameter, with dims (step, group, index); see `gradspec.SpectraRecorder.spectra`.
+    groupings : dict of DataTree
+        The same of every few steps, with the samples in other groups.
     metrics : DataFrame
-        A row an epoch and set (train, test).
+        A row an epoch and set (train, test, and validation where there is one).
     predictions : DataFrame
-        A row a test sample, after the last epoch.
+        A row a test sample, from the network that is kept.
     weights : dict
-        ``state_dict`` of the network, on the CPU.
+        ``state_dict`` of that network, on the CPU.
     record : dict
         What was run, on what, and for how long.
     """
 
     spectra: "xr.DataTree"
+    groupings: "dict[str, xr.DataTree]"
     metrics: "pd.DataFrame"
     predictions: "pd.DataFrame"
     weights: dict[str, torch.Tensor]
     record: dict[str, Any]
 
 
-def train_fold(samples: Samples, train_ids: Sequence[str], test_ids: Sequence[str], fold: Fold) -> TrainedFold:
+def train_fold(
+    samples: Samples,
+    sides: Mapping[str, Sequence[str]],
+    fold: Fold,
+    *,
+    groupings: Sequence[Grouping] = (),
+    checkpoint: Path | None = None,
+) -> TrainedFold:
     """Train one network on the training participants of a fold and try it on the test participants.
 
-    There is no early stopping: the network that predicts is the one after the last epoch. On one machine, the same
-    arguments give the same numbers to the last bit, in whatever order folds are run.
+    The network that is kept is the one after the last epoch or, with a validation set, after the epoch of its lowest
+    loss there. On one machine, the same arguments give the same numbers to the last bit, in whatever order folds are
+    run, and whether or not the run was stopped and went on from a checkpoint.
 
     Parameters
     ----------
     samples : Samples
         The cohort, as `load_samples` reads it.
-    train_ids, test_ids : sequence of str
-        Participants of the two sides.
+    sides : mapping
+        Ids of the participants of each side, as `get_fold` gives them.
     fold : Fold
         What to train.
+    groupings : sequence of Grouping
+        Further groupings of the samples to take spectra of.
+    checkpoint : path, optional
+        Folder to write checkpoints to, and to go on from where there are some; `write_fold` deletes it.
 
     Returns
     -------
@@ -124,128 +149,80 @@ def train_fold(samples: Samples, train_ids: Sequence[str], test_ids: Sequence[st
 
     start = time.monotonic()
     device = choose_device(fold.device)
-    train = _side(samples, train_ids, test_ids)
-    _check_groups(samples.groups[train], fold)
+    index = place_samples(samples, sides, fold.levels)
+    train = np.isin(np.arange(len(samples.groups)), index["train"])
     values, scaling = scale(samples, train)
     inputs = torch.from_numpy(values).to(device)
-    train_index, test_index = np.flatnonzero(train), np.flatnonzero(~train)
     batch_size = cap_batch_size(samples.groups[train], fold.batch_size)
-    rows: list[dict[str, Any]] = []
+    place = None
+    if checkpoint is not None and 0 < fold.checkpoint_every < fold.epochs:
+        settings = {**asdict(fold), **identify(fold), "device": str(device), "sides": dict(sides)}
+        labels = [grouping.labels for grouping in groupings]
+        place = Checkpoint(checkpoint, fingerprint_of(settings, values, samples.groups, *labels))
 
     def draw_batches(epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng(fold.derive_seed("batches", epoch))
-        drawn = balanced_batches(samples.groups[train], batch_size, rng)
-        return [train_index[batch] for batch in drawn]
+        batches = [index["train"][batch] for batch in balanced_batches(samples.groups[train], batch_size, rng)]
+        progress.step += len(batches)
+        return batches
 
-    def evaluate(epoch: int) -> None:
+    def after_epoch(epoch: int) -> bool:
         logits = predict(model, inputs)
-        for name, index in (("train", train_index), ("test", test_index)):
-            rows.append({"epoch": epoch, "set": name, **score(logits[index], samples.groups[index])})
+        progress.add(epoch, {side: score(logits[rows], samples.groups[rows]) for side, rows in index.items()}, model)
+        over = fold.patience is not None and epoch - progress.best_epoch >= fold.patience
+        if place is not None and not over and progress.epoch % fold.checkpoint_every == 0:
+            recorder.flush()
+            place.save(progress, model, optimizer)
+        return over
 
     with reproducible(fold.derive_seed("network"), device):
         model = build_model(fold.model, tuple(inputs.shape[1:]), fold.hyperparameters).to(device)
-        recorder = SpectraRecorder(model, groups=fold.levels, kinds=fold.kinds)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=fold.learning_rate, weight_decay=fold.weight_decay)
+        progress = Progress() if place is None else place.restore(model, optimizer)
+        recorder = SpectraRecorder(
+            model,
+            groups=fold.levels,
+            kinds=fold.kinds,
+            every=fold.record_every,
+            keep_grams=fold.groupings_every if groupings else False,
+            path=None if place is None else place.spectra,
+            resume=progress.step or False,
+        )
         fit(
             model,
             inputs,
             torch.from_numpy(samples.groups).to(device),
-            epochs=fold.epochs,
+            epochs=range(progress.epoch, fold.epochs),
             draw_batches=draw_batches,
-            learning_rate=fold.learning_rate,
-            weight_decay=fold.weight_decay,
+            optimizer=optimizer,
             recorder=recorder,
-            after_epoch=evaluate,
+            after_epoch=after_epoch,
+            amp=fold.amp,
         )
-        logits = predict(model, inputs)[test_index]
+        if progress.best_weights:
+            model.load_state_dict(progress.best_weights)
+        logits = predict(model, inputs)[index["test"]]
     _log.info("%s, repeat %d, fold %d:\n%s", fold.model, fold.repeat, fold.fold, recorder.report())
 
     spectra = recorder.spectra()
-    spectra.attrs.update(_identify(fold))
+    spectra.attrs.update(identify(fold))
+    regrouped = {}
+    for grouping in groupings:
+        tree = recorder.regroup(torch.from_numpy(grouping.labels), grouping.levels)
+        tree.attrs.update(identify(fold), grouping=grouping.name)
+        regrouped[grouping.name] = tree
     record = {
-        **_identify(fold),
-        **_describe_data(samples, train, fold),
+        **identify(fold),
+        **describe_data(samples, index, fold.levels),
         "scaling": scaling,
-        "hyperparameters": dict(fold.hyperparameters),
+        **describe_settings(fold, batch_size, groupings),
         "n_parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "epochs": fold.epochs,
-        "steps": spectra.sizes["step"],
-        "batch_size": batch_size,
-        "learning_rate": fold.learning_rate,
-        "weight_decay": fold.weight_decay,
-        "kinds": list(fold.kinds),
-        "seeds": {"network": fold.derive_seed("network"), "batches_of_first_epoch": fold.derive_seed("batches", 0)},
-        "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-        "threads": torch.get_num_threads(),
+        "epochs": progress.epoch,
+        "kept_epoch": progress.kept_epoch,
+        "steps": progress.step,
+        **describe_machine(device),
         "seconds": round(time.monotonic() - start, 3),
     }
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    return TrainedFold(
-        spectra, pd.DataFrame(rows), _tabulate_predictions(samples, test_index, logits, fold), weights, record
-    )
-
-
-def _tabulate_predictions(samples: Samples, test_index: np.ndarray, logits: np.ndarray, fold: Fold) -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "model": fold.model,
-            "repeat": fold.repeat,
-            "fold": fold.fold,
-            "participant_id": samples.participants[test_index],
-            "run": [label or None for label in samples.runs[test_index]],
-            "group": [fold.levels[group] for group in samples.groups[test_index]],
-            "probability": probabilities(logits),
-            "predicted": [fold.levels[group] for group in logits.argmax(axis=1)],
-        }
-    )
-
-
-def _side(samples: Samples, train_ids: Sequence[str], test_ids: Sequence[str]) -> np.ndarray:
-    """True for the samples to train on; every sample must be on one side."""
-    train, test = (np.isin(samples.participants, list(ids)) for ids in (train_ids, test_ids))
-    absent = sorted({*train_ids, *test_ids} - set(samples.participants))
-    stray = sorted(set(samples.participants[train == test]))
-    if absent or stray:
-        raise ConfigError(
-            f"The folds and the data disagree: {', '.join(absent or stray)} "
-            + ("have no data" if absent else "must be on exactly one side of the fold")
-            + "; delete training/splits.tsv and run again"
-        )
-    return train
-
-
-def _check_groups(groups: np.ndarray, fold: Fold) -> None:
-    for label, level in enumerate(fold.levels):
-        if not (groups == label).any():
-            raise ConfigError(
-                f"Fold {fold.fold} of repeat {fold.repeat} has no training sample of group {level!r}: "
-                "the folds must hold both groups"
-            )
-
-
-def _identify(fold: Fold) -> dict[str, Any]:
-    """Which run it is and what made it; the same wherever it is run, so that equal runs give equal files."""
-    return {
-        "model": fold.model,
-        "repeat": fold.repeat,
-        "fold": fold.fold,
-        "seed": fold.seed,
-        "loss_reduction": "mean",
-        "gradspec_version": gradspec.__version__,
-        "torch_version": str(torch.__version__),
-        "numpy_version": np.__version__,
-    }
-
-
-def _describe_data(samples: Samples, train: np.ndarray, fold: Fold) -> dict[str, Any]:
-    return {
-        "input": samples.kind,
-        "sample_shape": list(samples.values.shape[1:]),
-        "levels": list(fold.levels),
-        "n": {
-            name: {level: int((samples.groups[side] == i).sum()) for i, level in enumerate(fold.levels)}
-            for name, side in (("train", train), ("test", ~train))
-        },
-    }
+    run = (fold.model, fold.repeat, fold.fold)
+    predictions = tabulate_predictions(samples, index["test"], logits, run, fold.levels)
+    return TrainedFold(spectra, regrouped, pd.DataFrame(progress.rows), predictions, copy_weights(model), record)

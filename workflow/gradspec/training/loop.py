@@ -23,14 +23,14 @@ def fit(
     inputs: Float[Tensor, "sample ..."],
     groups: Int[Tensor, "sample"],
     *,
-    epochs: int,
+    epochs: Iterable[int],
     draw_batches: Callable[[int], Batches],
-    learning_rate: float,
-    weight_decay: float,
+    optimizer: torch.optim.Optimizer,
     recorder: "SpectraRecorder",
-    after_epoch: Callable[[int], None],
+    after_epoch: Callable[[int], bool],
+    amp: bool = False,
 ) -> None:
-    """Train a network with AdamW on the mean cross-entropy, and record each step.
+    """Train a network on the mean cross-entropy, and record each step.
 
     Parameters
     ----------
@@ -38,31 +38,35 @@ def fit(
         Trained in place.
     inputs, groups : Tensor
         Scaled samples and their group (which is also the class to learn), on the device of the model.
-    epochs : int
-        Number of epochs; there is no early stopping.
+    epochs : iterable of int
+        Numbers of the epochs.
     draw_batches : callable
-        Gives the batches of an epoch (counted from 0): arrays of sample indices.
-    learning_rate, weight_decay : float
-        Of AdamW (Loshchilov and Hutter 2019); its other parameters are PyTorch's defaults.
+        Gives the batches of an epoch: arrays of sample indices.
+    optimizer : Optimizer
+        Of the parameters of the model.
     recorder : SpectraRecorder
         Takes the spectra of each group's gradient while they are computed.
     after_epoch : callable
-        Called with the epoch when it is done.
+        Called with the epoch when it is done; training ends early where it says True.
+    amp : bool
+        Compute forward and backward in bfloat16 where PyTorch holds that safe; it needs no scaling of the loss.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     model.train()
-    for epoch in track(range(epochs), "epochs"):
+    for epoch in track(epochs, "epochs"):
         for batch in draw_batches(epoch):
-            index = torch.from_numpy(batch).to(inputs.device)
+            samples = torch.from_numpy(batch)
+            index = samples.to(inputs.device)
             group = groups[index]
             optimizer.zero_grad()
-            with recorder.step(group, epoch=epoch) as step:
-                losses = cross_entropy(model(inputs[index]), group, reduction="none")
+            with recorder.step(group, epoch=epoch, samples=samples) as step:
+                with torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
+                    losses = cross_entropy(model(inputs[index]), group, reduction="none")
                 loss = losses.mean()
                 loss.backward()  # type: ignore[no-untyped-call]
                 step.record(loss=loss.item(), group_loss=_mean_by_group(losses.detach(), group))
             optimizer.step()
-        after_epoch(epoch)
+        if after_epoch(epoch):
+            return
 
 
 def _mean_by_group(losses: Float[Tensor, "batch"], group: Int[Tensor, "batch"]) -> list[float]:

@@ -1,34 +1,31 @@
 """The files of a fold."""
 
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from gradspec.files import PathLike, atomic_path, write_dataset, write_json, write_table
 from gradspec.training.fold import TrainedFold
+from gradspec.training.predictions import PREDICTION_COLUMNS
 
 METRIC_COLUMNS: dict[str, str | dict[str, Any]] = {
     "epoch": "Epoch that had just ended, from 0",
     "set": {
         "Description": "Samples that the network was tried on, in evaluation mode",
-        "Levels": {"train": "All training samples of the fold", "test": "All test samples of the fold"},
+        "Levels": {
+            "train": "All training samples of the fold",
+            "validation": "All validation samples of the fold",
+            "test": "All test samples of the fold",
+        },
     },
     "loss": {"Description": "Mean cross-entropy over the samples", "Units": "nat"},
     "loss_reference": {"Description": "The same over the samples of the reference group", "Units": "nat"},
     "loss_comparison": {"Description": "The same over the samples of the comparison group", "Units": "nat"},
     "balanced_accuracy": "Mean of the shares of each group that are told right; chance is 0.5",
     "roc_auc": "Area under the receiver operating characteristic; chance is 0.5",
-}
-
-PREDICTION_COLUMNS: dict[str, str | dict[str, Any]] = {
-    "model": "Network",
-    "repeat": "Repetition of the cross-validation, from 0",
-    "fold": "Fold of that repetition, from 0",
-    "participant_id": "Test participant",
-    "run": "Run of the participant; n/a where there is only one",
-    "group": "True group",
-    "probability": "Probability of the comparison group, from the network after the last epoch (no early stopping)",
-    "predicted": "Group with the higher probability",
 }
 
 
@@ -40,6 +37,8 @@ def write_fold(
     predictions: PathLike,
     model: PathLike,
     record: PathLike,
+    groupings: Mapping[str, PathLike] | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Write what came of a fold; only the record holds anything (time, device) that may differ between equal runs.
 
@@ -50,10 +49,18 @@ def write_fold(
     spectra, metrics, predictions, model, record : path
         ``spectra.nc``, ``metrics.tsv``, ``predictions.tsv``, ``model.pt`` (the ``state_dict``; read it with
         ``torch.load(…, weights_only=True)``) and ``training.json``.
+    groupings : mapping, optional
+        File of the spectra of each further grouping.
+    checkpoint : path, optional
+        Folder of the checkpoints, which nobody needs when all is written; deleted.
     """
     write_dataset(trained.spectra, spectra)
+    for name, path in (groupings or {}).items():
+        write_dataset(trained.groupings[name], path)
     write_table(trained.metrics, metrics, METRIC_COLUMNS)
     write_table(trained.predictions, predictions, PREDICTION_COLUMNS)
     with atomic_path(model) as partial:
         torch.save(trained.weights, partial)
     write_json(trained.record, record)
+    if checkpoint is not None:
+        shutil.rmtree(checkpoint, ignore_errors=True)

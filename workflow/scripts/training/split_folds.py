@@ -12,5 +12,8 @@ splits = make_splits(
     folds=snakemake.params.folds,
     repeats=snakemake.params.repeats,
     seed=snakemake.params.seed,
+    split=snakemake.params.split,
+    site=snakemake.params.site,
+    validation=snakemake.params.validation,
 )
 write_table(splits, snakemake.output.splits, SPLIT_COLUMNS)
