@@ -56,6 +56,9 @@ def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
             value[name] = copy.deepcopy(part["default"])
         if name in value:
             value[name] = _fill(value[name], part, root)
+    if isinstance(free := schema.get("additionalProperties"), dict):
+        for name in value.keys() - schema.get("properties", {}).keys():
+            value[name] = _fill(value[name], free, root)
     return value
 
 

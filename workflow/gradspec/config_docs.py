@@ -56,6 +56,8 @@ def _sections(section: dict[str, Any], schema: dict[str, Any], path: str) -> Ite
         part = dereference(part, schema)
         if "properties" in part:
             yield from _sections(part, schema, f"{path}.{name}".strip("."))
+        elif isinstance(part.get("additionalProperties"), dict) and "$ref" in part["additionalProperties"]:
+            yield f"{path}.{name}.<name>".strip("."), dereference(part["additionalProperties"], schema)
 
 
 def _sentence(part: dict[str, Any]) -> str:

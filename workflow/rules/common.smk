@@ -7,6 +7,7 @@ from gradspec.cohort.plan import plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.ica.template_file import require_template
+from gradspec.stats.plan import check_plan
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -15,6 +16,12 @@ try:
     )  # in place: the report's front page reads the same dictionary
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
+    check_plan(
+        config["stats"]["plan"],
+        models=list(config["training"]["models"]),
+        kinds=config["training"]["kinds"],
+        features=config["stats"]["features"],
+    )
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
