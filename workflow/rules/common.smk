@@ -180,7 +180,10 @@ def get_training_targets(wildcards):
 
 
 def get_stats_targets(wildcards):
-    return ["<results>/stats/group_differences.tsv", "<results>/stats/performance.tsv"]
+    return collect(
+        "<results>/stats/{table}.tsv",
+        table=["group_differences", "clusters", "mixed_models", "performance"],
+    )
 
 
 def get_figures(wildcards):

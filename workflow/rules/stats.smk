@@ -30,6 +30,43 @@ rule test_groups:
         "../scripts/stats/test_groups.py"
 
 
+rule test_trajectories:
+    input:
+        features=collect("<results>/features/{model}.tsv", model=models),
+        splits="<results>/training/splits.tsv",
+    output:
+        clusters=report(
+            "<results>/stats/clusters.tsv",
+            category="Statistics",
+            caption="../report/clusters.rst",
+            labels={"table": "Epochs in which the groups differ"},
+        ),
+        clusters_sidecar="<results>/stats/clusters.json",
+        models=report(
+            "<results>/stats/mixed_models.tsv",
+            category="Statistics",
+            caption="../report/mixed_models.rst",
+            labels={"table": "Mixed models of the trajectories"},
+        ),
+        models_sidecar="<results>/stats/mixed_models.json",
+    log:
+        "<logs>/stats/test_trajectories.log",
+    benchmark:
+        "<benchmarks>/stats/test_trajectories.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+        seed=config["seed"],
+    script:
+        "../scripts/stats/test_trajectories.py"
+
+
 rule score_models:
     input:
         predictions=collect(
