@@ -155,6 +155,16 @@ def get_folds(file):
     return files
 
 
+def get_predictions(wildcards):
+    """Predictions of every fold of every model."""
+    return collect(
+        "<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
+        model=models,
+        repeat=range(training["repeats"]),
+        fold=range(training["folds"]),
+    )
+
+
 def get_preprocess_targets(wildcards):
     targets = ["<results>/cohort/participants.tsv"]
     if has_raw_images:
@@ -182,8 +192,14 @@ def get_training_targets(wildcards):
 def get_stats_targets(wildcards):
     return collect(
         "<results>/stats/{table}.tsv",
-        table=["group_differences", "clusters", "mixed_models", "performance"],
-    )
+        table=[
+            "group_differences",
+            "clusters",
+            "mixed_models",
+            "performance",
+            "scores",
+        ],
+    ) + ["<results>/stats/summary.html"]
 
 
 def get_figures(wildcards):

@@ -69,12 +69,7 @@ rule test_trajectories:
 
 rule score_models:
     input:
-        predictions=collect(
-            "<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
-            model=models,
-            repeat=range(training["repeats"]),
-            fold=range(training["folds"]),
-        ),
+        predictions=get_predictions,
         splits="<results>/training/splits.tsv",
     output:
         table=report(
@@ -100,3 +95,63 @@ rule score_models:
         seed=config["seed"],
     script:
         "../scripts/stats/score_models.py"
+
+
+rule adjust_scores:
+    input:
+        predictions=get_predictions,
+        participants="<results>/cohort/participants.tsv",
+    output:
+        table=report(
+            "<results>/stats/scores.tsv",
+            category="Statistics",
+            caption="../report/scores.rst",
+            labels={"table": "Scores of the networks beside covariates"},
+        ),
+        sidecar="<results>/stats/scores.json",
+    log:
+        "<logs>/stats/adjust_scores.log",
+    benchmark:
+        "<benchmarks>/stats/adjust_scores.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+        covariates=config["cohort"]["covariates"],
+    script:
+        "../scripts/stats/adjust_scores.py"
+
+
+rule summarise_tests:
+    input:
+        differences="<results>/stats/group_differences.tsv",
+        clusters="<results>/stats/clusters.tsv",
+        performance="<results>/stats/performance.tsv",
+        scores="<results>/stats/scores.tsv",
+    output:
+        summary=report(
+            "<results>/stats/summary.html",
+            category="Statistics",
+            caption="../report/summary.rst",
+            labels={"table": "Summary in plain language"},
+        ),
+    log:
+        "<logs>/stats/summarise_tests.log",
+    benchmark:
+        "<benchmarks>/stats/summarise_tests.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/stats/summarise_tests.py"

@@ -106,7 +106,9 @@ def test_every_row_is_what_a_loop_finds(window, test):
             for column in ("effect_size", "statistic", "p_value", "ci_low", "ci_high", "df"):
                 assert row[column] == pytest.approx(getattr(expected, column))
             assert (row["n_runs"], row["test"]) == (8, name_of_test)
-            assert tuple(row[["effect_low", "effect_high"]]) == pytest.approx(effect_interval(expected))
+            assert tuple(row[["effect_low", "effect_high"]]) == pytest.approx(
+                effect_interval(expected.effect_size, expected.statistic, expected.df)
+            )
             equivalent = equivalence_p(
                 lambda values, do=do: do(values[:, 0]), *(means[g][:, None] for g in LEVELS), 0.1
             )

@@ -157,7 +157,9 @@ def compare_groups(
         paired_test, tested_by = _choose_test(splits, runs, model, test, alpha)
         result = paired_test(testable)
         columns = {name: getattr(result, name) for name in _TESTED_COLUMNS if hasattr(result, name)}
-        columns["effect_low"], columns["effect_high"] = effect_interval(result, alpha)
+        columns["effect_low"], columns["effect_high"] = effect_interval(
+            result.effect_size, result.statistic, result.df, alpha
+        )
         columns["p_equivalent"] = equivalence_p(
             paired_test, np.where(np.isnan(testable), np.nan, reference), comparison, margin
         )
