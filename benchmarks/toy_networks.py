@@ -22,7 +22,7 @@ NAMES = ["spectral_norm", "nuclear_norm", "effective_rank", "stable_rank"]
 N_FEATURES, N_HIDDEN = 28, 16
 N_DIRECTIONS = 3  # that hold the planted share of the patients' variance
 EPOCHS, LEARNING_RATE, PER_GROUP = 20, 0.3, 8  # PER_GROUP: most samples of each group in a batch
-REGROUPED_EPOCHS, N_PERMUTATIONS = 3, 39
+REGROUPED_EPOCHS, N_PERMUTATIONS = 3, 79
 
 
 class Design(NamedTuple):
@@ -47,6 +47,8 @@ class TrainedCohort(NamedTuple):
         Of the cohort.
     steps : array, shape (repeat, fold, step, group, feature)
         Features of the gradient of the hidden layer in every step.
+    losses : array, shape (repeat, fold, step, group)
+        Mean cross-entropy of each group's samples.
     epochs : array of int, shape (step,)
         Epoch of each step.
     probability : array, shape (repeat, participant)
@@ -57,21 +59,28 @@ class TrainedCohort(NamedTuple):
 
     seed: int
     steps: np.ndarray
+    losses: np.ndarray
     epochs: np.ndarray
     probability: np.ndarray
     is_patient: np.ndarray
 
     @property
     def trajectories(self) -> np.ndarray:
-        """Mean over the steps of each epoch, shape (repeat, fold, epoch, group, feature)."""
-        return np.stack(
-            [self.steps[:, :, self.epochs == epoch].mean(axis=2) for epoch in np.unique(self.epochs)], axis=2
-        )
+        """Features, mean over the steps of each epoch, shape (repeat, fold, epoch, group, feature)."""
+        return self._epoch_means(self.steps)
+
+    @property
+    def loss_trajectories(self) -> np.ndarray:
+        """Losses, mean over the steps of each epoch, shape (repeat, fold, epoch, group)."""
+        return self._epoch_means(self.losses)
 
     @property
     def differences(self) -> np.ndarray:
         """Patients minus controls, mean over all steps, shape (repeat, fold, feature)."""
         return (self.steps[..., 1, :] - self.steps[..., 0, :]).mean(axis=2)
+
+    def _epoch_means(self, values: np.ndarray) -> np.ndarray:
+        return np.stack([values[:, :, self.epochs == epoch].mean(axis=2) for epoch in np.unique(self.epochs)], axis=2)
 
 
 def draw_people(rng: np.random.Generator, is_patient: np.ndarray, size: float) -> np.ndarray:
@@ -96,7 +105,7 @@ def train_cohort(seed: int, size: float, design: Design) -> TrainedCohort:
     training = training.reshape(n_runs, -1)
     if design.thinned:
         _thin(rng, is_patient, training)
-    features, epochs = [], []
+    features, losses, epochs = [], [], []
     for epoch, batch in _draw_batches(rng, is_patient, training):
         per_group = batch.shape[1] // 2
         truth = np.repeat(np.eye(2), per_group, axis=0)
@@ -108,6 +117,8 @@ def train_cohort(seed: int, size: float, design: Design) -> TrainedCohort:
         # The gradient of so many samples has no larger rank: what comes after is rounding.
         spectra = np.linalg.svd(of_group, compute_uv=False)[..., :per_group]
         features.append(np.stack([FEATURES[name].function(spectra) for name in NAMES], axis=-1))
+        loss = -np.log((probability * truth).sum(axis=2))
+        losses.append(np.stack([loss[:, half].mean(axis=1) for half in halves], axis=1))
         epochs.append(epoch)
         output -= LEARNING_RATE * delta.swapaxes(1, 2) @ activity
         hidden -= LEARNING_RATE * of_group.sum(axis=1)
@@ -115,7 +126,8 @@ def train_cohort(seed: int, size: float, design: Design) -> TrainedCohort:
     predicted = predicted.reshape(design.repeats, design.folds, -1)
     unseen = np.take_along_axis(predicted, fold_of[:, None], axis=1)[:, 0]
     steps = np.stack(features, axis=1).reshape(design.repeats, design.folds, len(epochs), 2, len(NAMES))
-    return TrainedCohort(seed, steps, np.array(epochs), unseen, is_patient)
+    of_groups = np.stack(losses, axis=1).reshape(steps.shape[:-1])
+    return TrainedCohort(seed, steps, of_groups, np.array(epochs), unseen, is_patient)
 
 
 def permute_cohort(seed: int, size: float, n_participants: int, *, learns_group: bool) -> np.ndarray:

@@ -67,6 +67,36 @@ rule test_trajectories:
         "../scripts/stats/test_trajectories.py"
 
 
+rule match_losses:
+    input:
+        features=collect("<results>/features/{model}.tsv", model=models),
+        spectra=collect("<results>/spectra/{model}.nc", model=models),
+        splits="<results>/training/splits.tsv",
+    output:
+        table=report(
+            "<results>/stats/equal_loss.tsv",
+            category="Statistics",
+            caption="../report/equal_loss.rst",
+            labels={"table": "Group differences at equal loss"},
+        ),
+        sidecar="<results>/stats/equal_loss.json",
+    log:
+        "<logs>/stats/match_losses.log",
+    benchmark:
+        "<benchmarks>/stats/match_losses.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/stats/match_losses.py"
+
+
 rule score_models:
     input:
         predictions=get_predictions,

@@ -45,7 +45,7 @@ def test_front_page_names_groups_and_method(source):
     assert ("says nothing about people" in text) == (source == "simulated")
 
 
-TABLES = ("group_differences_table", "clusters", "mixed_models", "performance", "scores", "summary")
+TABLES = ("group_differences_table", "clusters", "mixed_models", "equal_loss", "performance", "scores", "summary")
 
 
 @pytest.mark.parametrize("name", [*FIGURES, *TABLES])

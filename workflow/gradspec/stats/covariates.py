@@ -4,6 +4,10 @@ The score of a participant is the log-odds of the comparison group, :math:`\ln p
 see this participant in training, mean over repeats and scans. It is regressed on the group, without and with the
 covariates, by ordinary least squares with standard errors that allow for unequal variances (HC3, MacKinnon and White
 1985; Long and Ervin 2000). A difference that vanishes with the covariates is one that they can account for.
+
+The scores depend on each other, since each participant trained the networks that scored the others; their p-values are
+too small (see the benchmark of calibration). They describe what covariates account for, and prove nothing about the
+group.
 """
 
 from collections.abc import Sequence
@@ -51,7 +55,10 @@ def describe_scores(levels: Sequence[str], covariates: Sequence[str], correction
         "effect_high": "Upper end of that interval",
         "statistic": "Estimate over its standard error",
         "df": "Degrees of freedom of t",
-        "p_value": "Two-sided, not corrected; approximate, since predictions of a fold share a network",
+        "p_value": (
+            "Two-sided, not corrected. Too small, since the scores of people depend on each other through the networks "
+            "that they trained: a description, not a proof that the networks see the group; see performance.tsv"
+        ),
         "p_corrected": f"Corrected for the networks ({correction}), for each adjustment and term",
         "status": "Exploratory",
         "test": "Regression that was done, or 'not tested' and why",

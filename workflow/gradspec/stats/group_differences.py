@@ -26,6 +26,17 @@ DEFAULT_TEST = "noise-corrected-jackknife-t"
 PLAIN_JACKKNIFE = "delete-fold jackknife t"
 FEWEST_RUNS = 3
 
+TESTED_COLUMNS = (
+    "ci_low",
+    "ci_high",
+    "effect_size",
+    "effect_low",
+    "effect_high",
+    "statistic",
+    "p_value",
+    "df",
+)
+
 Values = Float[np.ndarray, "run test"]
 
 _ROUNDING = 1e-12  # a spread this small beside the values themselves is rounding of double precision
@@ -150,19 +161,14 @@ def compare_groups(
     runs, model = trajectories.runs, trajectories.model
     reference, comparison = trajectories.means(window)
     differences = comparison - reference
-    testable, reasons = _mask_untestable(differences, reference, comparison)
-    columns: dict[str, Any] = dict.fromkeys(_TESTED_COLUMNS, np.nan)
+    testable, reasons = mask_untestable(differences, reference, comparison)
+    columns: dict[str, Any] = dict.fromkeys((*TESTED_COLUMNS, "p_equivalent"), np.nan)
     tested_by = ""
     if len(runs) >= FEWEST_RUNS:
-        paired_test, tested_by = _choose_test(splits, runs, model, test, alpha)
-        result = paired_test(testable)
-        columns = {name: getattr(result, name) for name in _TESTED_COLUMNS if hasattr(result, name)}
-        columns["effect_low"], columns["effect_high"] = effect_interval(
-            result.effect_size, result.statistic, result.df, alpha
-        )
-        columns["p_equivalent"] = equivalence_p(
-            paired_test, np.where(np.isnan(testable), np.nan, reference), comparison, margin
-        )
+        paired_test, tested_by = choose_test(splits, runs, model, test, alpha)
+        columns = tabulate_test(paired_test(testable), alpha)
+        known = np.where(np.isnan(testable), np.nan, reference)
+        columns["p_equivalent"] = equivalence_p(paired_test, known, comparison, margin)
     return trajectories.tests.assign(
         model=model,
         n_runs=len(runs),
@@ -212,20 +218,17 @@ def correct_families(
     return table[list(describe_differences(("", ""), (0, 1), 0.05))]
 
 
-_TESTED_COLUMNS = (
-    "ci_low",
-    "ci_high",
-    "effect_size",
-    "effect_low",
-    "effect_high",
-    "statistic",
-    "p_value",
-    "df",
-    "p_equivalent",
-)
+def tabulate_test(result: PairedTest, alpha: float) -> dict[str, Any]:
+    """Give the columns `TESTED_COLUMNS` of the tests of a table, the interval of the effect size included."""
+    effect_low, effect_high = effect_interval(result.effect_size, result.statistic, result.df, alpha)
+    return {
+        **{name: getattr(result, name) for name in TESTED_COLUMNS if hasattr(result, name)},
+        "effect_low": effect_low,
+        "effect_high": effect_high,
+    }
 
 
-def _choose_test(
+def choose_test(
     splits: "pd.DataFrame", runs: Sequence[Run], model: str, test: str, alpha: float
 ) -> tuple[Callable[[Values], PairedTest], str]:
     """Give the test as a function of differences, and the name of what it does."""
@@ -242,7 +245,7 @@ def _choose_test(
     return jackknife, TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
 
 
-def _mask_untestable(differences: Values, reference: Values, comparison: Values) -> tuple[Values, list[str]]:
+def mask_untestable(differences: Values, reference: Values, comparison: Values) -> tuple[Values, list[str]]:
     """Set to NaN what cannot be tested, and say why (empty where it can)."""
     n_runs = len(differences)
     n_undefined = (~np.isfinite(differences)).sum(axis=0)
