@@ -160,6 +160,7 @@ rule adjust_scores:
 rule summarise_tests:
     input:
         differences="<results>/stats/group_differences.tsv",
+        equal_loss="<results>/stats/equal_loss.tsv",
         clusters="<results>/stats/clusters.tsv",
         performance="<results>/stats/performance.tsv",
         scores="<results>/stats/scores.tsv",

@@ -82,7 +82,8 @@ def tables():
             {**score, "adjustment": "covariates", "term": "age", "p_corrected": 0.001},
         ]
     )
-    return [differences, clusters, performance, scores]
+    equal_loss = differences.assign(p_corrected=[0.4, 0.01, 0.9, np.nan])
+    return [differences, equal_loss, clusters, performance, scores]
 
 
 def summarise(tables, families=PLAN):
@@ -108,6 +109,15 @@ def test_what_was_explored_is_apart_and_no_difference_is_not_called_equality(tab
 def test_without_a_plan_nothing_is_confirmatory(tables):
     tables[0] = tables[0].assign(status="exploratory")
     assert "nothing here is confirmatory" in summarise(tables, families=[])["Confirmatory tests"][0]
+
+
+def test_differences_that_vanish_at_equal_loss_are_counted(tables):
+    (text,) = summarise(tables)["Group or fit?"]
+    assert text == (
+        "mlp: of 1 differences that were found, 0 remain at equal loss of the groups, where 1 of 3 tests find one."
+    )
+    tables[1] = tables[0]
+    assert "of 1 differences that were found, 1 remain" in summarise(tables)["Group or fit?"][0]
 
 
 def test_networks_that_learned_nothing_are_named(tables):

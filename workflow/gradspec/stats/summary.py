@@ -18,6 +18,7 @@ CHANCE = 0.5
 
 def summarise_tests(
     differences: "pd.DataFrame",
+    equal_loss: "pd.DataFrame",
     clusters: "pd.DataFrame",
     performance: "pd.DataFrame",
     scores: "pd.DataFrame",
@@ -31,7 +32,7 @@ def summarise_tests(
 
     Parameters
     ----------
-    differences, clusters, performance, scores : DataFrame
+    differences, equal_loss, clusters, performance, scores : DataFrame
         Tables of the stage.
     families : sequence of Family
         The plan.
@@ -52,6 +53,7 @@ def summarise_tests(
         "Did the networks learn?": _tell_performance(performance, levels, alpha),
         "Confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
         "Exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
+        "Group or fit?": _tell_equal_loss(differences, equal_loss, alpha),
         "When in training": _tell_clusters(clusters, alpha),
         "Group or covariates?": _tell_scores(scores, levels, alpha),
     }
@@ -110,6 +112,22 @@ def _tell_exploration(tests: "pd.DataFrame", levels: Sequence[str], alpha: float
         sentences.append(f"{model}: {_count(members, alpha, margin)}")
         strongest = _found(members, alpha)[:STRONGEST]
         sentences += [_tell_difference(row, levels, alpha) for _, row in strongest.iterrows()]
+    return sentences
+
+
+def _tell_equal_loss(differences: "pd.DataFrame", equal_loss: "pd.DataFrame", alpha: float) -> list[str]:
+    """Say how many of the differences that were found remain where the loss of the groups is taken into account."""
+    sentences = []
+    key = ["layer", "kind", "feature"]
+    for model, rows in equal_loss.groupby("model", sort=False):
+        found, remaining = (
+            set(_found(table, alpha)[key].itertuples(index=False, name=None))
+            for table in (differences[differences["model"] == model], rows)
+        )
+        sentences.append(
+            f"{model}: of {len(found)} differences that were found, {len(found & remaining)} remain at equal loss of "
+            f"the groups, where {len(remaining)} of {int(rows['p_value'].notna().sum())} tests find one."
+        )
     return sentences
 
 

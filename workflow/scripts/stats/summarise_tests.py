@@ -11,6 +11,7 @@ from gradspec.stats.summary import render_summary, summarise_tests
 stats, tables = snakemake.params.stats, snakemake.input
 sections = summarise_tests(
     read_table(tables.differences),
+    read_table(tables.equal_loss),
     read_table(tables.clusters),
     read_table(tables.performance),
     read_table(tables.scores),
