@@ -246,7 +246,7 @@ def plot_calibration(table: pd.DataFrame) -> Figure:
     """Draw what each test rejects without a difference, in equal and unequal groups, and its power."""
     table = table[table["folds"].isin([table["folds"].iloc[0], "one training"])]
     tests = list(dict.fromkeys(table["test"]))
-    figure = new_figure(14, 6.0)
+    figure = new_figure(16, 4.8)
     *nulls, power = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.3))
     null, unequal = table[table["size"] == 0], f"{UNEQUAL[0]}:{UNEQUAL[1]}"
     at_equal = ~null["groups"].str.startswith(unequal)
@@ -276,7 +276,7 @@ def plot_calibration(table: pd.DataFrame) -> Figure:
     power.axhline(100 * LEVEL, color="black", lw=0.8)
     power.set(xlabel="Planted share of variance", ylabel="p ≤ 0.05 in % of cohorts", ylim=(-3, 103))
     power.set_title("Power, effective rank")
-    power.legend(loc="upper left", bbox_to_anchor=(0, -0.2), fontsize=8, ncols=2)
+    power.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
     return figure
 
 

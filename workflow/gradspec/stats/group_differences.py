@@ -90,7 +90,8 @@ def describe_differences(
             },
             "Limits": (
                 "Where the group is also the class to learn, groups may differ because one is fitted better at the "
-                "time: see their losses in the spectra file"
+                "time: see equal_loss.tsv. Where groups are of unequal size, balanced batches show the smaller one "
+                "more often, so that norms differ even where people do not"
             ),
         },
         "df": (

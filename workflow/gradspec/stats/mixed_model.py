@@ -21,11 +21,12 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 Trajectory = Float[np.ndarray, "run epoch"]
+Defined = Bool[np.ndarray, "run epoch"]
 
 MIXED = "mixed model"
 TWO_STAGE = "two-stage summary measures (the mixed model did not converge)"
@@ -94,7 +95,7 @@ def fit_mixed_model(reference: Trajectory, comparison: Trajectory, alpha: float 
 
 
 def _fit(
-    reference: Trajectory, comparison: Trajectory, defined: Trajectory, time: Float[np.ndarray, "epoch"]
+    reference: Trajectory, comparison: Trajectory, defined: Defined, time: Float[np.ndarray, "epoch"]
 ) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]] | None:
     """Estimates and standard errors of both effects, or None where the fit cannot be trusted."""
     run, epoch = np.nonzero(defined)
@@ -116,7 +117,7 @@ def _fit(
 
 
 def _summarise(
-    differences: Trajectory, defined: Trajectory, time: Float[np.ndarray, "epoch"], scale: float
+    differences: Trajectory, defined: Defined, time: Float[np.ndarray, "epoch"], scale: float
 ) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
     """Mean level and slope of the lines through the differences of each run, and their standard errors."""
     lines = np.array(
