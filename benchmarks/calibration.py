@@ -1,135 +1,302 @@
-"""How often the tests of group differences reject: on networks that learn random labels, and on planted differences.
+"""How often the tests reject: on networks that learn random labels, and on planted differences.
 
-A cohort is n participants with independent Gaussian features; half of them, drawn at random, get the label that a small
-network (tanh, softmax) then learns, in repeated stratified cross-validation with group-balanced batches. Of the
-patients' features, a share (the planted size) of the variance may be moved into a few directions that they have in
-common: their gradients then have another spectrum, without any difference of means. At size 0 the groups differ by
-chance alone, and a test at 5 % may reject 5 % of cohorts. Run from the root of the project:
-``python -m benchmarks.calibration``.
+Where the groups differ by chance alone, a test at 5 % may reject in 5 % of cohorts, whatever the sizes of the groups;
+where a difference is planted, the more the better. Naive practice stands beside: a t-test over training steps, and over
+runs as if they were independent. Writes a table with its sidecar, and a figure. Run from the root of the project:
+``python -m benchmarks.calibration --size minute``.
 """
 
 import argparse
+import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
-from gradspec.spectra.features import FEATURES
+from benchmarks.toy_networks import NAMES, Design, TrainedCohort, permute_cohort, train_cohort
+from gradspec.figures.saving import save_figure
+from gradspec.figures.style import new_figure, styled
+from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass, sign_flips
 from gradspec.stats.corrected_t import corrected_resampled_t_test
+from gradspec.stats.covariates import GROUP, regress_scores
+from gradspec.stats.equal_loss import differences_at_equal_loss
+from gradspec.stats.mixed_model import fit_mixed_model
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
 
-N_PARTICIPANTS, N_FEATURES, N_HIDDEN = 60, 28, 16
-N_DIRECTIONS = 3  # that hold the planted share of the patients' variance
-EPOCHS, LEARNING_RATE, PER_GROUP = 20, 0.3, 8  # PER_GROUP: samples of each group in a batch
-DESIGNS = [(4, 5), (2, 5), (10, 5), (3, 10), (10, 2)]  # repeats, folds
-SIZES = [0.0, 0.5, 0.75, 1.0]
-NAMES = ["spectral_norm", "nuclear_norm", "effective_rank", "stable_rank"]
 LEVEL = 0.05
+EQUAL, UNEQUAL = (30, 30), (45, 15)
+DIFFERENCES = [0.25, 0.5, 0.75, 1.0]
+THINNED = ", thinned"
+N_DRAWS = 199
+N_REGROUPED = 48
 
 
-def jackknife_p(differences: np.ndarray) -> np.ndarray:
-    """P-values of the delete-fold jackknife over all repeats, without the noise taken off."""
-    repeats, folds = differences.shape[:2]
-    within = differences.var(axis=1, ddof=1).mean(axis=0)
-    statistic = differences.mean(axis=(0, 1)) / np.sqrt((folds - 1) ** 2 / folds * within)
+class Size(NamedTuple):
+    """How much is done: cohorts of each condition, cross-validations (repeats, folds), planted differences."""
+
+    cohorts: int
+    splits: list[tuple[int, int]]
+    differences: list[float]
+
+
+SIZES = {
+    "quick": Size(6, [(2, 5)], [1.0]),
+    "minute": Size(20, [(4, 5)], DIFFERENCES),
+    "standard": Size(200, [(4, 5)], DIFFERENCES),
+    "long": Size(1000, [(4, 5), (2, 5), (10, 5), (3, 10)], DIFFERENCES),
+}
+
+Test = Callable[[TrainedCohort], np.ndarray]
+
+
+def over_steps(cohort: TrainedCohort) -> np.ndarray:
+    """Naive: a paired t-test over all steps of all runs."""
+    differences = cohort.steps[..., 1, :] - cohort.steps[..., 0, :]
+    return stats.ttest_1samp(differences.reshape(-1, differences.shape[-1]), 0.0).pvalue
+
+
+def over_runs(ratio: float | None = 0.0) -> Test:
+    """Paired t-test over runs, with the variance inflated by test over training participants (None: as they are)."""
+
+    def test(cohort: TrainedCohort) -> np.ndarray:
+        repeats, folds, n_features = cohort.differences.shape
+        runs = cohort.differences.reshape(repeats * folds, n_features)
+        return corrected_resampled_t_test(runs, 1 / (folds - 1) if ratio is None else ratio).p_value
+
+    return test
+
+
+def plain_jackknife(cohort: TrainedCohort) -> np.ndarray:
+    """The delete-fold jackknife over all repeats, without the noise taken off."""
+    repeats, folds = cohort.differences.shape[:2]
+    within = cohort.differences.var(axis=1, ddof=1).mean(axis=0)
+    statistic = cohort.differences.mean(axis=(0, 1)) / np.sqrt((folds - 1) ** 2 / folds * within)
     return 2 * stats.t.sf(np.abs(statistic), repeats * (folds - 1))
 
 
-def flat(differences: np.ndarray) -> np.ndarray:
-    """Repeats and folds as one dim of runs."""
-    return differences.reshape(-1, *differences.shape[2:])
+def jackknife(cohort: TrainedCohort) -> np.ndarray:
+    """The noise-corrected jackknife, the default of the workflow."""
+    return noise_corrected_jackknife_t_test(cohort.differences, len(cohort.is_patient)).p_value
 
 
-TESTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "ordinary paired t": lambda d: corrected_resampled_t_test(flat(d), 0.0).p_value,
-    "corrected resampled t": lambda d: corrected_resampled_t_test(flat(d), 1 / (d.shape[1] - 1)).p_value,
-    "delete-fold jackknife t": jackknife_p,
-    "noise-corrected jackknife t": lambda d: noise_corrected_jackknife_t_test(d, N_PARTICIPANTS).p_value,
+def at_equal_loss(cohort: TrainedCohort) -> np.ndarray:
+    """The noise-corrected jackknife of differences that are adjusted for the loss of each group."""
+    trajectories = cohort.trajectories.reshape(-1, *cohort.trajectories.shape[2:])
+    losses = cohort.loss_trajectories.reshape(-1, *cohort.loss_trajectories.shape[2:])
+    differences = differences_at_equal_loss(trajectories[:, :, 0], trajectories[:, :, 1], losses)
+    differences = differences.reshape(cohort.differences.shape)
+    return noise_corrected_jackknife_t_test(differences, len(cohort.is_patient)).p_value
+
+
+def mixed_model(cohort: TrainedCohort) -> np.ndarray:
+    """Effect of the group in the mixed model of each feature."""
+    trajectories = cohort.trajectories.reshape(-1, *cohort.trajectories.shape[2:])
+    return np.array(
+        [
+            fit_mixed_model(trajectories[:, :, 0, feature], trajectories[:, :, 1, feature]).p_value[0]
+            for feature in range(len(NAMES))
+        ]
+    )
+
+
+def clusters(by_jackknife: bool) -> Test:
+    """Surest cluster of epochs of each feature, by draws of the jackknife or by flipping the signs of runs."""
+
+    def test(cohort: TrainedCohort) -> np.ndarray:
+        rng = np.random.default_rng(cohort.seed)
+        differences = cohort.trajectories[..., 1, :] - cohort.trajectories[..., 0, :]
+        runs = differences.reshape(-1, *differences.shape[2:])
+        if by_jackknife:
+            n_participants = len(cohort.is_patient)
+            result = noise_corrected_jackknife_t_test(differences, n_participants)
+            statistic, df = result.statistic, result.df
+            draws = jackknife_draws(differences, n_participants, N_DRAWS, rng)
+        else:
+            statistic, df = stats.ttest_1samp(runs, 0.0).statistic, len(runs) - 1
+            draws = sign_flips(runs, N_DRAWS, rng)
+        threshold = float(stats.t.ppf(1 - LEVEL / 2, df))
+        largest = largest_mass(draws, threshold)
+        return np.array(
+            [
+                cluster_p(find_clusters(statistic[:, feature], threshold), largest[:, feature]).min(initial=1.0)
+                for feature in range(len(NAMES))
+            ]
+        )
+
+    return test
+
+
+def scores(cohort: TrainedCohort) -> np.ndarray:
+    """Regression of people's scores on their group."""
+    groups = np.where(cohort.is_patient, "patient", "control")
+    ids = [f"sub-{number:03}" for number in range(len(groups))]
+    predictions = pd.concat(
+        pd.DataFrame({"model": "toy", "participant_id": ids, "group": groups, "probability": probability})
+        for probability in cohort.probability
+    )
+    people = pd.DataFrame({"participant_id": ids})
+    options: dict[str, Any] = {"levels": ["control", "patient"], "covariates": [], "correction": "holm", "alpha": LEVEL}
+    table = regress_scores(predictions, people, **options)
+    return table.loc[table["term"] == GROUP, "p_value"].to_numpy()
+
+
+TESTS: dict[str, Test] = {
+    "naive: t over steps": over_steps,
+    "naive: paired t over runs": over_runs(0.0),
+    "corrected resampled t": over_runs(None),
+    "mixed model": mixed_model,
+    "delete-fold jackknife t": plain_jackknife,
+    "noise-corrected jackknife t": jackknife,
+    "the same, at equal loss": at_equal_loss,
+    "naive: clusters, runs flipped": clusters(by_jackknife=False),
+    "clusters, jackknife draws": clusters(by_jackknife=True),
+    "regression of scores": scores,
+}
+REGROUPINGS = {"regrouping, group is not the target": False, "naive: regrouping, group is the target": True}
+
+COLUMNS = {
+    "folds": "Folds × repeats of the cross-validation; 'one training' for regrouping, which needs no folds",
+    "groups": (
+        "Controls : patients. Batches hold equally many of both, so that the fewer are seen more often; if thinned, "
+        "each training takes as many of the larger group as there are of the smaller"
+    ),
+    "size": "Planted difference: share of the patients' variance in three directions of their own; 0 for none",
+    "test": "Test; naive ones are no part of the workflow",
+    "feature": "Feature that was tested; 'any (correction)': any of the four, after correction for their number",
+    "cohorts": "Cohorts that were simulated",
+    "rejected": {"Description": f"Share of cohorts with p of at most {LEVEL:g}", "Units": "%"},
+    "low": {"Description": "Lower end of its 95 % interval (Clopper-Pearson)", "Units": "%"},
+    "high": {"Description": "Upper end of that interval", "Units": "%"},
+    "verdict": {
+        "Description": f"Where nothing is planted: against the binomial 95 % interval of {100 * LEVEL:g} %",
+        "Levels": {
+            "as promised": "Within it",
+            "cautious": "Below it",
+            "too eager": "Above it",
+            "power": "A difference was planted",
+        },
+    },
 }
 
 
-def draw_training_sets(rng: np.random.Generator, groups: list[np.ndarray], repeats: int, folds: int) -> np.ndarray:
-    """Training participants of each group in each run, shape (run, group, participant)."""
-    sets = []
-    for _ in range(repeats):
-        shuffled = [rng.permutation(group) for group in groups]
-        position = np.arange(len(groups[0])) % folds
-        sets += [[group[position != fold] for group in shuffled] for fold in range(folds)]
-    return np.array(sets)
+def measure(size: Size) -> pd.DataFrame:
+    """Share of cohorts in which each test rejects: a row a condition, test and feature, columns as in `COLUMNS`."""
+    rows: list[dict[str, Any]] = []
+    conditions = [(EQUAL, False, 0.0), (UNEQUAL, False, 0.0), (UNEQUAL, True, 0.0)]
+    conditions += [(EQUAL, False, difference) for difference in size.differences]
+    for repeats, folds in size.splits:
+        for groups, thinned, difference in conditions:
+            design = Design(*groups, repeats, folds, thinned)
+            found: dict[str, list[np.ndarray]] = {name: [] for name in TESTS}
+            for seed in range(size.cohorts):
+                cohort = train_cohort(seed, difference, design)
+                for name, test in TESTS.items():
+                    found[name].append(test(cohort))
+            of_groups = f"{groups[0]}:{groups[1]}" + THINNED * thinned
+            about = {"folds": f"{folds} × {repeats}", "groups": of_groups, "size": difference}
+            for name, p_values in found.items():
+                rows += [{**about, "test": name, **row} for row in count_rejections(np.array(p_values), difference)]
+    for name, learns_group in REGROUPINGS.items():
+        for difference in [0.0, *size.differences]:
+            p_values = np.array(
+                [
+                    permute_cohort(seed, difference, N_REGROUPED, learns_group=learns_group)
+                    for seed in range(size.cohorts)
+                ]
+            )
+            half = N_REGROUPED // 2
+            about = {"folds": "one training", "groups": f"{half}:{half}", "size": difference, "test": name}
+            rows += [{**about, **row} for row in count_rejections(p_values, difference)]
+    return pd.DataFrame(rows)[list(COLUMNS)]
 
 
-def draw_batches(rng: np.random.Generator, training: np.ndarray) -> Iterator[np.ndarray]:
-    """Participants of every step, first those of one group, then of the other; shape (run, 2 · PER_GROUP)."""
-    for _ in range(EPOCHS):
-        shuffled = rng.permuted(training, axis=2)
-        for start in range(0, training.shape[2] - PER_GROUP + 1, PER_GROUP):
-            yield shuffled[:, :, start : start + PER_GROUP].reshape(len(training), -1)
+def count_rejections(p_values: np.ndarray, difference: float) -> list[dict[str, Any]]:
+    """Share of cohorts, the rows of `p_values`, with a rejection in each feature, and in any after correction."""
+    names = NAMES if p_values.shape[1] == len(NAMES) else ["score"]
+    rejected = {name: p_values[:, feature] <= LEVEL for feature, name in enumerate(names)}
+    if len(names) > 1:
+        rejected["any (holm)"] = len(names) * p_values.min(axis=1) <= LEVEL
+        rejected["any (benjamini-hochberg)"] = (stats.false_discovery_control(p_values, axis=1) <= LEVEL).any(axis=1)
+    return [{"feature": name, **judge(int(found.sum()), len(found), difference)} for name, found in rejected.items()]
 
 
-def train_cohort(seed: int, size: float, repeats: int, folds: int) -> np.ndarray:
-    """Train all runs of a cohort at once.
-
-    Returns
-    -------
-    array, shape (repeat, fold, feature)
-        Difference of the groups in each feature of the gradient of the hidden layer, mean over all steps.
-    """
-    rng = np.random.default_rng([seed, repeats, folds])
-    x = rng.normal(size=(N_PARTICIPANTS, N_FEATURES))
-    groups = np.split(rng.permutation(N_PARTICIPANTS), 2)
-    directions, _ = np.linalg.qr(rng.normal(size=(N_FEATURES, N_DIRECTIONS)))
-    weights = rng.normal(size=(len(groups[1]), N_DIRECTIONS)) * np.sqrt(size * N_FEATURES / N_DIRECTIONS)
-    x[groups[1]] = np.sqrt(1 - size) * x[groups[1]] + weights @ directions.T
-
-    training = draw_training_sets(rng, groups, repeats, folds)
-    n_runs = len(training)
-    hidden = rng.normal(size=(n_runs, N_HIDDEN, N_FEATURES)) / np.sqrt(N_FEATURES)
-    output = rng.normal(size=(n_runs, 2, N_HIDDEN)) / np.sqrt(N_HIDDEN)
-    truth = np.repeat(np.eye(2), PER_GROUP, axis=0)
-    gradients = []
-    for batch in draw_batches(rng, training):
-        activity = np.tanh(x[batch] @ hidden.swapaxes(1, 2))
-        logits = activity @ output.swapaxes(1, 2)
-        probability = np.exp(logits - logits.max(axis=2, keepdims=True))
-        probability /= probability.sum(axis=2, keepdims=True)
-        delta = (probability - truth) / (2 * PER_GROUP)
-        hidden_delta = (delta @ output) * (1 - activity**2)
-        halves = [slice(0, PER_GROUP), slice(PER_GROUP, None)]
-        of_group = np.stack([hidden_delta[:, half].swapaxes(1, 2) @ x[batch[:, half]] for half in halves])
-        gradients.append(of_group)
-        output -= LEARNING_RATE * delta.swapaxes(1, 2) @ activity
-        hidden -= LEARNING_RATE * of_group.sum(axis=0)
-    # The gradient of PER_GROUP samples has no larger rank: what comes after is rounding.
-    spectra = np.linalg.svd(np.array(gradients), compute_uv=False)[..., :PER_GROUP]
-    features = np.stack([FEATURES[name].function(spectra) for name in NAMES], axis=-1)
-    return (features[:, 1] - features[:, 0]).mean(axis=0).reshape(repeats, folds, len(NAMES))
+def judge(count: int, cohorts: int, difference: float) -> dict[str, Any]:
+    """Percent rejected, its interval, and whether that is as promised."""
+    interval = stats.binomtest(count, cohorts).proportion_ci()
+    least, most = stats.binom(cohorts, LEVEL).ppf([0.025, 0.975])
+    verdict = "cautious" if count < least else "too eager" if count > most else "as promised"
+    return {
+        "cohorts": cohorts,
+        "rejected": 100 * count / cohorts,
+        "low": 100 * interval.low,
+        "high": 100 * interval.high,
+        "verdict": "power" if difference else verdict,
+    }
 
 
-def measure(cohorts: int, designs: list[tuple[int, int]] = DESIGNS, sizes: list[float] = SIZES) -> pd.DataFrame:
-    """Share of cohorts in which each test rejects, in percent, a row a design, size and test."""
-    rows = []
-    for repeats, folds in designs:
-        for size in sizes:
-            differences = np.stack([train_cohort(seed, size, repeats, folds) for seed in range(cohorts)], axis=2)
-            for name, test in TESTS.items():
-                rejected = 100 * (test(differences) < LEVEL).mean(axis=0)
-                rows.append([f"{folds} folds × {repeats}", size, name, *rejected])
-    return pd.DataFrame(rows, columns=["design", "size", "test", *NAMES])
+@styled
+def plot_calibration(table: pd.DataFrame) -> Figure:
+    """Draw what each test rejects without a difference, in equal and unequal groups, and its power."""
+    table = table[table["folds"].isin([table["folds"].iloc[0], "one training"])]
+    tests = list(dict.fromkeys(table["test"]))
+    figure = new_figure(16, 4.8)
+    *nulls, power = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.3))
+    null, unequal = table[table["size"] == 0], f"{UNEQUAL[0]}:{UNEQUAL[1]}"
+    at_equal = ~null["groups"].str.startswith(unequal)
+    panels = {
+        "Equal groups": null[at_equal],
+        "3:1": null[null["groups"] == unequal],
+        "3:1, thinned": null[null["groups"] == unequal + THINNED],
+    }
+    for ax, (title, rows) in zip(nulls, panels.items(), strict=True):
+        cohorts = int(rows["cohorts"].iloc[0])
+        least, most = 100 * stats.binom(cohorts, LEVEL).ppf([0.025, 0.975]) / cohorts
+        ax.axvspan(least, most, color="#CCCCCC", lw=0)
+        ax.axvline(100 * LEVEL, color="black", lw=0.8)
+        of_one = rows[~rows["feature"].str.startswith("any")]
+        ax.plot(of_one["rejected"], of_one["test"].map(tests.index), "o", ms=4, color="#0072B2", label="a feature")
+        family = rows[rows["feature"] == "any (holm)"]
+        ax.plot(family["rejected"], family["test"].map(tests.index), "D", ms=4, color="#D55E00", label="any (Holm)")
+        ax.set(xlim=(-3, 103), ylim=(len(tests) - 0.5, -0.5), title=f"{title}, no difference")
+        ax.set_xlabel(f"p ≤ {LEVEL:g} in % of {cohorts} cohorts\n(grey: binomial 95 % interval)")
+        ax.set_yticks(range(len(tests)), tests if ax is nulls[0] else [])
+    nulls[0].legend(loc="lower right")
+    honest = table[table["feature"].isin(["effective_rank", "score"]) & ~table["groups"].str.startswith(unequal)]
+    for name, rows in honest[~honest["test"].str.startswith("naive")].groupby("test", sort=False):
+        eager = "too eager" in set(rows["verdict"])
+        label = f"{name} (too eager)" if eager else name
+        power.plot(rows["size"], rows["rejected"], "o--" if eager else "o-", ms=4, lw=1.2, label=label)
+    power.axhline(100 * LEVEL, color="black", lw=0.8)
+    power.set(xlabel="Planted share of variance", ylabel="p ≤ 0.05 in % of cohorts", ylim=(-3, 103))
+    power.set_title("Power, effective rank")
+    power.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
+    return figure
 
 
 def main() -> None:
-    """Print the table, and what chance allows at size 0."""
+    """Write the table and the figure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cohorts", type=int, default=100, help="cohorts for each design and size (default: 100)")
-    cohorts = parser.parse_args().cohorts
-    print(measure(cohorts).to_string(index=False, float_format=lambda value: f"{value:g}"))
-    low, high = 100 * stats.binom(cohorts, LEVEL).ppf([0.025, 0.975]) / cohorts
-    print(f"\nPercent of {cohorts} cohorts with p < {LEVEL:g}; at size 0, exactly 5 % would give {low:g} to {high:g}")
+    parser.add_argument("--size", choices=SIZES, default="minute", help="how much is done (default: minute)")
+    parser.add_argument("--cohorts", type=int, help="cohorts of each condition, instead of those of the size")
+    parser.add_argument("--output", type=Path, default=Path("results/calibration"), help="folder of table and figure")
+    arguments = parser.parse_args()
+    size = SIZES[arguments.size]
+    gc.freeze()  # statsmodels' correction collects garbage each time, which is quick where there is little to look at
+    table = measure(size._replace(cohorts=arguments.cohorts or size.cohorts))
+    files = {end: arguments.output / f"calibration.{end}" for end in ("png", "svg", "tsv")}
+    save_figure(plot_calibration(table), table, COLUMNS, **files)
+    wide = table.pivot_table(
+        index=["folds", "groups", "size", "test"], columns="feature", values="rejected", sort=False, dropna=False
+    )
+    print(wide.dropna(how="all").to_string(float_format=lambda value: f"{value:g}", na_rep=""))
+    print(f"\nPercent of cohorts with p of at most {LEVEL:g}; table and figure are in {arguments.output}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.training.plan import check_training
+from gradspec.stats.plan import check_plan
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -20,6 +21,12 @@ try:
     check_training(config)
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
+    check_plan(
+        config["stats"]["plan"],
+        models=list(config["training"]["models"]),
+        kinds=config["training"]["kinds"],
+        features=config["stats"]["features"],
+    )
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -179,15 +186,19 @@ def get_folds(file):
     return files
 
 
-def get_all_predictions(wildcards):
-    """Predictions of every fold of every network, and of the baselines."""
-    networks = collect(
+def get_predictions(wildcards):
+    """Predictions of every fold of every network."""
+    return collect(
         "<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
         model=models,
         repeat=range(training["repeats"]),
         fold=range(training["folds"]),
     )
-    return networks + (
+
+
+def get_all_predictions(wildcards):
+    """Those of the networks, and those of the baselines."""
+    return get_predictions(wildcards) + (
         ["<results>/training/baselines.tsv"] if training["baselines"] else []
     )
 
@@ -223,7 +234,16 @@ def get_training_targets(wildcards):
 
 
 def get_stats_targets(wildcards):
-    return ["<results>/stats/group_differences.tsv", "<results>/stats/performance.tsv"]
+    return collect(
+        "<results>/stats/{table}.tsv",
+        table=[
+            "group_differences",
+            "clusters",
+            "mixed_models",
+            "performance",
+            "scores",
+        ],
+    ) + ["<results>/stats/summary.html"]
 
 
 def get_figures(wildcards):

@@ -30,6 +30,73 @@ rule test_groups:
         "../scripts/stats/test_groups.py"
 
 
+rule test_trajectories:
+    input:
+        features=collect("<results>/features/{model}.tsv", model=models),
+        splits="<results>/training/splits.tsv",
+    output:
+        clusters=report(
+            "<results>/stats/clusters.tsv",
+            category="Statistics",
+            caption="../report/clusters.rst",
+            labels={"table": "Epochs in which the groups differ"},
+        ),
+        clusters_sidecar="<results>/stats/clusters.json",
+        models=report(
+            "<results>/stats/mixed_models.tsv",
+            category="Statistics",
+            caption="../report/mixed_models.rst",
+            labels={"table": "Mixed models of the trajectories"},
+        ),
+        models_sidecar="<results>/stats/mixed_models.json",
+    log:
+        "<logs>/stats/test_trajectories.log",
+    benchmark:
+        "<benchmarks>/stats/test_trajectories.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+        seed=config["seed"],
+    script:
+        "../scripts/stats/test_trajectories.py"
+
+
+rule match_losses:
+    input:
+        features=collect("<results>/features/{model}.tsv", model=models),
+        spectra=collect("<results>/spectra/{model}.nc", model=models),
+        splits="<results>/training/splits.tsv",
+    output:
+        table=report(
+            "<results>/stats/equal_loss.tsv",
+            category="Statistics",
+            caption="../report/equal_loss.rst",
+            labels={"table": "Group differences at equal loss"},
+        ),
+        sidecar="<results>/stats/equal_loss.json",
+    log:
+        "<logs>/stats/match_losses.log",
+    benchmark:
+        "<benchmarks>/stats/match_losses.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/stats/match_losses.py"
+
+
 rule score_models:
     input:
         predictions=get_all_predictions,
@@ -58,3 +125,64 @@ rule score_models:
         seed=config["seed"],
     script:
         "../scripts/stats/score_models.py"
+
+
+rule adjust_scores:
+    input:
+        predictions=get_predictions,
+        participants="<results>/cohort/participants.tsv",
+    output:
+        table=report(
+            "<results>/stats/scores.tsv",
+            category="Statistics",
+            caption="../report/scores.rst",
+            labels={"table": "Scores of the networks beside covariates"},
+        ),
+        sidecar="<results>/stats/scores.json",
+    log:
+        "<logs>/stats/adjust_scores.log",
+    benchmark:
+        "<benchmarks>/stats/adjust_scores.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+        covariates=config["cohort"]["covariates"],
+    script:
+        "../scripts/stats/adjust_scores.py"
+
+
+rule summarise_tests:
+    input:
+        differences="<results>/stats/group_differences.tsv",
+        equal_loss="<results>/stats/equal_loss.tsv",
+        clusters="<results>/stats/clusters.tsv",
+        performance="<results>/stats/performance.tsv",
+        scores="<results>/stats/scores.tsv",
+    output:
+        summary=report(
+            "<results>/stats/summary.html",
+            category="Statistics",
+            caption="../report/summary.rst",
+            labels={"table": "Summary in plain language"},
+        ),
+    log:
+        "<logs>/stats/summarise_tests.log",
+    benchmark:
+        "<benchmarks>/stats/summarise_tests.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/stats/summarise_tests.py"

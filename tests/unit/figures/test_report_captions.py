@@ -45,6 +45,9 @@ def test_front_page_names_groups_and_method(source):
     assert ("says nothing about people" in text) == (source == "simulated")
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_has_a_caption_that_renders(name):
+TABLES = ("group_differences_table", "clusters", "mixed_models", "equal_loss", "performance", "scores", "summary")
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *TABLES])
+def test_every_figure_and_table_of_tests_has_a_caption_that_renders(name):
     assert len(render(name, "simulated")) > 300

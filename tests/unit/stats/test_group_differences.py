@@ -8,16 +8,13 @@ from statsmodels.stats.multitest import multipletests
 from gradspec.errors import ConfigError
 from gradspec.files import write_table
 from gradspec.stats.corrected_t import corrected_resampled_t_test
-from gradspec.stats.group_differences import (
-    CORRECTIONS,
-    compare_groups,
-    correct,
-    describe_differences,
-    fold_shape,
-    ratio_of_sets,
-    select_epochs,
-)
+from gradspec.stats.effect_size import effect_interval
+from gradspec.stats.equivalence import equivalence_p
+from gradspec.stats.group_differences import compare_groups, correct_families, describe_differences
+from gradspec.stats.multiplicity import CORRECTIONS, correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.plan import read_plan
+from gradspec.stats.runs import fold_shape, ratio_of_sets, select_epochs
 
 LEVELS = ["control", "patient"]
 NAMES = ["spectral_norm", "effective_rank"]
@@ -50,9 +47,12 @@ def make_splits(n_participants=12, runs=RUNS):
     )
 
 
-def compare(features, **options):
-    runs = list(features[["repeat", "fold"]].drop_duplicates().itertuples(index=False, name=None))
-    return compare_groups(features, make_splits(runs=runs), levels=LEVELS, names=NAMES, **options)
+def compare(features, *, families=(), correction="benjamini-hochberg", **options):
+    tables = []
+    for _, part in features.groupby("model", sort=False):
+        runs = list(part[["repeat", "fold"]].drop_duplicates().itertuples(index=False, name=None))
+        tables.append(compare_groups(part, make_splits(runs=runs), levels=LEVELS, names=NAMES, **options))
+    return correct_families(tables, families, correction)
 
 
 def row_of(table, layer, feature):
@@ -106,6 +106,13 @@ def test_every_row_is_what_a_loop_finds(window, test):
             for column in ("effect_size", "statistic", "p_value", "ci_low", "ci_high", "df"):
                 assert row[column] == pytest.approx(getattr(expected, column))
             assert (row["n_runs"], row["test"]) == (8, name_of_test)
+            assert tuple(row[["effect_low", "effect_high"]]) == pytest.approx(
+                effect_interval(expected.effect_size, expected.statistic, expected.df)
+            )
+            equivalent = equivalence_p(
+                lambda values, do=do: do(values[:, 0]), *(means[g][:, None] for g in LEVELS), 0.1
+            )
+            assert row["p_equivalent"] == pytest.approx(equivalent)
 
 
 def test_one_repeat_falls_back_to_the_plain_jackknife_and_says_so():
@@ -127,7 +134,36 @@ def test_p_values_are_corrected_within_a_kind(correction):
         expected = multipletests(family["p_value"], method=CORRECTIONS[correction])[1]
         np.testing.assert_allclose(family["p_corrected"], expected)
         assert set(family["correction"]) == {correction}
-        assert set(family["family"]) == {f"model mlp, kind {kind}: 2 layers × 2 features, 4 tests"}
+        assert set(family["family"]) == {f"model mlp, kind {kind}, exploratory: 4 tests"}
+        expected = multipletests(family["p_equivalent"], method=CORRECTIONS[correction])[1]
+        np.testing.assert_allclose(family["p_equivalent_corrected"], expected)
+
+
+def test_a_family_of_the_plan_is_corrected_alone_across_networks():
+    features = pd.concat([make_features(), make_features().assign(model="lstm")])
+    plan = read_plan(
+        {
+            "rank": {
+                "question": "",
+                "models": [],
+                "layers": ["a.*"],
+                "kinds": ["gradient"],
+                "features": ["effective_rank"],
+                "correction": "holm",
+            }
+        }
+    )
+    table = compare(features, families=plan)
+    declared = table["status"] == "confirmatory"
+    assert list(table[declared][["model", "layer", "feature"]].itertuples(index=False, name=None)) == [
+        ("mlp", "a.weight", "effective_rank"),
+        ("lstm", "a.weight", "effective_rank"),
+    ]
+    assert set(table[declared]["family"]) == {"rank, confirmatory: 2 tests"}
+    np.testing.assert_allclose(table[declared]["p_corrected"], correct(table[declared]["p_value"].to_numpy(), "holm"))
+    for _, rest in table[~declared].groupby("model"):
+        assert set(rest["status"]) == {"exploratory"} and len(rest) == 3
+        np.testing.assert_allclose(rest["p_corrected"], correct(rest["p_value"].to_numpy(), "benjamini-hochberg"))
 
 
 def test_what_is_not_tested_does_not_count_in_the_correction():
@@ -165,9 +201,10 @@ def test_a_feature_that_cannot_be_tested_says_why_and_the_others_are_tested(spoi
     table = compare(spoil(make_features()))
     row = row_of(table, "a.weight", "effective_rank")
     assert row["test"] == f"not tested: {reason}"
+    assert row[["effect_low", "effect_high", "p_equivalent"]].isna().all()
     assert row[["ci_low", "ci_high", "effect_size", "statistic", "p_value", "p_corrected"]].isna().all()
     assert (table["test"] == "noise-corrected jackknife t").sum() == 3
-    assert table["family"].str.endswith("3 tests").all()
+    assert table["family"].str.endswith(": 3 tests").all()
 
 
 @pytest.mark.parametrize("n_runs", [1, 2])

@@ -1,22 +1,23 @@
 """The table of group differences: a paired test for every network, layer, kind and feature."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from statsmodels.stats.multitest import multipletests
 
-from gradspec.errors import ConfigError
 from gradspec.stats.corrected_t import corrected_resampled_t_test
+from gradspec.stats.effect_size import effect_interval
+from gradspec.stats.equivalence import equivalence_p
+from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
 from gradspec.stats.paired_test import PairedTest
+from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
+from gradspec.stats.runs import Run, fold_shape, pair_groups, ratio_of_sets
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CORRECTIONS = {"benjamini-hochberg": "fdr_bh", "holm": "holm", "benjamini-yekutieli": "fdr_by"}
 TESTS = {
     "noise-corrected-jackknife-t": "noise-corrected jackknife t",
     "corrected-resampled-t": "corrected resampled t",
@@ -25,15 +26,26 @@ DEFAULT_TEST = "noise-corrected-jackknife-t"
 PLAIN_JACKKNIFE = "delete-fold jackknife t"
 FEWEST_RUNS = 3
 
+TESTED_COLUMNS = (
+    "ci_low",
+    "ci_high",
+    "effect_size",
+    "effect_low",
+    "effect_high",
+    "statistic",
+    "p_value",
+    "df",
+)
+
 Values = Float[np.ndarray, "run test"]
 
-_RUN = ["repeat", "fold"]
-_LAYER = ["layer", "kind"]
 _ROUNDING = 1e-12  # a spread this small beside the values themselves is rounding of double precision
 
 
-def describe_differences(levels: Sequence[str], window: Sequence[float], alpha: float) -> dict[str, Any]:
-    """Descriptions of the columns, for the groups, the window and the level of significance that were used."""
+def describe_differences(
+    levels: Sequence[str], window: Sequence[float], alpha: float, margin: float = 0.1
+) -> dict[str, Any]:
+    """Descriptions of the columns, for the groups, the window, the level and the margin that were used."""
     reference, comparison = levels
     confidence = f"{100 * (1 - alpha):g} %"
     return {
@@ -54,6 +66,11 @@ def describe_differences(levels: Sequence[str], window: Sequence[float], alpha: 
             "Cohen's d_z: mean difference over its standard deviation between runs. Runs share participants, so this "
             "says how constant the difference is from training to training, not how far people of the groups differ"
         ),
+        "effect_low": (
+            f"Lower end of the {confidence} confidence interval of the effect size, by inverting the noncentral t "
+            "(Steiger & Fouladi 1997); approximate for the jackknife"
+        ),
+        "effect_high": "Upper end of that interval",
         "statistic": {
             "Description": "Difference over its standard error, the t of the test that the column test names",
             "Tests": {
@@ -73,7 +90,8 @@ def describe_differences(levels: Sequence[str], window: Sequence[float], alpha: 
             },
             "Limits": (
                 "Where the group is also the class to learn, groups may differ because one is fitted better at the "
-                "time: see their losses in the spectra file"
+                "time: see equal_loss.tsv. Where groups are of unequal size, balanced batches show the smaller one "
+                "more often, so that norms differ even where people do not"
             ),
         },
         "df": (
@@ -82,8 +100,17 @@ def describe_differences(levels: Sequence[str], window: Sequence[float], alpha: 
         ),
         "p_value": "Two-sided, not corrected",
         "p_corrected": "Corrected for all tests of the family",
+        "p_equivalent": (
+            f"Two one-sided tests (Schuirmann 1987) that the groups differ by less than {100 * margin:g} % of the mean "
+            "of both: small where they are shown to be alike; not corrected"
+        ),
+        "p_equivalent_corrected": "The same, corrected for all tests of the family",
         "correction": "Method of correction (statsmodels multipletests)",
-        "family": "Tests that were corrected together",
+        "status": {
+            "Description": "Whether the test was declared before the results were seen",
+            "Levels": {CONFIRMATORY: "In a family of stats.plan", EXPLORATORY: "Every other test"},
+        },
+        "family": "Tests that were corrected together, and how many of them could be done",
         "test": "Test that was done, or 'not tested' and why",
     }
 
@@ -96,8 +123,8 @@ def compare_groups(
     names: Sequence[str],
     window: Sequence[float] = (0.0, 1.0),
     test: str = DEFAULT_TEST,
-    correction: str = "benjamini-hochberg",
     alpha: float = 0.05,
+    margin: float = 0.1,
 ) -> "pd.DataFrame":
     """Test the paired difference between two groups in every layer, kind and feature of one network.
 
@@ -115,166 +142,111 @@ def compare_groups(
         Part of training that is averaged over, as shares of the epochs.
     test : str
         One of `TESTS`.
-    correction : str
-        One of `CORRECTIONS`, over the family: all layers × features of a kind.
     alpha : float
         One minus the confidence of the intervals.
+    margin : float
+        Largest difference that counts as none, as a share of the mean of both groups.
 
     Returns
     -------
     DataFrame
-        A row a layer, kind and feature, with the columns of `describe_differences`.
+        A row a layer, kind and feature, with the columns of `describe_differences` that concern a single test; take
+        `correct_families` next, of the tables of all networks.
 
     Raises
     ------
     ConfigError
         If a group, a feature or a run is not in the tables, or the window ends before it begins.
     """
-    import pandas as pd
-
-    model = str(features["model"].iloc[0])
-    _check_tables(features, levels, names, model)
-    tests, runs, reference, comparison = _run_means(features, levels, names, window)
+    trajectories = pair_groups(features, levels, names)
+    runs, model = trajectories.runs, trajectories.model
+    reference, comparison = trajectories.means(window)
     differences = comparison - reference
-    testable, reasons = _mask_untestable(differences, reference, comparison)
-    result, tested_by = _test(testable, splits, runs, model, test, alpha) if len(runs) >= FEWEST_RUNS else (None, "")
-    table = tests.assign(
+    testable, reasons = mask_untestable(differences, reference, comparison)
+    columns: dict[str, Any] = dict.fromkeys((*TESTED_COLUMNS, "p_equivalent"), np.nan)
+    tested_by = ""
+    if len(runs) >= FEWEST_RUNS:
+        paired_test, tested_by = choose_test(splits, runs, model, test, alpha)
+        columns = tabulate_test(paired_test(testable), alpha)
+        known = np.where(np.isnan(testable), np.nan, reference)
+        columns["p_equivalent"] = equivalence_p(paired_test, known, comparison, margin)
+    return trajectories.tests.assign(
         model=model,
         n_runs=len(runs),
         mean_reference=reference.mean(axis=0),
         mean_comparison=comparison.mean(axis=0),
         difference=differences.mean(axis=0),
-        **{
-            name: np.nan if result is None else getattr(result, name)
-            for name in ("ci_low", "ci_high", "effect_size", "statistic", "p_value", "df")
-        },
-        correction=correction,
+        **columns,
         test=[f"not tested: {reason}" if reason else tested_by for reason in reasons],
     )
-    families = [
-        part.assign(
-            p_corrected=correct(part["p_value"].to_numpy(dtype=float), correction),
-            family=f"model {model}, kind {kind}: {part['layer'].nunique()} layers × {part['feature'].nunique()} "
-            f"features, {part['p_value'].notna().sum()} tests",
-        )
-        for kind, part in table.groupby("kind", sort=False)
-    ]
-    return pd.concat(families, ignore_index=True)[list(describe_differences(levels, window, alpha))]
 
 
-def correct(p_values: Float[np.ndarray, "test"], correction: str) -> Float[np.ndarray, "test"]:
-    """Correct p-values for their number; NaN (not tested) stays and is not counted."""
-    corrected = np.full(len(p_values), np.nan)
-    tested = ~np.isnan(p_values)
-    if tested.any():
-        corrected[tested] = multipletests(p_values[tested], method=CORRECTIONS[correction])[1]
-    return corrected
+def correct_families(
+    tables: "Sequence[pd.DataFrame]", families: Sequence[Family] = (), correction: str = "benjamini-hochberg"
+) -> "pd.DataFrame":
+    """Join the tables of all networks, and correct every test for the number of tests of its family.
 
-
-def ratio_of_sets(splits: "pd.DataFrame", runs: Sequence[tuple[int, int]], model: str) -> float:
-    """Test over training participants, mean over the runs (repeat, fold) of a model."""
-    ratios = {
-        run: float((sides == "test").sum() / (sides == "train").sum()) for run, sides in splits.groupby(_RUN)["set"]
-    }
-    absent = [run for run in runs if run not in ratios]
-    if absent:
-        raise ConfigError(
-            f"The features of model {model} have repeat {absent[0][0]}, fold {absent[0][1]}, which splits.tsv has not: "
-            "they were made with other folds; run the training again"
-        )
-    return float(np.mean([ratios[run] for run in runs]))
-
-
-def select_epochs(epochs: Sequence[int], window: Sequence[float]) -> list[int]:
-    """Epochs in a window given as shares of their number: every epoch that it touches, at least one.
-
-    Raises
-    ------
-    ConfigError
-        If the window ends before it begins.
-    """
-    first, last = window
-    if first > last:
-        raise ConfigError(f"stats.window is [{first:g}, {last:g}]: the first share must not be larger than the second")
-    ordered = sorted(set(epochs))
-    start = min(math.floor(round(first * len(ordered), 9)), len(ordered) - 1)
-    stop = max(math.ceil(round(last * len(ordered), 9)), start + 1)
-    return ordered[start:stop]
-
-
-def fold_shape(runs: Sequence[tuple[int, int]], model: str) -> tuple[int, int]:
-    """Numbers of repeats and of folds, of runs (repeat, fold) that are all there."""
-    repeats, folds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
-    absent = sorted({(repeat, fold) for repeat in repeats for fold in folds} - set(runs))
-    if absent:
-        raise ConfigError(
-            f"The features of model {model} lack repeat {absent[0][0]}, fold {absent[0][1]}; the jackknife needs every "
-            f"fold of a repeat. Delete features/{model}.tsv and run again"
-        )
-    return len(repeats), len(folds)
-
-
-def _test(
-    differences: Values,
-    splits: "pd.DataFrame",
-    runs: Sequence[tuple[int, int]],
-    model: str,
-    test: str,
-    alpha: float,
-) -> tuple[PairedTest, str]:
-    """Do the test, and give the name of what was done."""
-    ratio = ratio_of_sets(splits, runs, model)
-    if test == "corrected-resampled-t":
-        return corrected_resampled_t_test(differences, ratio, alpha), TESTS[test]
-    n_repeats, n_folds = fold_shape(runs, model)
-    by_repeat = differences.reshape(n_repeats, n_folds, -1)
-    result = noise_corrected_jackknife_t_test(by_repeat, splits["participant_id"].nunique(), alpha)
-    return result, TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
-
-
-def _check_tables(features: "pd.DataFrame", levels: Sequence[str], names: Sequence[str], model: str) -> None:
-    groups = features["group"].unique()
-    for what, wanted, found in (("group", levels, groups), ("feature", names, features.columns)):
-        absent = [name for name in wanted if name not in set(found)]
-        if absent:
-            raise ConfigError(
-                f"The features of model {model} have no {what} {', '.join(map(repr, absent))}; they have "
-                f"{', '.join(map(str, found))}. Delete features/{model}.tsv and run again"
-            )
-
-
-def _run_means(
-    features: "pd.DataFrame", levels: Sequence[str], names: Sequence[str], window: Sequence[float]
-) -> "tuple[pd.DataFrame, list[tuple[int, int]], Values, Values]":
-    """Mean of each group over the epochs of the window in which both are defined.
+    Parameters
+    ----------
+    tables : sequence of DataFrame
+        What `compare_groups` gives for each network.
+    families : sequence of Family
+        The plan, whose families are confirmatory.
+    correction : str
+        Correction of the exploratory tests, all layers × features of a network and kind that no family of the plan has.
 
     Returns
     -------
     DataFrame
-        Layer, kind and feature of each test.
-    list of (int, int)
-        Repeat and fold of each run.
-    array, array
-        Means of the reference and of the comparison group, shape (run, test).
+        With the columns of `describe_differences`.
+
+    Raises
+    ------
+    ConfigError
+        If a family of the plan holds no test, or shares one with another.
     """
     import pandas as pd
 
-    inside = features[features["epoch"].isin(select_epochs(features["epoch"].tolist(), window))]
-    layers = list(inside[_LAYER].drop_duplicates().itertuples(index=False, name=None))
-    runs = sorted(inside[_RUN].drop_duplicates().itertuples(index=False, name=None))
-    sides = [inside[inside["group"] == level].set_index([*_RUN, *_LAYER, "epoch"])[list(names)] for level in levels]
-    sides[1] = sides[1].reindex(sides[0].index)
-    both = sides[0].notna() & sides[1].notna()
-    cells = pd.MultiIndex.from_tuples([(*run, *layer) for run in runs for layer in layers])
-    reference, comparison = (
-        side.where(both).groupby(level=[*_RUN, *_LAYER]).mean().reindex(cells).to_numpy().reshape(len(runs), -1)
-        for side in sides
-    )
-    tests = pd.DataFrame([(*layer, name) for layer in layers for name in names], columns=[*_LAYER, "feature"])
-    return tests, runs, reference, comparison
+    table = assign_families(pd.concat(tables, ignore_index=True), families, correction)
+    table = table.assign(p_corrected=np.nan, p_equivalent_corrected=np.nan)
+    for (status, family, method), members in table.groupby(
+        ["status", "family", "correction"], sort=False
+    ).groups.items():
+        for source, target in (("p_value", "p_corrected"), ("p_equivalent", "p_equivalent_corrected")):
+            table.loc[members, target] = correct(table.loc[members, source].to_numpy(dtype=float), method)
+        n_tests = int(table.loc[members, "p_value"].notna().sum())
+        table.loc[members, "family"] = f"{family}, {status}: {n_tests} tests"
+    return table[list(describe_differences(("", ""), (0, 1), 0.05))]
 
 
-def _mask_untestable(differences: Values, reference: Values, comparison: Values) -> tuple[Values, list[str]]:
+def tabulate_test(result: PairedTest, alpha: float) -> dict[str, Any]:
+    """Give the columns `TESTED_COLUMNS` of the tests of a table, the interval of the effect size included."""
+    effect_low, effect_high = effect_interval(result.effect_size, result.statistic, result.df, alpha)
+    return {
+        **{name: getattr(result, name) for name in TESTED_COLUMNS if hasattr(result, name)},
+        "effect_low": effect_low,
+        "effect_high": effect_high,
+    }
+
+
+def choose_test(
+    splits: "pd.DataFrame", runs: Sequence[Run], model: str, test: str, alpha: float
+) -> tuple[Callable[[Values], PairedTest], str]:
+    """Give the test as a function of differences, and the name of what it does."""
+    ratio = ratio_of_sets(splits, runs, model)
+    if test == "corrected-resampled-t":
+        return lambda differences: corrected_resampled_t_test(differences, ratio, alpha), TESTS[test]
+    n_repeats, n_folds = fold_shape(runs, model)
+    n_participants = splits["participant_id"].nunique()
+
+    def jackknife(differences: Values) -> PairedTest:
+        by_repeat = differences.reshape(n_repeats, n_folds, -1)
+        return noise_corrected_jackknife_t_test(by_repeat, n_participants, alpha)
+
+    return jackknife, TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
+
+
+def mask_untestable(differences: Values, reference: Values, comparison: Values) -> tuple[Values, list[str]]:
     """Set to NaN what cannot be tested, and say why (empty where it can)."""
     n_runs = len(differences)
     n_undefined = (~np.isfinite(differences)).sum(axis=0)

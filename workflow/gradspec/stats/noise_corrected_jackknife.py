@@ -84,7 +84,7 @@ def noise_corrected_jackknife_t_test(
         raise ValueError(f"at least 2 folds and 4 participants are needed, got {n_folds} and {n_participants}")
     means = differences.mean(axis=1)
     within = np.square(differences - means[:, None]).sum(axis=(0, 1)) / (n_repeats * (n_folds - 1))
-    df = _within_df(n_repeats, n_folds, n_participants)
+    df = within_df(n_repeats, n_folds, n_participants)
     n_runs, jackknife = n_repeats * n_folds, (n_folds - 1) ** 2 / n_folds
     variance = jackknife * within
     if n_repeats > 1:
@@ -94,7 +94,7 @@ def noise_corrected_jackknife_t_test(
     return refer_to_t(differences.reshape(n_runs, *differences.shape[2:]), variance, df, alpha)
 
 
-def _within_df(n_repeats: int, n_folds: int, n_participants: int) -> float:
+def within_df(n_repeats: int, n_folds: int, n_participants: int) -> float:
     """Degrees of freedom of the mean square within repeats."""
     people, once = 1 / (n_participants - 2), 1 / (n_folds - 1)
     return 1 / (people + (once - people) / n_repeats)

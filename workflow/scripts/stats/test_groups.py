@@ -4,12 +4,12 @@ from gradspec.job import start
 
 start(snakemake.log[0], snakemake.threads)
 
-import pandas as pd
-
 from gradspec.files import read_table, write_table
-from gradspec.stats.group_differences import compare_groups, describe_differences
+from gradspec.stats.group_differences import compare_groups, correct_families, describe_differences
+from gradspec.stats.plan import read_plan
 
 stats, levels = snakemake.params.stats, snakemake.params.levels
+window, alpha, margin = stats["window"], stats["alpha"], stats["equivalence_margin"]
 splits = read_table(snakemake.input.splits)
 tables = [
     compare_groups(
@@ -17,12 +17,12 @@ tables = [
         splits,
         levels=levels,
         names=stats["features"],
-        window=stats["window"],
+        window=window,
         test=stats["test"],
-        correction=stats["correction"],
-        alpha=stats["alpha"],
+        alpha=alpha,
+        margin=margin,
     )
     for file in snakemake.input.features
 ]
-columns = describe_differences(levels, stats["window"], stats["alpha"])
-write_table(pd.concat(tables), snakemake.output.table, columns)
+table = correct_families(tables, read_plan(stats["plan"]), stats["correction"])
+write_table(table, snakemake.output.table, describe_differences(levels, window, alpha, margin))

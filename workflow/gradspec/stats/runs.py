@@ -1,0 +1,153 @@
+"""From tables to arrays: the features of both groups in every training run, and how the runs share participants."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from gradspec.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Run = tuple[int, int]
+
+_RUN = ["repeat", "fold"]
+_LAYER = ["layer", "kind"]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Features of both groups over training, of one network.
+
+    Attributes
+    ----------
+    model : str
+        Its name.
+    tests : DataFrame
+        Layer, kind and feature of each test.
+    runs : list of (int, int)
+        Repeat and fold of each run.
+    epochs : list of int
+        Number of each epoch.
+    reference, comparison : array, shape (run, epoch, test)
+        Values of the groups, in the unit of the feature; both NaN where either is undefined.
+    """
+
+    model: str
+    tests: "pd.DataFrame"
+    runs: list[Run]
+    epochs: list[int]
+    reference: Float[np.ndarray, "run epoch test"]
+    comparison: Float[np.ndarray, "run epoch test"]
+
+    def means(self, window: Sequence[float]) -> tuple[Float[np.ndarray, "run test"], Float[np.ndarray, "run test"]]:
+        """Mean of each group over the epochs of the window in which both are defined; NaN where there is none."""
+        chosen = np.isin(self.epochs, select_epochs(self.epochs, window))
+        inside = np.stack([self.reference[:, chosen], self.comparison[:, chosen]])
+        defined = np.isfinite(inside)
+        with np.errstate(invalid="ignore"):
+            reference, comparison = np.where(defined, inside, 0.0).sum(axis=2) / defined.sum(axis=2)
+        return reference, comparison
+
+
+def pair_groups(features: "pd.DataFrame", levels: Sequence[str], names: Sequence[str]) -> Trajectories:
+    """Arrange the features of one network by run, epoch and test.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Features of one model, as `gradspec.spectra.table.extract_features` gives them.
+    levels : (str, str)
+        Reference and comparison group.
+    names : sequence of str
+        Features to take.
+
+    Returns
+    -------
+    Trajectories
+        Layers in the order of the table.
+
+    Raises
+    ------
+    ConfigError
+        If a group or a feature is not in the table.
+    """
+    import pandas as pd
+
+    model = str(features["model"].iloc[0])
+    _check_table(features, levels, names, model)
+    layers = list(features[_LAYER].drop_duplicates().itertuples(index=False, name=None))
+    runs = sorted(features[_RUN].drop_duplicates().itertuples(index=False, name=None))
+    epochs = sorted(int(epoch) for epoch in features["epoch"].unique())
+    cells = pd.MultiIndex.from_tuples([(*run, epoch, *layer) for run in runs for epoch in epochs for layer in layers])
+    key = [*_RUN, "epoch", *_LAYER]
+    reference, comparison = (
+        features[features["group"] == level]
+        .set_index(key)[list(names)]
+        .reindex(cells)
+        .to_numpy(dtype=float)
+        .reshape(len(runs), len(epochs), -1)
+        for level in levels
+    )
+    undefined = ~(np.isfinite(reference) & np.isfinite(comparison))
+    reference[undefined] = comparison[undefined] = np.nan
+    tests = pd.DataFrame([(*layer, name) for layer in layers for name in names], columns=[*_LAYER, "feature"])
+    return Trajectories(model, tests, runs, epochs, reference, comparison)
+
+
+def select_epochs(epochs: Sequence[int], window: Sequence[float]) -> list[int]:
+    """Epochs in a window given as shares of their number: every epoch that it touches, at least one.
+
+    Raises
+    ------
+    ConfigError
+        If the window ends before it begins.
+    """
+    first, last = window
+    if first > last:
+        raise ConfigError(f"stats.window is [{first:g}, {last:g}]: the first share must not be larger than the second")
+    ordered = sorted(set(epochs))
+    start = min(math.floor(round(first * len(ordered), 9)), len(ordered) - 1)
+    stop = max(math.ceil(round(last * len(ordered), 9)), start + 1)
+    return ordered[start:stop]
+
+
+def ratio_of_sets(splits: "pd.DataFrame", runs: Sequence[Run], model: str) -> float:
+    """Test over training participants, mean over the runs (repeat, fold) of a model."""
+    ratios = {
+        run: float((sides == "test").sum() / (sides == "train").sum()) for run, sides in splits.groupby(_RUN)["set"]
+    }
+    absent = [run for run in runs if run not in ratios]
+    if absent:
+        raise ConfigError(
+            f"The features of model {model} have repeat {absent[0][0]}, fold {absent[0][1]}, which splits.tsv has not: "
+            "they were made with other folds; run the training again"
+        )
+    return float(np.mean([ratios[run] for run in runs]))
+
+
+def fold_shape(runs: Sequence[Run], model: str) -> tuple[int, int]:
+    """Numbers of repeats and of folds, of runs (repeat, fold) that are all there."""
+    repeats, folds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
+    absent = sorted({(repeat, fold) for repeat in repeats for fold in folds} - set(runs))
+    if absent:
+        raise ConfigError(
+            f"The features of model {model} lack repeat {absent[0][0]}, fold {absent[0][1]}; the jackknife needs every "
+            f"fold of a repeat. Delete features/{model}.tsv and run again"
+        )
+    return len(repeats), len(folds)
+
+
+def _check_table(features: "pd.DataFrame", levels: Sequence[str], names: Sequence[str], model: str) -> None:
+    groups = features["group"].unique()
+    for what, wanted, found in (("group", levels, groups), ("feature", names, features.columns)):
+        absent = [name for name in wanted if name not in set(found)]
+        if absent:
+            raise ConfigError(
+                f"The features of model {model} have no {what} {', '.join(map(repr, absent))}; they have "
+                f"{', '.join(map(str, found))}. Delete features/{model}.tsv and run again"
+            )

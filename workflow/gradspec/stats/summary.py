@@ -1,0 +1,216 @@
+"""The summary in plain language: what was tested, on how many runs, and what was found."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from gradspec.stats.covariates import ADJUSTED, GROUP, UNADJUSTED
+from gradspec.stats.plan import CONFIRMATORY, Family
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Sections = dict[str, list[str]]
+
+STRONGEST = 5
+CHANCE = 0.5
+
+
+def summarise_tests(
+    differences: "pd.DataFrame",
+    equal_loss: "pd.DataFrame",
+    clusters: "pd.DataFrame",
+    performance: "pd.DataFrame",
+    scores: "pd.DataFrame",
+    *,
+    families: Sequence[Family],
+    levels: Sequence[str],
+    alpha: float,
+    margin: float,
+) -> Sections:
+    """Write the sentences of the summary.
+
+    Parameters
+    ----------
+    differences, equal_loss, clusters, performance, scores : DataFrame
+        Tables of the stage.
+    families : sequence of Family
+        The plan.
+    levels : (str, str)
+        Reference and comparison group.
+    alpha : float
+        Level of significance.
+    margin : float
+        Largest difference that counts as none, as a share of the mean of both groups.
+
+    Returns
+    -------
+    dict
+        Sentences by heading.
+    """
+    declared = differences["status"] == CONFIRMATORY
+    return {
+        "Did the networks learn?": _tell_performance(performance, levels, alpha),
+        "Confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
+        "Exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
+        "Group or fit?": _tell_equal_loss(differences, equal_loss, alpha),
+        "When in training": _tell_clusters(clusters, alpha),
+        "Group or covariates?": _tell_scores(scores, levels, alpha),
+    }
+
+
+def render_summary(sections: Mapping[str, Sequence[str]]) -> str:
+    """Set the sections as a small page of HTML, a paragraph a sentence."""
+    body = "".join(
+        f"<h2>{escape(title)}</h2>\n" + "".join(f"<p>{escape(sentence)}</p>\n" for sentence in sentences)
+        for title, sentences in sections.items()
+    )
+    style = (
+        "body{font-family:sans-serif;max-width:48em;margin:2em auto;line-height:1.5;padding:0 1em}h2{font-size:1.1em}"
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Summary of the tests</title>'
+        f"<style>{style}</style></head><body>\n<h1>Summary of the tests</h1>\n{body}</body></html>\n"
+    )
+
+
+def _tell_performance(performance: "pd.DataFrame", levels: Sequence[str], alpha: float) -> list[str]:
+    sentences = []
+    for _, row in performance[performance["metric"] == "roc_auc"].iterrows():
+        text = (
+            f"{row['model']} was trained {row['n_runs']} times on {row['n_participants']} participants. It tells "
+            f"{levels[1]} from {levels[0]} with an area under the ROC curve of {_interval(row, 'estimate', alpha)}"
+        )
+        if row["estimate"] != row["estimate"]:
+            text = f"{row['model']} predicts NaN: it did not train"
+        elif row["ci_low"] <= CHANCE:
+            text += ". It has not been shown to be better than chance: its spectra say how it fits, not what differs"
+        sentences.append(text + ".")
+    return sentences
+
+
+def _tell_plan(
+    tests: "pd.DataFrame", families: Sequence[Family], levels: Sequence[str], alpha: float, margin: float
+) -> list[str]:
+    if not families:
+        return ["No family of tests was declared beforehand (stats.plan), so that nothing here is confirmatory."]
+    sentences = []
+    for family in families:
+        members = tests[tests["family"].str.startswith(f"{family.name}, ")]
+        sentences.append(
+            " ".join([f"{family.name}:", family.question, _count(members, alpha, margin)]).replace("  ", " ")
+        )
+        sentences += [_tell_difference(row, levels, alpha) for _, row in _found(members, alpha).iterrows()]
+    return sentences
+
+
+def _tell_exploration(tests: "pd.DataFrame", levels: Sequence[str], alpha: float, margin: float) -> list[str]:
+    if tests.empty:
+        return ["Every test was declared beforehand."]
+    sentences = []
+    for model, members in tests.groupby("model", sort=False):
+        sentences.append(f"{model}: {_count(members, alpha, margin)}")
+        strongest = _found(members, alpha)[:STRONGEST]
+        sentences += [_tell_difference(row, levels, alpha) for _, row in strongest.iterrows()]
+    return sentences
+
+
+def _tell_equal_loss(differences: "pd.DataFrame", equal_loss: "pd.DataFrame", alpha: float) -> list[str]:
+    """Say how many of the differences that were found remain where the loss of the groups is taken into account."""
+    sentences = []
+    key = ["layer", "kind", "feature"]
+    for model, rows in equal_loss.groupby("model", sort=False):
+        found, remaining = (
+            set(_found(table, alpha)[key].itertuples(index=False, name=None))
+            for table in (differences[differences["model"] == model], rows)
+        )
+        sentences.append(
+            f"{model}: of {len(found)} differences that were found, {len(found & remaining)} remain at equal loss of "
+            f"the groups, where {len(remaining)} of {int(rows['p_value'].notna().sum())} tests find one."
+        )
+    return sentences
+
+
+def _tell_clusters(clusters: "pd.DataFrame", alpha: float) -> list[str]:
+    sentences = []
+    for model, members in clusters.groupby("model", sort=False):
+        tested = members[~members["test"].str.startswith("not tested")]
+        n_tested = len(tested[["layer", "kind", "feature"]].drop_duplicates())
+        found = tested[tested["p_corrected"] < alpha].sort_values("p_corrected", kind="stable")
+        text = f"{model}: the groups differ in a stretch of epochs in {_trajectories(found)} of {n_tested} trajectories"
+        if not found.empty:
+            row = found.iloc[0]
+            text += (
+                f", most surely {_name(row)} from epoch {row['first_epoch']:.0f} to {row['last_epoch']:.0f} "
+                f"(corrected {_p(row['p_corrected'])})"
+            )
+        sentences.append(text + ".")
+    return sentences
+
+
+def _tell_scores(scores: "pd.DataFrame", levels: Sequence[str], alpha: float) -> list[str]:
+    sentences = []
+    for model, rows in scores[scores["term"] == GROUP].groupby("model", sort=False):
+        by_adjustment = {row["adjustment"]: row for _, row in rows.iterrows()}
+        plain, adjusted = by_adjustment[UNADJUSTED], by_adjustment.get(ADJUSTED)
+        text = f"{model}: the scores of {levels[1]} and {levels[0]} {_tell_score(plain, alpha)}"
+        if adjusted is None:
+            text += "; no covariates were named (cohort.covariates)"
+        else:
+            text += f"; with the covariates they {_tell_score(adjusted, alpha)}"
+        sentences.append(f"{text} ({plain['n_participants']} participants).")
+    return sentences
+
+
+def _tell_score(row: Any, alpha: float) -> str:
+    if row["test"].startswith("not tested"):
+        return f"were {row['test']}"
+    verb = "differ" if row["p_corrected"] < alpha else "have not been shown to differ"
+    effect = f"g = {row['effect_size']:.2f} [{row['effect_low']:.2f}, {row['effect_high']:.2f}]"
+    return f"{verb} ({effect}, corrected {_p(row['p_corrected'])})"
+
+
+def _count(tests: "pd.DataFrame", alpha: float, margin: float) -> str:
+    """Say how many tests were done on how many runs, and how many found a difference, or that there is none."""
+    n_tested, n_runs = int(tests["p_value"].notna().sum()), int(tests["n_runs"].max())
+    n_found = len(_found(tests, alpha))
+    n_alike = int((tests["p_equivalent_corrected"] < alpha).sum())
+    text = (
+        f"{n_tested} of {len(tests)} tests could be done, on {n_runs} training runs each; {n_found} found a difference "
+        f"(corrected p < {alpha:g}, {', '.join(tests['correction'].unique())}), and {n_alike} showed the groups to be "
+        f"alike within {100 * margin:g} % of their mean."
+    )
+    undecided = n_tested - len(tests[(tests["p_corrected"] < alpha) | (tests["p_equivalent_corrected"] < alpha)])
+    return text + (f" {undecided} are undecided: they show neither." if undecided else "")
+
+
+def _found(tests: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
+    """Tests that found a difference, the surest first."""
+    return tests[tests["p_corrected"] < alpha].sort_values("p_corrected", kind="stable")
+
+
+def _tell_difference(row: Any, levels: Sequence[str], alpha: float) -> str:
+    larger, smaller = (levels[1], levels[0]) if row["difference"] > 0 else (levels[0], levels[1])
+    level = (abs(row["mean_reference"]) + abs(row["mean_comparison"])) / 2
+    ends = sorted(abs(100 * row[end] / level) for end in ("ci_low", "ci_high"))
+    return (
+        f"{row['model']}: {_name(row)} is larger in {larger} than in {smaller}, by "
+        f"{abs(100 * row['difference'] / level):.3g} % of the mean of both ({100 * (1 - alpha):g} % interval "
+        f"{ends[0]:.3g} to {ends[1]:.3g} %; {row['test']}, corrected {_p(row['p_corrected'])}, {row['n_runs']} runs)."
+    )
+
+
+def _name(row: Any) -> str:
+    return f"the {row['feature'].replace('_', ' ')} of the {row['kind']} of {row['layer']}"
+
+
+def _trajectories(clusters: "pd.DataFrame") -> int:
+    return len(clusters[["layer", "kind", "feature"]].drop_duplicates())
+
+
+def _interval(row: Any, name: str, alpha: float) -> str:
+    return f"{row[name]:.2f} ({100 * (1 - alpha):g} % interval {row['ci_low']:.2f} to {row['ci_high']:.2f})"
+
+
+def _p(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
