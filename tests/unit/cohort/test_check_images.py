@@ -55,6 +55,17 @@ def test_a_sound_data_set_is_included_as_a_whole(tmp_path, extension):
     assert (row["task"], row["repetition_time"], row["n_volumes"]) == ("rest", 2.0, 40)
 
 
+def test_slice_times_go_into_the_table_of_runs(tmp_path):
+    root = make_bids(tmp_path, 4, inherited_sidecar=True)
+    shared = {"RepetitionTime": 2.0, "SliceTiming": [0.0, 0.125, 0, 1.5], "SliceEncodingDirection": "k-"}
+    make_json(root / "task-rest_bold.json", shared)
+    make_json(root / "sub-04/func/sub-04_task-rest_bold.json", {"SliceTiming": "interleaved"})
+    _, runs = check_raw(root)
+    assert list(runs["slice_timing"][:3]) == ["0,0.125,0,1.5"] * 3
+    assert runs.loc["sub-02", "slice_encoding_direction"] == "k-"
+    assert runs.isna().loc["sub-04", "slice_timing"]
+
+
 def test_sidecars_are_inherited_from_the_root(tmp_path):
     root = make_bids(tmp_path, 4, inherited_sidecar=True)
     make_json(root / "task-rest_bold.json", {"RepetitionTime": 2.5})

@@ -19,6 +19,8 @@ from gradspec.preprocess.outputs import SaveDerivative
 from gradspec.preprocess.participant import _run, init_participant_wf, judge, preprocess_participant
 
 SETTINGS: dict[str, Any] = {
+    "dummy_scans": None,
+    "slice_timing": False,
     "motion": "fast",
     "normalization": "fast",
     "resolution": 3.0,
@@ -50,6 +52,16 @@ def test_runs_are_read_from_table_cells() -> None:
     cells = {"bold": "/b.nii", "t1w": "n/a", "mask": float("nan"), "confounds": None, "session": "n/a", "task": "rest"}
     (found,) = read_runs([{**cells, "run": None, "repetition_time": 2, "n_volumes": 80.0}])
     assert found == Run(Path("/b.nii"), None, None, "rest", None, 2.0, 80)
+
+
+def test_slice_times_are_read_from_their_cell(run: Run) -> None:
+    cells = dict.fromkeys(["t1w", "mask", "confounds", "session", "task", "run"])
+    row = {**cells, "bold": "/b.nii", "repetition_time": 2, "n_volumes": 80, "slice_timing": "0,0.5,1.5"}
+    (found,) = read_runs([{**row, "slice_encoding_direction": "k-"}])
+    assert (found.slice_timing, found.slice_encoding_direction) == ((0.0, 0.5, 1.5), "k-")
+    outputs = name_functional("sub-01", found, {**SETTINGS, "slice_timing": True})
+    sidecar = next(output.sidecar for output in outputs if output.field == "bold_template")
+    assert (sidecar["SliceTimingCorrected"], sidecar["StartTime"]) == (True, 0.75)
 
 
 def test_derivatives_keep_all_entities_and_the_repetition_time(run: Run) -> None:

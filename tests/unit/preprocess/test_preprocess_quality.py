@@ -33,6 +33,7 @@ def test_a_run_is_measured_without_its_empty_first_row() -> None:
     assert quality == {
         "mean_fd": 0.4,
         "max_fd": 0.6,
+        "n_dummy_scans": 0,
         "n_motion_outliers": 1,
         "share_motion_outliers": pytest.approx(1 / 3, abs=1e-6),
         "mean_dvars": 15,

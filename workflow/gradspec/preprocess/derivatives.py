@@ -9,6 +9,7 @@ from typing import Any
 from gradspec import __version__
 from gradspec.files import write_json
 from gradspec.preprocess import SPACE
+from gradspec.preprocess.slice_timing import reference_time
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Run:
         Length of the run.
     mask, confounds : Path or None
         Given for derivatives that were made elsewhere.
+    slice_timing : tuple of float or None
+        Time of each slice in s after the start of its volume.
+    slice_encoding_direction : str
+        Axis of the slices.
     """
 
     bold: Path
@@ -57,6 +62,8 @@ class Run:
     n_volumes: int
     mask: Path | None = None
     confounds: Path | None = None
+    slice_timing: tuple[float, ...] | None = None
+    slice_encoding_direction: str = "k"
 
     @property
     def prefix(self) -> str:
@@ -83,6 +90,8 @@ def read_runs(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
             n_volumes=int(row["n_volumes"]),
             mask=_path(row["mask"]),
             confounds=_path(row["confounds"]),
+            slice_timing=_times(row.get("slice_timing")),
+            slice_encoding_direction=_text(row.get("slice_encoding_direction")) or "k",
         )
         for row in rows
     ]
@@ -95,6 +104,13 @@ def _text(value: Any) -> str | None:
 def _path(value: Any) -> Path | None:
     text = _text(value)
     return None if text is None else Path(text)
+
+
+def _times(value: Any) -> tuple[float, ...] | None:
+    if isinstance(value, int | float) and value == value:  # a single slice is read as a number
+        return (float(value),)
+    text = _text(value)
+    return None if text is None else tuple(float(time) for time in text.split(","))
 
 
 def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) -> list[Output]:
@@ -125,7 +141,13 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
     estimator = {"precise": "SimpleITK, Mattes mutual information", "fast": "Gauss-Newton least squares"}
     motion = {**native, "Method": estimator[settings["motion"]]}
     coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
-    bold = {**timing, **there, "SkullStripped": False, "SliceTimingCorrected": False, "Interpolation": "cubic B-spline"}
+    bold = {
+        **timing,
+        **there,
+        "SkullStripped": False,
+        **_slice_timing(run, settings),
+        "Interpolation": "cubic B-spline",
+    }
     figure = f"figures/{run.prefix}"
     return [
         Output("boldref", f"{prefix}_desc-hmc_boldref.nii.gz", native),
@@ -140,6 +162,12 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
         Output("carpet", f"{figure}_desc-carpetplot_bold.png", {}),
         Output("picture", f"{figure}_space-{SPACE}_desc-registration_bold.png", {}),
     ]
+
+
+def _slice_timing(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
+    if not settings["slice_timing"] or run.slice_timing is None:
+        return {"SliceTimingCorrected": False}
+    return {"SliceTimingCorrected": True, "StartTime": round(reference_time(run.slice_timing), 6)}
 
 
 def _raw_uri(path: Path, participant: str) -> str:

@@ -1,13 +1,16 @@
-"""A BOLD run: head motion, coregistration, one interpolation to the template, confounds, pictures."""
+"""A BOLD run: head motion, slice timing, coregistration, one interpolation to the template, confounds, pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nipype.interfaces import utility
 from nipype.pipeline.engine import Node, Workflow
 
+from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.interfaces import (
     ApplyMask,
     CoregisterBold,
+    CorrectSliceTiming,
     EstimateMotion,
     GatherConfounds,
     MaskBold,
@@ -16,23 +19,19 @@ from gradspec.preprocess.interfaces import (
 from gradspec.preprocess.outputs import DrawRegistration
 
 
-def init_bold_wf(name: str, motion: str, resolution: float, repetition_time: float, seed: int, title: str) -> Workflow:
+def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int) -> Workflow:
     """Bring a BOLD run to the template.
 
     Parameters
     ----------
     name : str
         Name of the workflow, one for each run.
-    motion : {"precise", "fast"}
-        Estimator of head motion.
-    resolution : float
-        Voxel edge of the output grid, in mm.
-    repetition_time : float
-        In seconds.
+    run : Run
+        The raw run.
+    settings : mapping
+        The section ``preprocess`` of the configuration.
     seed : int
         Seed of the samples of voxels.
-    title : str
-        Title of the pictures.
 
     Inputs
     ------
@@ -57,12 +56,6 @@ def init_bold_wf(name: str, motion: str, resolution: float, repetition_time: flo
         Carpet plot, and the mean image with the outlines of the template.
     """
     workflow = Workflow(name=name)
-    estimator = "mutual information (SimpleITK)" if motion == "precise" else "least squares (Gauss-Newton)"
-    workflow.__desc__ = (
-        f"Head motion was estimated by rigid registration on {estimator}; the BOLD reference was registered to the T1w "
-        "image by a rigid transform on mutual information (SimpleITK), and the run was brought to template space at "
-        f"{resolution:g} mm by one cubic-spline interpolation of the composed transforms."
-    )
     inputs = Node(
         utility.IdentityInterface(fields=["bold", "t1w_brain", "points", "normalization_overlap"]), name="inputnode"
     )
@@ -85,8 +78,10 @@ def init_bold_wf(name: str, motion: str, resolution: float, repetition_time: flo
         ),
         name="outputnode",
     )
-    grid = {"resolution": resolution}
-    realign = Node(EstimateMotion(method=motion, seed=seed), name="realign")
+    grid, repetition_time, title = {"resolution": settings["resolution"]}, run.repetition_time, run.prefix
+    realign = Node(EstimateMotion(method=settings["motion"], seed=seed), name="realign")
+    if settings["dummy_scans"] is not None:
+        realign.inputs.dummy_scans = settings["dummy_scans"]
     mask = Node(MaskBold(), name="mask")
     strip = Node(ApplyMask(), name="strip")
     coregister = Node(CoregisterBold(seed=seed), name="coregister")
@@ -102,12 +97,12 @@ def init_bold_wf(name: str, motion: str, resolution: float, repetition_time: flo
             (mask, strip, [("out_mask", "in_mask")]),
             (strip, coregister, [("out_file", "in_file")]),
             (inputs, coregister, [("t1w_brain", "t1w")]),
-            (inputs, resample, [("bold", "in_file"), ("points", "points")]),
+            (inputs, resample, [("points", "points")]),
             (mask, resample, [("out_mask", "in_mask")]),
             (realign, resample, [("transforms", "motion")]),
             (coregister, resample, [("transform", "coregistration")]),
             (resample, confounds, [("bold", "in_file"), ("mask", "in_mask")]),
-            (realign, confounds, [("transforms", "motion"), ("reference", "boldref")]),
+            (realign, confounds, [("transforms", "motion"), ("reference", "boldref"), ("n_dummies", "n_dummies")]),
             (inputs, confounds, [("normalization_overlap", "normalization_overlap")]),
             (resample, draw, [("reference", "in_file"), ("mask", "in_mask")]),
             (realign, outputs, [("reference", "boldref"), ("transforms", "motion")]),
@@ -123,4 +118,17 @@ def init_bold_wf(name: str, motion: str, resolution: float, repetition_time: flo
             (draw, outputs, [("out_file", "picture")]),
         ]
     )
+    if settings["slice_timing"]:
+        correct = Node(
+            CorrectSliceTiming(
+                times=list(run.slice_timing or ()),
+                direction=run.slice_encoding_direction,
+                repetition_time=repetition_time,
+            ),
+            name="correct_slice_timing",
+        )
+        connect([(inputs, correct, [("bold", "in_file")]), (realign, correct, [("n_dummies", "n_dummies")])])
+        connect([(correct, resample, [("out_file", "in_file")])])
+    else:
+        connect([(inputs, resample, [("bold", "in_file")])])
     return workflow

@@ -110,9 +110,7 @@ def init_participant_wf(
     anatomical.inputs.inputnode.t1w = str(t1w)
     _save(workflow, anatomical, name_anatomical(participant, t1w, settings), folder)
     for index, run in enumerate(runs):
-        bold = init_bold_wf(
-            f"bold_{index:02d}", settings["motion"], settings["resolution"], run.repetition_time, seed, run.prefix
-        )
+        bold = init_bold_wf(f"bold_{index:02d}", run, settings, seed)
         bold.inputs.inputnode.bold = str(run.bold)
         links = [
             ("outputnode.brain", "inputnode.t1w_brain"),

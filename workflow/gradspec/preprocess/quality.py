@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 QUALITY_COLUMNS = {
     "mean_fd": {"Description": "Mean framewise displacement (Power et al. 2012)", "Units": "mm"},
     "max_fd": {"Description": "Largest framewise displacement", "Units": "mm"},
+    "n_dummy_scans": {"Description": "Volumes at the start in which the magnetisation has not settled"},
     "n_motion_outliers": {"Description": "Volumes with framewise displacement > 0.5 mm or std_dvars > 1.5"},
     "share_motion_outliers": {"Description": "Share of the volumes that are motion outliers"},
     "mean_dvars": {"Description": "Mean DVARS, image scaled to a median of 1000"},
@@ -48,10 +49,13 @@ def measure_run(
 ) -> dict[str, float | int]:
     """Quality numbers of a run, keyed as in `QUALITY_COLUMNS`."""
     displacement = confounds["framewise_displacement"]
-    n_outliers = sum(name.startswith("motion_outlier") for name in confounds)
+    n_dummies, n_outliers = (
+        sum(name.startswith(kind) for name in confounds) for kind in ("non_steady_state_outlier", "motion_outlier")
+    )
     return {
         "mean_fd": _round(displacement.mean()),
         "max_fd": _round(displacement.max()),
+        "n_dummy_scans": n_dummies,
         "n_motion_outliers": n_outliers,
         "share_motion_outliers": _round(n_outliers / len(confounds)),
         "mean_dvars": _round(confounds["dvars"].mean()),
