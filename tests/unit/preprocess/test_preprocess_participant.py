@@ -158,7 +158,7 @@ def test_a_real_participant_lands_on_the_template(test_data: Path, tmp_path: Pat
     assert quality["overlap"] > 0.85
     assert 0.02 < quality["mean_fd"] < 0.4
     assert quality["tsnr"] > 40
-    assert len(list((tmp_path / "out" / "figures").glob("*.png"))) == 3
+    assert len(list((tmp_path / "out" / "figures").glob("*.png"))) == 8
     confounds = pd.read_csv(tmp_path / "out" / status["confounds"], sep="\t", na_values="n/a")
     assert len(confounds) == 50
     paths = {key: tmp_path / "out" / status[key] for key in ("bold", "mask", "confounds")}

@@ -127,6 +127,7 @@ def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) ->
         Output("to_template", f"{prefix}_from-T1w_to-{SPACE}_mode-image_xfm.h5", registration),
         Output("from_template", f"{prefix}_from-{SPACE}_to-T1w_mode-image_xfm.h5", registration),
         Output("picture", f"figures/{participant}_space-{SPACE}_desc-registration_T1w.png", {}),
+        Output("before_after", f"figures/{participant}_space-{SPACE}_desc-beforeafter_T1w.png", {}),
     ]
 
 
@@ -160,7 +161,11 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
         Output("confounds", f"{prefix}_desc-confounds_timeseries.tsv", {}),
         Output("confounds_sidecar", f"{prefix}_desc-confounds_timeseries.json", {}),
         Output("carpet", f"{figure}_desc-carpetplot_bold.png", {}),
+        Output("correlation", f"{figure}_desc-confoundcorr_bold.png", {}),
+        Output("tsnr", f"{figure}_space-{SPACE}_desc-tsnr_bold.png", {}),
         Output("picture", f"{figure}_space-{SPACE}_desc-registration_bold.png", {}),
+        Output("rois", f"{figure}_space-{SPACE}_desc-rois_bold.png", {}),
+        Output("before_after", f"{figure}_desc-coreg_bold.png", {}),
     ]
 
 

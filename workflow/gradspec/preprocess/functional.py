@@ -16,7 +16,7 @@ from gradspec.preprocess.interfaces import (
     MaskBold,
     ResampleBold,
 )
-from gradspec.preprocess.outputs import DrawRegistration
+from gradspec.preprocess.outputs import DrawCoregistration, DrawRegistration
 
 
 def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int) -> Workflow:
@@ -52,8 +52,11 @@ def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int) ->
         The run, its temporal mean and its brain mask in template space.
     confounds, confounds_sidecar, quality
         Confounds table with its description, and quality numbers (JSON).
-    carpet, picture
-        Carpet plot, and the mean image with the outlines of the template.
+    carpet, correlation, tsnr
+        Carpet plot, correlation of the confounds, temporal signal-to-noise ratio.
+    picture, rois, before_after
+        The mean image with the outlines of the template, and of the masks of the confounds; the BOLD reference before
+        and after coregistration.
     """
     workflow = Workflow(name=name)
     inputs = Node(
@@ -73,7 +76,11 @@ def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int) ->
                 "confounds_sidecar",
                 "quality",
                 "carpet",
+                "correlation",
+                "tsnr",
                 "picture",
+                "rois",
+                "before_after",
             ]
         ),
         name="outputnode",
@@ -88,6 +95,8 @@ def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int) ->
     resample = Node(ResampleBold(repetition_time=repetition_time, **grid), name="resample")
     confounds = Node(GatherConfounds(repetition_time=repetition_time, title=title, **grid), name="confounds")
     draw = Node(DrawRegistration(title=title, **grid), name="draw")
+    rois = Node(DrawRegistration(title=title, outlines="confounds", **grid), name="rois")
+    compare = Node(DrawCoregistration(title=title), name="compare")
     connect: Callable[..., None] = workflow.connect
     connect(
         [
@@ -114,8 +123,14 @@ def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int) ->
                 [("bold", "bold_template"), ("reference", "boldref_template"), ("mask", "mask_template")],
             ),
             (confounds, outputs, [("table", "confounds"), ("sidecar", "confounds_sidecar")]),
-            (confounds, outputs, [("quality", "quality"), ("carpet", "carpet")]),
+            (confounds, outputs, [(name, name) for name in ("quality", "carpet", "correlation", "tsnr")]),
             (draw, outputs, [("out_file", "picture")]),
+            (resample, rois, [("reference", "in_file"), ("mask", "in_mask")]),
+            (rois, outputs, [("out_file", "rois")]),
+            (realign, compare, [("reference", "in_file")]),
+            (inputs, compare, [("t1w_brain", "t1w")]),
+            (coregister, compare, [("transform", "transform")]),
+            (compare, outputs, [("out_file", "before_after")]),
         ]
     )
     if settings["slice_timing"]:

@@ -351,19 +351,22 @@ class _ConfoundsOutput(TraitedSpec):
     sidecar = File(exists=True, desc="description of its columns")
     quality = File(exists=True, desc="quality numbers (JSON)")
     carpet = File(exists=True, desc="carpet plot")
+    correlation = File(exists=True, desc="correlation of the confounds")
+    tsnr = File(exists=True, desc="temporal signal-to-noise ratio as slices")
 
 
 class GatherConfounds(Step):
-    """Make the confounds table, the quality numbers, and the carpet plot from one reading of the run."""
+    """Make the confounds table, the quality numbers, and the charts from one reading of the run."""
 
     input_spec = _ConfoundsInput
     output_spec = _ConfoundsOutput
 
     def compute(self, folder: Path) -> dict[str, Any]:
         from gradspec.files import write_json, write_table
+        from gradspec.preprocess.charts import draw_carpet, draw_confound_correlation
         from gradspec.preprocess.confounds import describe_columns, make_confounds
         from gradspec.preprocess.geometry import image_centre, read_itk_transforms
-        from gradspec.preprocess.pictures import draw_carpet
+        from gradspec.preprocess.pictures import draw_map
         from gradspec.preprocess.quality import dice, measure_run, temporal_snr
         from gradspec.preprocess.template import load_template
 
@@ -381,17 +384,21 @@ class GatherConfounds(Step):
         table = make_confounds(brain, tissues, motion, centre, self.inputs.repetition_time, n_dummies)
         write_table(table, folder / "confounds.tsv", describe_columns(list(table)))
         overlap = dice(mask, template.brain.get_fdata() > 0.5)
-        quality = measure_run(table, temporal_snr(brain[n_dummies:]), overlap, self.inputs.normalization_overlap)
+        tsnr = temporal_snr(brain[n_dummies:])
+        quality = measure_run(table, tsnr, overlap, self.inputs.normalization_overlap)
         write_json(quality, folder / "quality.json")
         shown = [
             ("grey matter", "#6b8e23", template.gray_matter.get_fdata()[mask] > 0.5),
             ("white matter", "#b0b0b0", tissues["white_matter"]),
             ("ventricles", "#4682b4", tissues["csf"]),
         ]
-        draw_carpet(brain, shown, table, self.inputs.repetition_time, self.inputs.title, folder / "carpet.png")
+        title, label = self.inputs.title, "temporal signal-to-noise ratio"
+        draw_carpet(brain, shown, table, self.inputs.repetition_time, title, folder / "carpet.png")
+        draw_confound_correlation(table, title, folder / "correlation.png")
+        draw_map(tsnr, mask, template.brain.affine, label, title, folder / "tsnr.png")
         return {
             "table": str(folder / "confounds.tsv"),
             "sidecar": str(folder / "confounds.json"),
             "quality": str(folder / "quality.json"),
-            "carpet": str(folder / "carpet.png"),
+            **{name: str(folder / f"{name}.png") for name in ("carpet", "correlation", "tsnr")},
         }

@@ -42,8 +42,8 @@ def check_slice_times(
     """
     if times is None:
         raise ParticipantError(
-            "has no SliceTiming (seconds, one a slice) in its JSON sidecar, which preprocess.slice_timing needs; add it (dcm2niix writes it), "
-            "or set preprocess.slice_timing: false"
+            "has no SliceTiming (seconds, one a slice) in its JSON sidecar, which preprocess.slice_timing needs; add "
+            "it (dcm2niix writes it), or set preprocess.slice_timing: false"
         )
     if direction.removesuffix("-") not in _AXES:
         raise ParticipantError(f"SliceEncodingDirection is {direction!r} in the JSON sidecar; i, j or k is expected")
