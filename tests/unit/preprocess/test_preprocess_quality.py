@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gradspec.config import resolve
 from gradspec.preprocess.group import COLUMNS, tabulate_quality
-from gradspec.preprocess.quality import dice, find_faults, measure_run, temporal_snr
+from gradspec.preprocess.quality import LIMITS, QUALITY_COLUMNS, dice, find_flags, measure_run, temporal_snr
 
-LIMITS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
+BOUNDS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
 
 
 def test_dice_counts_what_two_masks_share() -> None:
@@ -45,10 +46,20 @@ def test_a_run_is_measured_without_its_empty_first_row() -> None:
 
 def test_limits_are_told_with_numbers_and_can_be_off() -> None:
     bad = {"mean_fd": 0.8, "overlap": 0.5}
-    assert len(find_faults(bad, LIMITS)) == 2
-    assert "0.80 mm is above the limit of 0.5 mm" in find_faults(bad, LIMITS)[0]
-    assert find_faults(bad, {"max_mean_fd": None, "min_overlap": None}) == []
-    assert find_faults({"mean_fd": 0.5, "overlap": 0.7}, LIMITS) == []
+    assert set(find_flags(bad, BOUNDS)) == {"mean_fd", "overlap"}
+    assert "0.80 mm is above the limit of 0.5" in find_flags(bad, BOUNDS)["mean_fd"]
+    assert find_flags(bad, dict.fromkeys(BOUNDS)) == {}
+    assert find_flags({"mean_fd": 0.5, "overlap": 0.7}, BOUNDS) == {}
+    assert find_flags({"mean_fd": float("nan"), "degrees_of_freedom": 4}, BOUNDS) == {}
+
+
+def test_every_limit_of_the_configuration_has_a_number_that_it_limits() -> None:
+    keys = resolve({"cohort": {"source": "simulated"}})["preprocess"]["quality"]
+    assert {limit.key for limit in LIMITS} == set(keys)
+    assert {limit.column for limit in LIMITS} <= set(QUALITY_COLUMNS)
+    for limit in LIMITS:
+        beyond = {limit.column: 1.0 if limit.largest else 0.2}
+        assert list(find_flags(beyond, {limit.key: 0.5})) == [limit.column]
 
 
 def make_status(participant: str, stage: str, runs: list[str | None], **quality: float) -> dict[str, Any]:
@@ -72,7 +83,7 @@ def test_the_group_table_brings_both_stages_and_the_excluded_together() -> None:
     excluded = pd.DataFrame(
         {"participant_id": ["sub-01", "sub-03"], "reason": ["it moved", "the file is cut short"], "stage": "preprocess"}
     )
-    table = tabulate_quality(statuses, excluded, LIMITS)
+    table = tabulate_quality(statuses, excluded, BOUNDS)
     assert list(table) == list(COLUMNS)
     assert table["participant_id"].tolist() == ["sub-01", "sub-02", "sub-02", "sub-03"]
     assert table["exclude"].tolist() == ["true", "false", "false", "true"]
@@ -84,6 +95,6 @@ def test_the_group_table_brings_both_stages_and_the_excluded_together() -> None:
 
 def test_without_anybody_excluded_the_table_is_whole() -> None:
     empty = pd.DataFrame({"participant_id": [], "group": [], "stage": [], "reason": []})
-    table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, LIMITS)
+    table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, BOUNDS)
     assert table["exclude"].tolist() == ["false"]
     assert table["reason"].isna().all()

@@ -18,7 +18,7 @@ from gradspec.preprocess.derivatives import Output, Run, name_anatomical, name_f
 from gradspec.preprocess.functional import init_bold_wf
 from gradspec.preprocess.interfaces import Step
 from gradspec.preprocess.outputs import SaveDerivative
-from gradspec.preprocess.quality import find_faults
+from gradspec.preprocess.quality import find_flags
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +184,6 @@ def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[s
     faults = []
     for run in runs:
         name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
-        faults += [f"{name or 'run'}: {fault}" for fault in find_faults(run["quality"], limits)]
+        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
     if faults:
         raise ParticipantError("; ".join(faults), participant=participant)

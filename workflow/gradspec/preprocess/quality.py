@@ -1,6 +1,7 @@
 """How good a preprocessed run is, in numbers, and the limits beyond which it is not used."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -69,28 +70,63 @@ def _round(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def find_faults(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -> list[str]:
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the configuration.
+
+    Attributes
+    ----------
+    key : str
+        Its name in the section ``preprocess.quality``.
+    column : str
+        The number that it limits, of `QUALITY_COLUMNS`.
+    largest : bool
+        Whether the number must not be above it (otherwise: not below).
+    text : str
+        What is wrong with a number beyond it, with ``{value}``.
+    """
+
+    key: str
+    column: str
+    largest: bool
+    text: str
+
+
+LIMITS = (
+    Limit("max_mean_fd", "mean_fd", True, "mean framewise displacement {value:.2f} mm"),
+    Limit("max_outlier_share", "share_motion_outliers", True, "share of motion outliers {value:.2f}"),
+    Limit("min_tsnr", "tsnr", False, "temporal signal-to-noise ratio {value:.1f}"),
+    Limit("min_overlap", "overlap", False, "overlap of the brain mask with the template's {value:.2f} (Dice)"),
+    Limit(
+        "min_normalization_overlap",
+        "normalization_overlap",
+        False,
+        "overlap of the normalised T1w mask with the template's {value:.2f} (Dice)",
+    ),
+)
+"""Every limit that a run can be beyond."""
+
+
+def find_flags(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -> dict[str, str]:
     """Say which limits a run is beyond.
 
     Parameters
     ----------
     quality : mapping
-        Numbers of the run.
+        Numbers of the run; one that is missing or NaN is beyond no limit.
     limits : mapping
-        ``max_mean_fd`` (mm) and ``min_overlap``; None switches a limit off.
+        The section ``preprocess.quality`` of the configuration; None switches a limit off.
 
     Returns
     -------
-    list of str
-        A sentence for each limit that is passed; empty for a good run.
+    dict
+        By column, a sentence for each limit that is passed; empty for a good run.
     """
-    faults = []
-    largest, smallest = limits.get("max_mean_fd"), limits.get("min_overlap")
-    if largest is not None and quality["mean_fd"] > largest:
-        faults.append(f"mean framewise displacement {quality['mean_fd']:.2f} mm is above the limit of {largest:g} mm")
-    if smallest is not None and quality["overlap"] < smallest:
-        faults.append(
-            f"the brain mask overlaps the template's by {quality['overlap']:.2f} (Dice), below the limit of "
-            f"{smallest:g}: look at the registration pictures"
-        )
-    return faults
+    flags = {}
+    for limit in LIMITS:
+        value, bound = quality.get(limit.column), limits.get(limit.key)
+        if value is None or bound is None or not (value > bound if limit.largest else value < bound):
+            continue
+        side = "above" if limit.largest else "below"
+        flags[limit.column] = f"{limit.text.format(value=value)} is {side} the limit of {bound:g}"
+    return flags
