@@ -53,8 +53,13 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 def write_json(data: Any, path: PathLike) -> None:
     """Write `data` as indented JSON; NaN is refused, since JSON has none."""
+    write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def write_text(text: str, path: PathLike) -> None:
+    """Write `text` in UTF-8."""
     with atomic_path(path) as partial:
-        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
 
 
 def read_json(path: PathLike) -> Any:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from nipype.pipeline.engine import Node, Workflow
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import Run, describe_derivatives, name_functional, read_runs
+from gradspec.preprocess.derivatives import PAGE, Run, describe_derivatives, name_functional, read_runs
 from gradspec.preprocess.interfaces import ConformT1w
 from gradspec.preprocess.outputs import SaveDerivative
 from gradspec.preprocess.participant import _run, init_participant_wf, judge, preprocess_participant
@@ -25,6 +26,7 @@ SETTINGS: dict[str, Any] = {
     "normalization": "fast",
     "resolution": 3.0,
     "fwhm": 6.0,
+    "quality": {"max_mean_fd": 0.5, "min_overlap": 0.7},
     "denoise": {"strategy": "simple", "scrub": False, "high_pass": 0.008, "min_degrees_of_freedom": 20},
 }
 
@@ -159,6 +161,9 @@ def test_a_real_participant_lands_on_the_template(test_data: Path, tmp_path: Pat
     assert 0.02 < quality["mean_fd"] < 0.4
     assert quality["tsnr"] > 40
     assert len(list((tmp_path / "out" / "figures").glob("*.png"))) == 8
+    page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
+    assert page.count("<img") == 8
+    assert f"ANTs of antspyx {version('antspyx')}" in page or "ANTs 2" in page
     confounds = pd.read_csv(tmp_path / "out" / status["confounds"], sep="\t", na_values="n/a")
     assert len(confounds) == 50
     paths = {key: tmp_path / "out" / status[key] for key in ("bold", "mask", "confounds")}

@@ -1,6 +1,7 @@
 """The denoised images of a participant: read, smooth, regress, scale, write."""
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ def _denoise_run(participant: str, run: Run, folder: Path, settings: Mapping[str
         "repetition_time": run.repetition_time,
         "n_volumes": len(signals),
         "quality": {"degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
+        "software": {"nilearn": version("nilearn")},
     }
 
 

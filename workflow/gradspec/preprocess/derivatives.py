@@ -11,6 +11,9 @@ from gradspec.files import write_json
 from gradspec.preprocess import SPACE
 from gradspec.preprocess.slice_timing import reference_time
 
+PAGE = "report.html"
+"""Name of the page of a participant, in the participant's folder."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -222,6 +225,16 @@ def describe_derivatives(description: Path, ignore: Path, settings: Mapping[str,
     )
     # Pictures, status files and the images for the group analysis are the workflow's own; transforms, references and
     # confounds have names (fMRIPrep's) that BIDS has not adopted yet.
-    ignored = ["figures", "status", "denoised", "group_bold.*", "*_xfm.*", "*_boldref.*", "*_timeseries.*"]
+    ignored = [
+        "figures",
+        "status",
+        "denoised",
+        "group_bold.*",
+        "methods.md",
+        "*.html",
+        "*_xfm.*",
+        "*_boldref.*",
+        "*_timeseries.*",
+    ]
     ignore.parent.mkdir(parents=True, exist_ok=True)
     ignore.write_text("\n".join(ignored) + "\n", encoding="utf-8")

@@ -12,7 +12,9 @@ _PLAUSIBLE_BRAIN = (500.0, 2500.0)  # cm3
 
 
 def extract_brain(image: Any) -> Bool[np.ndarray, "x y z"]:
-    """Mask the brain in a T1w image of a head with deepbet (Fisch et al. 2024, doi:10.1002/hbm.26687).
+    """Mask the brain in a T1w image of a head with deepbet.
+
+    Fisch et al. (2024), Computers in Biology and Medicine 179, 108845.
 
     Parameters
     ----------

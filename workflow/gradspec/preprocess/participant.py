@@ -4,6 +4,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.engine.nodes import NodeExecutionError
 
 from gradspec.errors import ParticipantError
-from gradspec.files import read_json
+from gradspec.files import read_json, write_text
 from gradspec.preprocess.anatomical import init_anatomical_wf
-from gradspec.preprocess.ants import ants_on_path
-from gradspec.preprocess.derivatives import Output, Run, name_anatomical, name_functional
+from gradspec.preprocess.ants import ants_on_path, ants_version
+from gradspec.preprocess.derivatives import PAGE, Output, Run, name_anatomical, name_functional
 from gradspec.preprocess.functional import init_bold_wf
 from gradspec.preprocess.interfaces import Step
+from gradspec.preprocess.methods import describe_methods
 from gradspec.preprocess.outputs import SaveDerivative
+from gradspec.preprocess.pages import render_participant
 from gradspec.preprocess.quality import find_flags
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,8 @@ def preprocess_participant(
     try:
         with ants_on_path(work / "ants"):
             _run(init_participant_wf(participant, runs, folder, work, settings, seed), participant)
-        return [
+            software = {"ANTs": ants_version(), **{name: version(name) for name in ("nipype", "SimpleITK", "deepbet")}}
+        done = [
             {
                 **_identify(run),
                 **{
@@ -66,11 +70,22 @@ def preprocess_participant(
                 "repetition_time": run.repetition_time,
                 "n_volumes": run.n_volumes,
                 "quality": read_json(work / f"{run.prefix}_quality.json"),
+                "software": software,
             }
             for run in runs
         ]
+        _write_page(participant, done, folder, settings)
+        return done
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _write_page(participant: str, runs: Sequence[Mapping[str, Any]], folder: Path, settings: Mapping[str, Any]) -> None:
+    status = {"participant_id": participant, "stage": "preprocess", "runs": runs}
+    pictures = sorted(str(path.relative_to(folder)) for path in (folder / "figures").glob("*.png"))
+    methods = describe_methods([status], settings)
+    text = render_participant(participant, runs, pictures, settings["quality"], methods)
+    write_text(text, folder / PAGE)
 
 
 def init_participant_wf(
