@@ -40,7 +40,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    folder = Path(tempfile.mkdtemp(prefix=_partial_prefix(target), dir=target.parent))
     try:
         partial = folder / target.name
         yield partial
@@ -49,6 +49,25 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         partial.replace(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard_partial(path: PathLike) -> None:
+    """Remove what writers of `path` left behind that were killed without warning; none may be at work.
+
+    Parameters
+    ----------
+    path : path
+        What they would have written.
+    """
+    target = Path(path)
+    if target.parent.is_dir():
+        for left in target.parent.iterdir():
+            if left.name.startswith(_partial_prefix(target)) and left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _partial_prefix(target: Path) -> str:
+    return f".partial-{target.name}-"
 
 
 def write_json(data: Any, path: PathLike) -> None:

@@ -51,6 +51,12 @@ def test_counts_and_versions_are_those_of_what_ran(settings: dict[str, Any]) -> 
         ("fwhm", 0, "not smoothed", "FWHM"),
         ("denoise", {"strategy": "24P+aCompCor", "scrub": True, "high_pass": 0.01}, "24 motion terms, five", "0.01 Hz"),
         ("denoise", {"strategy": "simple", "scrub": False, "high_pass": 0.01}, "cosines below 0.01 Hz", "outlier ("),
+        (
+            "denoise",
+            {"strategy": "none", "scrub": False, "high_pass": None},
+            "only a linear trend",
+            "motion parameters",
+        ),
     ],
 )
 def test_a_step_is_told_as_it_was_set(settings: dict[str, Any], key: str, value: Any, said: str, unsaid: str) -> None:

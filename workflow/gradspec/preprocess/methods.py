@@ -106,17 +106,18 @@ def _describe_denoising(
 ) -> tuple[str, list[str]]:
     denoise, cited = settings["denoise"], ["nilearn", "one step"]
     confounds = {
-        "none": "a linear trend",
-        "simple": "six motion parameters, the mean signals of liquor and white matter, and a linear trend",
-        "24P+aCompCor": "24 motion terms, five components of anatomical CompCor with their cosines, and a linear trend",
+        "none": [],
+        "simple": ["six motion parameters", "the mean signals of liquor and white matter"],
+        "24P+aCompCor": ["24 motion terms", "five components of anatomical CompCor with their cosines"],
     }[denoise["strategy"]]
     cited += ["24P", "CompCor"] if denoise["strategy"] == "24P+aCompCor" else []
-    parts = [confounds]
+    parts = list(confounds)
     if denoise["high_pass"] is not None and denoise["strategy"] != "24P+aCompCor":
         parts.append(f"cosines below {denoise['high_pass']:g} Hz")
     if denoise["scrub"]:
         parts.append("one regressor for each motion outlier (displacement > 0.5 mm or standardised DVARS > 1.5)")
         cited.append("FD")
+    removed = f"{', '.join(parts)}, and a linear trend" if parts else "only a linear trend"
     left = sorted(run["quality"]["degrees_of_freedom"] for run in runs)
     degrees = f"{left[0]}" if left[0] == left[-1] else f"{left[0]} to {left[-1]}"
     smoothing = f"smoothed ({settings['fwhm']:g} mm FWHM)" if settings["fwhm"] else "not smoothed"
@@ -127,7 +128,7 @@ def _describe_denoising(
     )
     text = (
         f"{beginning} were {smoothing} and denoised in one least-squares step (nilearn "
-        f"{runs[0]['software']['nilearn']}, gradspec {__version__}): {', '.join(parts)} were regressed out, which left "
+        f"{runs[0]['software']['nilearn']}, gradspec {__version__}): {removed} were regressed out, which left "
         f"{degrees} degrees of freedom a run. Signals were scaled to percent of the grand mean."
     )
     return text, cited if own else ["fMRIPrep", *cited]
