@@ -178,6 +178,20 @@ def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -
     assert "csf" in sidecar["Regressors"]
 
 
+def test_the_quality_of_derivatives_made_elsewhere_is_measured(run: Run, tmp_path: Path) -> None:
+    settings = {"fwhm": 4.0, "denoise": SIMPLE}
+    (known,) = denoise_participant("sub-01", [run], tmp_path / "known", settings)
+    assert set(known["quality"]) == {"degrees_of_freedom", "n_confounds"}
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "given", settings, measured=False)
+    mask = nib.load(run.mask).get_fdata() > 0
+    bold = nib.load(run.bold).get_fdata()[mask].T
+    time = np.linspace(-1, 1, len(bold))
+    slope = (time @ (bold - bold.mean(axis=0))) / (time @ time)
+    noise = (bold - bold.mean(axis=0) - np.outer(time, slope)).std(axis=0)
+    assert status["quality"]["tsnr"] == pytest.approx(np.median(bold.mean(axis=0) / noise), rel=1e-3)
+    assert status["quality"]["n_motion_outliers"] == 1
+
+
 def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     written = []
     for folder in (tmp_path / "first", tmp_path / "second"):

@@ -17,7 +17,7 @@ from gradspec.preprocess.denoised import denoise_participant
 from gradspec.preprocess.derivatives import PAGE, Run, describe_derivatives, name_functional, read_runs
 from gradspec.preprocess.interfaces import ConformT1w
 from gradspec.preprocess.outputs import SaveDerivative
-from gradspec.preprocess.participant import _run, init_participant_wf, judge, preprocess_participant
+from gradspec.preprocess.participant import _run, init_participant_wf, preprocess_participant
 
 SETTINGS: dict[str, Any] = {
     "dummy_scans": None,
@@ -132,17 +132,6 @@ def test_images_are_packed_and_described_on_their_way(tmp_path: Path) -> None:
     SaveDerivative(in_file=str(tmp_path / "a.nii"), out_file=str(target), sidecar={"Sources": ["x"]}).run()
     np.testing.assert_array_equal(nib.load(target).get_fdata(), np.arange(27.0).reshape(3, 3, 3))
     assert read_json(target.with_name("sub-01_T1w.json")) == {"Sources": ["x"]}
-
-
-def test_every_run_beyond_a_limit_is_named() -> None:
-    runs = [
-        {"session": None, "task": "rest", "run": str(number), "quality": {"mean_fd": fd, "overlap": 0.9}}
-        for number, fd in ((1, 0.2), (2, 0.9))
-    ]
-    limits = {"max_mean_fd": 0.5, "min_overlap": 0.7}
-    judge("sub-01", runs[:1], limits)
-    with pytest.raises(ParticipantError, match=r"sub-01: task-rest_run-2: mean framewise displacement 0\.90"):
-        judge("sub-01", runs, limits)
 
 
 @pytest.mark.slow

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from gradspec.config import resolve
+from gradspec.errors import ParticipantError
 from gradspec.preprocess.group import COLUMNS, tabulate_quality
-from gradspec.preprocess.quality import LIMITS, QUALITY_COLUMNS, dice, find_flags, measure_run, temporal_snr
+from gradspec.preprocess.quality import LIMITS, QUALITY_COLUMNS, dice, find_flags, judge, measure_run, temporal_snr
 
 BOUNDS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
 
@@ -30,7 +31,7 @@ def test_a_run_is_measured_without_its_empty_first_row() -> None:
     confounds = pd.DataFrame(
         {"framewise_displacement": [np.nan, 0.2, 0.6], "dvars": [np.nan, 10, 20], "motion_outlier_00": [0, 0, 1]}
     )
-    quality = measure_run(confounds, np.array([50.0, 70.0]), 0.9, 0.95)
+    quality = measure_run(confounds, np.array([50.0, 70.0]), overlap=0.9, normalization_overlap=0.95)
     assert quality == {
         "mean_fd": 0.4,
         "max_fd": 0.6,
@@ -42,6 +43,28 @@ def test_a_run_is_measured_without_its_empty_first_row() -> None:
         "overlap": 0.9,
         "normalization_overlap": 0.95,
     }
+
+
+def test_what_a_table_lacks_is_not_measured() -> None:
+    assert measure_run(None, np.array([50.0])) == {"tsnr": 50}
+    sparse = pd.DataFrame({"csf": np.zeros(10), "motion_outlier00": np.arange(10) == 2})
+    assert measure_run(sparse, np.array([50.0])) == {
+        "n_dummy_scans": 0,
+        "n_motion_outliers": 1,
+        "share_motion_outliers": 0.1,
+        "tsnr": 50,
+    }
+
+
+def test_every_run_beyond_a_limit_is_named() -> None:
+    runs = [
+        {"session": None, "task": "rest", "run": str(number), "quality": {"mean_fd": fd, "overlap": 0.9}}
+        for number, fd in ((1, 0.2), (2, 0.9))
+    ]
+    limits = {"max_mean_fd": 0.5, "min_overlap": 0.7}
+    judge("sub-01", runs[:1], limits)
+    with pytest.raises(ParticipantError, match=r"sub-01: task-rest_run-2: mean framewise displacement 0\.90"):
+        judge("sub-01", runs, limits)
 
 
 def test_limits_are_told_with_numbers_and_can_be_off() -> None:

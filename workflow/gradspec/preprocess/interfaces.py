@@ -385,7 +385,7 @@ class GatherConfounds(Step):
         write_table(table, folder / "confounds.tsv", describe_columns(list(table)))
         overlap = dice(mask, template.brain.get_fdata() > 0.5)
         tsnr = temporal_snr(brain[n_dummies:])
-        quality = measure_run(table, tsnr, overlap, self.inputs.normalization_overlap)
+        quality = measure_run(table, tsnr, overlap=overlap, normalization_overlap=self.inputs.normalization_overlap)
         write_json(quality, folder / "quality.json")
         shown = [
             ("grey matter", "#6b8e23", template.gray_matter.get_fdata()[mask] > 0.5),

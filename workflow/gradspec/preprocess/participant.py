@@ -21,7 +21,6 @@ from gradspec.preprocess.interfaces import Step
 from gradspec.preprocess.methods import describe_methods
 from gradspec.preprocess.outputs import SaveDerivative
 from gradspec.preprocess.pages import render_participant
-from gradspec.preprocess.quality import find_flags
 
 log = logging.getLogger(__name__)
 
@@ -186,19 +185,3 @@ def _identify(run: Run) -> dict[str, str | None]:
 
 def _path_of(outputs: Sequence[Output], field: str) -> str:
     return next(output.path for output in outputs if output.field == field)
-
-
-def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
-    """Hold the quality numbers of all runs against the limits.
-
-    Raises
-    ------
-    ParticipantError
-        Naming every limit that a run is beyond.
-    """
-    faults = []
-    for run in runs:
-        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
-        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
-    if faults:
-        raise ParticipantError("; ".join(faults), participant=participant)

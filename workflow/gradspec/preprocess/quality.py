@@ -1,12 +1,14 @@
 """How good a preprocessed run is, in numbers, and the limits beyond which it is not used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
+
+from gradspec.errors import ParticipantError
 
 QUALITY_COLUMNS = {
     "mean_fd": {"Description": "Mean framewise displacement (Power et al. 2012)", "Units": "mm"},
@@ -46,24 +48,41 @@ def temporal_snr(brain: Float[np.ndarray, "time voxel"], block: int = 8192) -> F
 
 
 def measure_run(
-    confounds: pd.DataFrame, tsnr: Float[np.ndarray, " voxel"], overlap: float, normalization_overlap: float
+    confounds: pd.DataFrame | None, tsnr: Float[np.ndarray, " voxel"], **overlaps: float
 ) -> dict[str, float | int]:
-    """Quality numbers of a run, keyed as in `QUALITY_COLUMNS`."""
-    displacement = confounds["framewise_displacement"]
-    n_dummies, n_outliers = (
-        sum(name.startswith(kind) for name in confounds) for kind in ("non_steady_state_outlier", "motion_outlier")
-    )
-    return {
-        "mean_fd": _round(displacement.mean()),
-        "max_fd": _round(displacement.max()),
-        "n_dummy_scans": n_dummies,
-        "n_motion_outliers": n_outliers,
-        "share_motion_outliers": _round(n_outliers / len(confounds)),
-        "mean_dvars": _round(confounds["dvars"].mean()),
-        "tsnr": _round(float(np.median(tsnr))),
-        "overlap": _round(overlap),
-        "normalization_overlap": _round(normalization_overlap),
-    }
+    """Quality numbers of a run.
+
+    Parameters
+    ----------
+    confounds : DataFrame or None
+        Confounds of the run; what it lacks (tables made elsewhere may lack much) is not measured.
+    tsnr : array, shape (voxel,)
+        Temporal signal-to-noise ratio.
+    **overlaps : float
+        Dice coefficients, ``overlap`` and ``normalization_overlap``, where they are known.
+
+    Returns
+    -------
+    dict
+        Keyed as in `QUALITY_COLUMNS`.
+    """
+    numbers: dict[str, float | int] = {}
+    table = pd.DataFrame() if confounds is None else confounds
+    if "framewise_displacement" in table:
+        displacement = table["framewise_displacement"]
+        numbers |= {"mean_fd": _round(displacement.mean()), "max_fd": _round(displacement.max())}
+    if len(table):
+        n_dummies, n_outliers = (
+            sum(name.startswith(kind) for name in table) for kind in ("non_steady_state_outlier", "motion_outlier")
+        )
+        numbers |= {
+            "n_dummy_scans": n_dummies,
+            "n_motion_outliers": n_outliers,
+            "share_motion_outliers": _round(n_outliers / len(table)),
+        }
+    if "dvars" in table:
+        numbers["mean_dvars"] = _round(table["dvars"].mean())
+    return numbers | {"tsnr": _round(float(np.median(tsnr)))} | {key: _round(dice) for key, dice in overlaps.items()}
 
 
 def _round(value: float) -> float:
@@ -130,3 +149,19 @@ def find_flags(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -
         side = "above" if limit.largest else "below"
         flags[limit.column] = f"{limit.text.format(value=value)} is {side} the limit of {bound:g}"
     return flags
+
+
+def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
+    """Hold the quality numbers of all runs against the limits.
+
+    Raises
+    ------
+    ParticipantError
+        Naming every limit that a run is beyond.
+    """
+    faults = []
+    for run in runs:
+        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
+        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
+    if faults:
+        raise ParticipantError("; ".join(faults), participant=participant)
