@@ -11,6 +11,7 @@ from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import (
     atomic_path,
     bids_label,
+    discard_partial,
     participant_id,
     read_json,
     read_table,
@@ -37,6 +38,18 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path) -> None:
             partial.mkdir()
             (partial / name).touch()
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["second"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path) -> None:
+    left = {}
+    for name in ("sub-1", "sub-10"):
+        writer = atomic_path(tmp_path / name)
+        left[name] = writer.__enter__()  # never comes to its end
+        left[name].mkdir()
+    discard_partial(tmp_path / "sub-1")
+    assert not left["sub-1"].parent.exists()
+    assert left["sub-10"].exists()
+    discard_partial(tmp_path / "nowhere" / "sub-1")
 
 
 def test_a_temporary_name_keeps_the_suffix_that_writers_go_by(tmp_path) -> None:

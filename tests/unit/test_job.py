@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from running import ROOT
@@ -46,3 +47,29 @@ def test_an_error_that_nobody_foresaw_is_shown_whole(tmp_path: Path) -> None:
     done, _ = run(tmp_path, "ZeroDivisionError('oops')")
     assert "Traceback" in done.stderr
     assert "oops" in done.stderr
+
+
+CANCELLED = """
+import sys, time
+from gradspec.job import start
+start({log!r}, 1)
+from pathlib import Path
+from gradspec.files import atomic_path
+with atomic_path({target!r}) as partial:
+    partial.mkdir()
+    Path({ready!r}).touch()
+    time.sleep(60)
+"""
+
+
+def test_a_cancelled_job_leaves_no_temporary_folder(tmp_path: Path) -> None:
+    ready, out = tmp_path / "ready", tmp_path / "out"
+    script = CANCELLED.format(log=str(tmp_path / "job.log"), target=str(out / "sub-01"), ready=str(ready))
+    job = subprocess.Popen([sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT / "workflow")})
+    while not ready.exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    assert len(list(out.iterdir())) == 1
+    job.terminate()
+    assert job.wait(timeout=20) == 143
+    assert list(out.iterdir()) == []

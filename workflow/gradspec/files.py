@@ -40,7 +40,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    folder = Path(tempfile.mkdtemp(prefix=_partial_prefix(target), dir=target.parent))
     try:
         partial = folder / target.name
         yield partial
@@ -51,10 +51,34 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def discard_partial(path: PathLike) -> None:
+    """Remove what writers of `path` left behind that were killed without warning; none may be at work.
+
+    Parameters
+    ----------
+    path : path
+        What they would have written.
+    """
+    target = Path(path)
+    if target.parent.is_dir():
+        for left in target.parent.iterdir():
+            if left.name.startswith(_partial_prefix(target)) and left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _partial_prefix(target: Path) -> str:
+    return f".partial-{target.name}-"
+
+
 def write_json(data: Any, path: PathLike) -> None:
     """Write `data` as indented JSON; NaN is refused, since JSON has none."""
+    write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def write_text(text: str, path: PathLike) -> None:
+    """Write `text` in UTF-8."""
     with atomic_path(path) as partial:
-        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
 
 
 def read_json(path: PathLike) -> Any:

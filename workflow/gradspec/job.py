@@ -5,6 +5,7 @@ Nothing here is imported by the library itself.
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -54,3 +55,5 @@ def start(log: str, threads: int) -> None:
         print(f"{brief}(full log: {log})", file=terminal, flush=True)
 
     sys.excepthook = report
+    # A job that is cancelled leaves as one that failed does: temporary folders are removed on the way out.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

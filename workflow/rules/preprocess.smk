@@ -89,6 +89,13 @@ rule group_quality:
             labels={"table": "Quality of each run"},
         ),
         sidecar="<results>/preprocess/group_bold.json",
+        page="<results>/preprocess/group_bold.html",
+        methods=report(
+            "<results>/preprocess/methods.md",
+            category="Quality control",
+            caption="../report/methods.rst",
+            labels={"table": "Methods section of the preprocessing"},
+        ),
     log:
         "<logs>/preprocess/group_quality.log",
     benchmark:
@@ -100,6 +107,6 @@ rule group_quality:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        quality=config["preprocess"]["quality"],
+        preprocess=config["preprocess"],
     script:
         "../scripts/preprocess/group_quality.py"

@@ -2,6 +2,7 @@
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from makers import (
@@ -55,6 +56,17 @@ def test_a_sound_data_set_is_included_as_a_whole(tmp_path, extension):
     assert (row["task"], row["repetition_time"], row["n_volumes"]) == ("rest", 2.0, 40)
 
 
+def test_slice_times_go_into_the_table_of_runs(tmp_path):
+    root = make_bids(tmp_path, 4, inherited_sidecar=True)
+    shared = {"RepetitionTime": 2.0, "SliceTiming": [0.0, 0.125, 0, 1.5], "SliceEncodingDirection": "k-"}
+    make_json(root / "task-rest_bold.json", shared)
+    make_json(root / "sub-04/func/sub-04_task-rest_bold.json", {"SliceTiming": "interleaved"})
+    _, runs = check_raw(root)
+    assert list(runs["slice_timing"][:3]) == ["0,0.125,0,1.5"] * 3
+    assert runs.loc["sub-02", "slice_encoding_direction"] == "k-"
+    assert runs.isna().loc["sub-04", "slice_timing"]
+
+
 def test_sidecars_are_inherited_from_the_root(tmp_path):
     root = make_bids(tmp_path, 4, inherited_sidecar=True)
     make_json(root / "task-rest_bold.json", {"RepetitionTime": 2.5})
@@ -103,6 +115,13 @@ def forget_time(root):
     make_json(bold(root).with_name("sub-02_task-rest_bold.json"), {"TaskName": "rest"})
 
 
+def mirror_sform(root):
+    image = nib.load(bold(root))
+    image.set_qform(image.affine, 1)
+    image.set_sform(np.diag([-3.0, 3, 3, 1]), 1)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), bold(root))
+
+
 def contradict_time(root):
     make_json(bold(root).with_name("sub-02_task-rest_bold.json"), {"RepetitionTime": 3.0})
 
@@ -120,6 +139,7 @@ def another_time(root):
         (poison, BOLD, "holds NaN or infinite values in volume 5 of 40; convert it again or leave the run out"),
         (lambda root: save_image(bold(root), np.zeros((*GRID, 40), np.int16)), BOLD, "holds only zeros"),
         (forget_time, BOLD, "has no repetition time"),
+        (mirror_sform, BOLD, "sform and qform disagree by up to 18.0 mm, so that left and right may be exchanged"),
         (contradict_time, BOLD, "RepetitionTime is 3 s in the JSON sidecar, but the header says 2 s"),
         (another_time, BOLD, "has a repetition time of 3.0 s, but most of the cohort (5 of 6) has a repetition"),
         (
@@ -139,6 +159,15 @@ def test_a_participant_whose_images_cannot_be_used_is_excluded_with_file_and_rea
     assert reason in participants.loc["sub-02", "reason"]
     assert file in participants.loc["sub-02", "reason"]
     assert "sub-02" not in runs.index
+
+
+def test_an_sform_that_leads_elsewhere_on_purpose_is_no_fault(raw):
+    image = nib.load(bold(raw))
+    image.set_qform(image.affine, 1)
+    image.set_sform(np.diag([-3.0, 3, 3, 1]), 4)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), bold(raw))
+    participants, _ = check_raw(raw)
+    assert list(participants["status"]) == ["included"] * 6
 
 
 def test_on_error_stop_ends_with_the_reason(raw):

@@ -12,6 +12,7 @@ from gradspec.config import resolve
 FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "report"
 FIGURES = (
     "quality_control",
+    "methods",
     "components",
     "connectivity",
     "dynamic_connectivity",

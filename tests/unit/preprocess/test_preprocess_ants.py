@@ -1,13 +1,14 @@
 import os
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from gradspec.preprocess.ants import PROGRAMS, ants_on_path, write_launchers
+from gradspec.preprocess.ants import PROGRAMS, ants_on_path, ants_version, write_launchers
 
 
 @pytest.fixture
@@ -34,6 +35,16 @@ def test_programs_that_are_installed_are_left_alone(tmp_path: Path, monkeypatch:
     with ants_on_path(tmp_path / "launchers"):
         assert Path(shutil.which("antsRegistration") or "").parent == tmp_path
     assert not (tmp_path / "launchers").exists()
+
+
+def test_the_version_is_that_of_the_ants_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_launchers(tmp_path / "launchers")
+    monkeypatch.setenv("PATH", str(tmp_path / "launchers"), prepend=os.pathsep)
+    assert ants_version() == f"ANTs of antspyx {version('antspyx')}"
+    (tmp_path / PROGRAMS[0]).write_text("#!/bin/sh\necho 'ANTs Version: v2.6.2-g123'\necho Compiled: now\n")
+    (tmp_path / PROGRAMS[0]).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert ants_version() == "ANTs v2.6.2-g123"
 
 
 def test_a_launcher_does_the_work_of_the_program(tmp_path: Path) -> None:

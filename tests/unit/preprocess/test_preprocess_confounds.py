@@ -1,19 +1,17 @@
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from nilearn.glm.first_level.design_matrix import create_cosine_drift
-from nipype.algorithms.confounds import FramewiseDisplacement, compute_noise_components
+from nipype.algorithms.confounds import FramewiseDisplacement
 
 from gradspec.errors import ParticipantError
 from gradspec.preprocess.confounds import (
-    anatomical_compcor,
+    MOTION_COLUMNS,
     compute_dvars,
-    cosine_basis,
     describe_columns,
-    expand_motion,
+    expand,
     framewise_displacement,
     make_confounds,
+    relative_rms,
 )
 from gradspec.preprocess.geometry import rigid_matrix
 
@@ -34,19 +32,20 @@ def parameters() -> np.ndarray:
     return steps.cumsum(axis=0)
 
 
-def make_table(brain: np.ndarray, parameters: np.ndarray, centre: np.ndarray) -> pd.DataFrame:
+def make_table(brain: np.ndarray, parameters: np.ndarray, centre: np.ndarray, n_dummies: int = 0) -> pd.DataFrame:
     tissues = {"csf": np.arange(N_VOXELS) < 50, "white_matter": np.arange(N_VOXELS) >= 300}
     motion = np.stack([rigid_matrix(row, centre) for row in parameters])
-    return make_confounds(brain, tissues, motion, centre, REPETITION_TIME)
+    return make_confounds(brain, tissues, motion, centre, REPETITION_TIME, n_dummies)
 
 
 def test_the_table_has_the_columns_of_fmriprep(brain: np.ndarray, parameters: np.ndarray) -> None:
     table = make_table(brain, parameters, np.array([1.0, 2.0, 3.0]))
     motion = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
-    expected = {f"{name}{part}" for name in motion for part in ("", "_derivative1", "_power2", "_derivative1_power2")}
-    expected |= {"csf", "white_matter", "global_signal", "framewise_displacement", "dvars", "std_dvars"}
-    expected |= {f"a_comp_cor_{index:02d}" for index in range(5)} | {"cosine_00", "motion_outlier_00"}
-    assert expected <= set(table)
+    expanded = [*motion, "csf", "white_matter", "global_signal"]
+    expected = {f"{name}{part}" for name in expanded for part in ("", "_derivative1", "_power2", "_derivative1_power2")}
+    expected |= {"framewise_displacement", "rmsd", "dvars", "std_dvars", "cosine_00", "motion_outlier_00"}
+    expected |= {f"{kind}_comp_cor_{index:02d}" for kind in "acwt" for index in range(5)}
+    assert expected == set(table)
     assert len(table) == N_VOLUMES
     np.testing.assert_allclose(table[motion], parameters, atol=1e-9)
     np.testing.assert_allclose(table["csf"], brain[:, :50].mean(axis=1), rtol=1e-5)
@@ -58,7 +57,7 @@ def test_only_differences_lack_a_first_row(brain: np.ndarray, parameters: np.nda
     table = make_table(brain, parameters, np.zeros(3))
     lacking = set(table.columns[table.iloc[0].isna()])
     derivatives = {name for name in table if "derivative1" in name}
-    assert lacking == derivatives | {"framewise_displacement", "dvars", "std_dvars"}
+    assert lacking == derivatives | {"framewise_displacement", "rmsd", "dvars", "std_dvars"}
     assert not table.iloc[1:].isna().any(axis=None)
 
 
@@ -69,13 +68,42 @@ def test_the_jump_is_the_only_motion_outlier(brain: np.ndarray, parameters: np.n
     assert np.flatnonzero(table["motion_outlier_00"]).tolist() == [20]
 
 
+def test_dummy_scans_are_marked_and_have_no_say(brain: np.ndarray, parameters: np.ndarray) -> None:
+    bright = brain.copy()
+    bright[:3] *= np.array([[3.0], [2.0], [1.5]], dtype=np.float32)
+    table, without = make_table(bright, parameters, np.zeros(3), 3), make_table(brain[3:], parameters[3:], np.zeros(3))
+    marks = [name for name in table if name.startswith("non_steady_state_outlier")]
+    assert [np.flatnonzero(table[name]).tolist() for name in marks] == [[0], [1], [2]]
+    steady = [name for name in without if "comp_cor" in name or name.startswith(("dvars", "std_dvars", "cosine"))]
+    np.testing.assert_allclose(table[steady][3:], without[steady], atol=1e-10)
+    assert table["std_dvars"][:4].isna().all()
+    outliers = [name for name in table if name.startswith("motion_outlier")]
+    assert [np.flatnonzero(table[name]).tolist() for name in outliers] == [[20]]
+    assert set(describe_columns(list(table))) == set(table)
+
+
+def test_relative_rms_is_the_mean_over_a_sphere(parameters: np.ndarray) -> None:
+    centre = np.array([3.0, -20.0, 15.0])
+    motion = np.stack([rigid_matrix(row, centre) for row in 20 * parameters])
+    rng = np.random.default_rng(3)
+    directions = rng.normal(size=(100_000, 3))
+    ball = 80 * rng.random((100_000, 1)) ** (1 / 3) * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    before = centre + ball
+    change = motion[21] @ np.linalg.inv(motion[20])
+    after = before @ change[:3, :3].T + change[:3, 3]
+    found = relative_rms(motion, centre)
+    assert np.isnan(found[0])
+    assert found[21] == pytest.approx(np.sqrt(((after - before) ** 2).sum(axis=1).mean()), rel=5e-3)
+
+
 def test_every_column_is_described_with_units(brain: np.ndarray, parameters: np.ndarray) -> None:
     table = make_table(brain, parameters, np.zeros(3))
     descriptions = describe_columns(list(table))
     assert set(descriptions) == set(table)
     assert descriptions["rot_y"]["Units"] == "rad"
     assert descriptions["trans_x_derivative1_power2"]["Units"] == "mm^2"
-    assert descriptions["framewise_displacement"]["Units"] == "mm"
+    assert descriptions["framewise_displacement"]["Units"] == descriptions["rmsd"]["Units"] == "mm"
+    assert "difference from the volume before; squared" in descriptions["csf_derivative1_power2"]["Description"]
 
 
 def test_too_few_voxels_of_a_tissue_are_refused(brain: np.ndarray) -> None:
@@ -97,7 +125,7 @@ def test_framewise_displacement_is_that_of_nipype(
 
 
 def test_derivatives_are_backward_differences() -> None:
-    columns = expand_motion(np.arange(12.0).reshape(2, 6) ** 2)
+    columns = expand(dict(zip(MOTION_COLUMNS, (np.arange(12.0).reshape(2, 6) ** 2).T, strict=True)))
     assert columns["trans_y_derivative1"][1] == 49 - 1
     assert columns["trans_y_derivative1_power2"][1] == 48**2
     assert columns["rot_z_power2"].tolist() == [25.0**2, 121.0**2]
@@ -121,27 +149,3 @@ def test_dvars_equals_the_formula_voxel_by_voxel(brain: np.ndarray) -> None:
 def test_std_dvars_of_steady_noise_is_about_one() -> None:
     noise = 500 + np.random.default_rng(2).normal(0, 7, (200, 300)).astype(np.float32)
     assert np.nanmean(compute_dvars(noise)[1]) == pytest.approx(1, abs=0.03)
-
-
-@pytest.mark.parametrize("n_volumes", [60, 100, 151])
-def test_cosines_are_those_of_nilearn(n_volumes: int) -> None:
-    expected = create_cosine_drift(0.008, np.arange(n_volumes) * REPETITION_TIME)[:, :-1]
-    np.testing.assert_allclose(cosine_basis(n_volumes, REPETITION_TIME, 0.008), expected, atol=1e-10)
-
-
-def test_compcor_is_that_of_nipype() -> None:
-    rng = np.random.default_rng(6)
-    sources = rng.normal(size=(N_VOLUMES, 5)) * [9, 7, 5, 3.5, 2.5]
-    signals = (500 + sources @ rng.normal(size=(5, 400)) + rng.normal(size=(N_VOLUMES, 400))).astype(np.float32)
-    image = nib.Nifti1Image(signals.T.reshape(20, 20, 1, N_VOLUMES), np.eye(4))
-    mask = nib.Nifti1Image(np.ones((20, 20, 1), dtype=np.uint8), np.eye(4))
-    # nipype counts the constant as one of its cosines; at 120 s it removes as many others as we do at 128 s.
-    expected, basis, _ = compute_noise_components(
-        image.get_fdata(dtype=np.float32), [mask], 5, "cosine", 0, 120, REPETITION_TIME
-    )
-    assert basis.shape == (N_VOLUMES, 1)
-    found = anatomical_compcor(signals, REPETITION_TIME)
-    for index in range(5):
-        ours, theirs = found[f"a_comp_cor_{index:02d}"], expected[:, index]
-        assert abs(np.corrcoef(ours, theirs)[0, 1]) == pytest.approx(1, abs=1e-3)
-    assert np.abs(ours @ found["cosine_00"]) < 1e-5

@@ -11,7 +11,8 @@ from nilearn.image import smooth_img
 
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
-from gradspec.preprocess.confounds import cosine_basis, expand_motion
+from gradspec.preprocess.compcor import cosine_basis
+from gradspec.preprocess.confounds import MOTION_COLUMNS, expand
 from gradspec.preprocess.denoise import make_design, regress_out, scale_to_grand_mean, select_confounds
 from gradspec.preprocess.denoised import denoise_participant, smooth_inside
 from gradspec.preprocess.derivatives import Run
@@ -22,7 +23,7 @@ SIMPLE = {"strategy": "simple", "scrub": False, "high_pass": 0.008, "min_degrees
 
 def make_table(n_volumes: int = N_VOLUMES) -> pd.DataFrame:
     rng = np.random.default_rng(4)
-    columns: dict[str, Any] = expand_motion(rng.normal(0, 0.1, (n_volumes, 6)))
+    columns: dict[str, Any] = expand(dict(zip(MOTION_COLUMNS, rng.normal(0, 0.1, (6, n_volumes)), strict=True)))
     columns |= {"csf": rng.normal(900, 5, n_volumes), "white_matter": rng.normal(700, 5, n_volumes)}
     columns |= {f"a_comp_cor_{index:02d}": rng.normal(size=n_volumes) for index in range(6)}
     columns |= {f"cosine_{index:02d}": column for index, column in enumerate(cosine_basis(n_volumes, 2.0, 1 / 128).T)}
@@ -84,6 +85,13 @@ def test_strategies_take_their_columns() -> None:
     assert [name for name in large if name.startswith("a_comp")] == [f"a_comp_cor_{index:02d}" for index in range(5)]
     assert {"cosine_00", "cosine_01", "motion_outlier_00"} <= set(large)
     assert "a_comp_cor_05" not in large
+
+
+def test_dummy_scans_have_no_say_in_any_strategy_but_none() -> None:
+    table = make_table().assign(non_steady_state_outlier_00=(np.arange(N_VOLUMES) == 0).astype(int))
+    assert "non_steady_state_outlier_00" not in select_confounds(table, "none", scrub=True)
+    for strategy in ("simple", "24P+aCompCor"):
+        assert "non_steady_state_outlier_00" in select_confounds(table, strategy, scrub=False)
 
 
 def test_compcor_brings_the_cosines_of_the_table_instead_of_others() -> None:
@@ -168,6 +176,20 @@ def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -
     assert sidecar["RepetitionTime"] == 2.0
     assert sidecar["DegreesOfFreedom"] == status["quality"]["degrees_of_freedom"]
     assert "csf" in sidecar["Regressors"]
+
+
+def test_the_quality_of_derivatives_made_elsewhere_is_measured(run: Run, tmp_path: Path) -> None:
+    settings = {"fwhm": 4.0, "denoise": SIMPLE}
+    (known,) = denoise_participant("sub-01", [run], tmp_path / "known", settings)
+    assert set(known["quality"]) == {"degrees_of_freedom", "n_confounds"}
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "given", settings, measured=False)
+    mask = nib.load(run.mask).get_fdata() > 0
+    bold = nib.load(run.bold).get_fdata()[mask].T
+    time = np.linspace(-1, 1, len(bold))
+    slope = (time @ (bold - bold.mean(axis=0))) / (time @ time)
+    noise = (bold - bold.mean(axis=0) - np.outer(time, slope)).std(axis=0)
+    assert status["quality"]["tsnr"] == pytest.approx(np.median(bold.mean(axis=0) / noise), rel=1e-3)
+    assert status["quality"]["n_motion_outliers"] == 1
 
 
 def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:

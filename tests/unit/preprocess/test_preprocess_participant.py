@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ from nipype.pipeline.engine import Node, Workflow
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import Run, describe_derivatives, name_functional, read_runs
+from gradspec.preprocess.derivatives import PAGE, Run, describe_derivatives, name_functional, read_runs
 from gradspec.preprocess.interfaces import ConformT1w
 from gradspec.preprocess.outputs import SaveDerivative
-from gradspec.preprocess.participant import _run, init_participant_wf, judge, preprocess_participant
+from gradspec.preprocess.participant import _run, init_participant_wf, preprocess_participant
 
 SETTINGS: dict[str, Any] = {
+    "dummy_scans": None,
+    "slice_timing": False,
     "motion": "fast",
     "normalization": "fast",
     "resolution": 3.0,
     "fwhm": 6.0,
+    "quality": {"max_mean_fd": 0.5, "min_overlap": 0.7},
     "denoise": {"strategy": "simple", "scrub": False, "high_pass": 0.008, "min_degrees_of_freedom": 20},
 }
 
@@ -50,6 +54,16 @@ def test_runs_are_read_from_table_cells() -> None:
     cells = {"bold": "/b.nii", "t1w": "n/a", "mask": float("nan"), "confounds": None, "session": "n/a", "task": "rest"}
     (found,) = read_runs([{**cells, "run": None, "repetition_time": 2, "n_volumes": 80.0}])
     assert found == Run(Path("/b.nii"), None, None, "rest", None, 2.0, 80)
+
+
+def test_slice_times_are_read_from_their_cell(run: Run) -> None:
+    cells = dict.fromkeys(["t1w", "mask", "confounds", "session", "task", "run"])
+    row = {**cells, "bold": "/b.nii", "repetition_time": 2, "n_volumes": 80, "slice_timing": "0,0.5,1.5"}
+    (found,) = read_runs([{**row, "slice_encoding_direction": "k-"}])
+    assert (found.slice_timing, found.slice_encoding_direction) == ((0.0, 0.5, 1.5), "k-")
+    outputs = name_functional("sub-01", found, {**SETTINGS, "slice_timing": True})
+    sidecar = next(output.sidecar for output in outputs if output.field == "bold_template")
+    assert (sidecar["SliceTimingCorrected"], sidecar["StartTime"]) == (True, 0.75)
 
 
 def test_derivatives_keep_all_entities_and_the_repetition_time(run: Run) -> None:
@@ -120,17 +134,6 @@ def test_images_are_packed_and_described_on_their_way(tmp_path: Path) -> None:
     assert read_json(target.with_name("sub-01_T1w.json")) == {"Sources": ["x"]}
 
 
-def test_every_run_beyond_a_limit_is_named() -> None:
-    runs = [
-        {"session": None, "task": "rest", "run": str(number), "quality": {"mean_fd": fd, "overlap": 0.9}}
-        for number, fd in ((1, 0.2), (2, 0.9))
-    ]
-    limits = {"max_mean_fd": 0.5, "min_overlap": 0.7}
-    judge("sub-01", runs[:1], limits)
-    with pytest.raises(ParticipantError, match=r"sub-01: task-rest_run-2: mean framewise displacement 0\.90"):
-        judge("sub-01", runs, limits)
-
-
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_a_real_participant_lands_on_the_template(test_data: Path, tmp_path: Path) -> None:
@@ -146,7 +149,10 @@ def test_a_real_participant_lands_on_the_template(test_data: Path, tmp_path: Pat
     assert quality["overlap"] > 0.85
     assert 0.02 < quality["mean_fd"] < 0.4
     assert quality["tsnr"] > 40
-    assert len(list((tmp_path / "out" / "figures").glob("*.png"))) == 3
+    assert len(list((tmp_path / "out" / "figures").glob("*.png"))) == 8
+    page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
+    assert page.count("<img") == 8
+    assert f"ANTs of antspyx {version('antspyx')}" in page or "ANTs 2" in page
     confounds = pd.read_csv(tmp_path / "out" / status["confounds"], sep="\t", na_values="n/a")
     assert len(confounds) == 50
     paths = {key: tmp_path / "out" / status[key] for key in ("bold", "mask", "confounds")}

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gradspec.config import resolve
+from gradspec.errors import ParticipantError
 from gradspec.preprocess.group import COLUMNS, tabulate_quality
-from gradspec.preprocess.quality import dice, find_faults, measure_run, temporal_snr
+from gradspec.preprocess.quality import LIMITS, QUALITY_COLUMNS, dice, find_flags, judge, measure_run, temporal_snr
 
-LIMITS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
+BOUNDS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
 
 
 def test_dice_counts_what_two_masks_share() -> None:
@@ -29,10 +31,11 @@ def test_a_run_is_measured_without_its_empty_first_row() -> None:
     confounds = pd.DataFrame(
         {"framewise_displacement": [np.nan, 0.2, 0.6], "dvars": [np.nan, 10, 20], "motion_outlier_00": [0, 0, 1]}
     )
-    quality = measure_run(confounds, np.array([50.0, 70.0]), 0.9, 0.95)
+    quality = measure_run(confounds, np.array([50.0, 70.0]), overlap=0.9, normalization_overlap=0.95)
     assert quality == {
         "mean_fd": 0.4,
         "max_fd": 0.6,
+        "n_dummy_scans": 0,
         "n_motion_outliers": 1,
         "share_motion_outliers": pytest.approx(1 / 3, abs=1e-6),
         "mean_dvars": 15,
@@ -42,12 +45,44 @@ def test_a_run_is_measured_without_its_empty_first_row() -> None:
     }
 
 
+def test_what_a_table_lacks_is_not_measured() -> None:
+    assert measure_run(None, np.array([50.0])) == {"tsnr": 50}
+    sparse = pd.DataFrame({"csf": np.zeros(10), "motion_outlier00": np.arange(10) == 2})
+    assert measure_run(sparse, np.array([50.0])) == {
+        "n_dummy_scans": 0,
+        "n_motion_outliers": 1,
+        "share_motion_outliers": 0.1,
+        "tsnr": 50,
+    }
+
+
+def test_every_run_beyond_a_limit_is_named() -> None:
+    runs = [
+        {"session": None, "task": "rest", "run": str(number), "quality": {"mean_fd": fd, "overlap": 0.9}}
+        for number, fd in ((1, 0.2), (2, 0.9))
+    ]
+    limits = {"max_mean_fd": 0.5, "min_overlap": 0.7}
+    judge("sub-01", runs[:1], limits)
+    with pytest.raises(ParticipantError, match=r"sub-01: task-rest_run-2: mean framewise displacement 0\.90"):
+        judge("sub-01", runs, limits)
+
+
 def test_limits_are_told_with_numbers_and_can_be_off() -> None:
     bad = {"mean_fd": 0.8, "overlap": 0.5}
-    assert len(find_faults(bad, LIMITS)) == 2
-    assert "0.80 mm is above the limit of 0.5 mm" in find_faults(bad, LIMITS)[0]
-    assert find_faults(bad, {"max_mean_fd": None, "min_overlap": None}) == []
-    assert find_faults({"mean_fd": 0.5, "overlap": 0.7}, LIMITS) == []
+    assert set(find_flags(bad, BOUNDS)) == {"mean_fd", "overlap"}
+    assert "0.80 mm is above the limit of 0.5" in find_flags(bad, BOUNDS)["mean_fd"]
+    assert find_flags(bad, dict.fromkeys(BOUNDS)) == {}
+    assert find_flags({"mean_fd": 0.5, "overlap": 0.7}, BOUNDS) == {}
+    assert find_flags({"mean_fd": float("nan"), "degrees_of_freedom": 4}, BOUNDS) == {}
+
+
+def test_every_limit_of_the_configuration_has_a_number_that_it_limits() -> None:
+    keys = resolve({"cohort": {"source": "simulated"}})["preprocess"]["quality"]
+    assert {limit.key for limit in LIMITS} == set(keys)
+    assert {limit.column for limit in LIMITS} <= set(QUALITY_COLUMNS)
+    for limit in LIMITS:
+        beyond = {limit.column: 1.0 if limit.largest else 0.2}
+        assert list(find_flags(beyond, {limit.key: 0.5})) == [limit.column]
 
 
 def make_status(participant: str, stage: str, runs: list[str | None], **quality: float) -> dict[str, Any]:
@@ -71,7 +106,7 @@ def test_the_group_table_brings_both_stages_and_the_excluded_together() -> None:
     excluded = pd.DataFrame(
         {"participant_id": ["sub-01", "sub-03"], "reason": ["it moved", "the file is cut short"], "stage": "preprocess"}
     )
-    table = tabulate_quality(statuses, excluded, LIMITS)
+    table = tabulate_quality(statuses, excluded, BOUNDS)
     assert list(table) == list(COLUMNS)
     assert table["participant_id"].tolist() == ["sub-01", "sub-02", "sub-02", "sub-03"]
     assert table["exclude"].tolist() == ["true", "false", "false", "true"]
@@ -83,6 +118,6 @@ def test_the_group_table_brings_both_stages_and_the_excluded_together() -> None:
 
 def test_without_anybody_excluded_the_table_is_whole() -> None:
     empty = pd.DataFrame({"participant_id": [], "group": [], "stage": [], "reason": []})
-    table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, LIMITS)
+    table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, BOUNDS)
     assert table["exclude"].tolist() == ["false"]
     assert table["reason"].isna().all()

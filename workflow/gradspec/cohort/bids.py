@@ -110,4 +110,12 @@ def _examine_run(image: ImageFile, t1w: str, metadata: Mapping[str, Any], partic
         t1w=t1w,
         repetition_time=settle_repetition_time(facts, metadata, participant),
         n_volumes=facts.shape[3],
+        slice_timing=_slice_timing(metadata.get("SliceTiming")),
+        slice_encoding_direction=metadata.get("SliceEncodingDirection"),
     )
+
+
+def _slice_timing(times: Any) -> str | None:
+    """Times of the slices as one cell of a table; None for what is no list of numbers, since few need the times."""
+    numbers = isinstance(times, list) and times and all(type(time) in (int, float) for time in times)
+    return ",".join(f"{time:.10g}" for time in times) if numbers else None

@@ -77,6 +77,8 @@ RUN_COLUMNS = {
     "file": "File of time courses, connectivity or features",
     "repetition_time": {"Description": "Time between volumes", "Units": "s"},
     "n_volumes": "Number of volumes",
+    "slice_timing": {"Description": "Times of the slices after the start of a volume, comma-separated", "Units": "s"},
+    "slice_encoding_direction": "Axis of the slices (i, j, k), with - where the times run backwards",
 }
 
 

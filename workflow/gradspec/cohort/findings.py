@@ -21,6 +21,10 @@ class Run:
         Time between volumes, in seconds.
     n_volumes : int or None
         Length of the series.
+    slice_timing : str or None
+        Time of each slice in seconds after the start of its volume, separated by commas.
+    slice_encoding_direction : str or None
+        Axis of the slices, such as ``k``, or ``k-`` where the times run backwards.
     form : str
         Size in words, such as ``200 regions``; the same for the whole cohort.
     names : tuple of str
@@ -37,6 +41,8 @@ class Run:
     file: str | None = None
     repetition_time: float | None = None
     n_volumes: int | None = None
+    slice_timing: str | None = None
+    slice_encoding_direction: str | None = None
     form: str = ""
     names: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from gradspec.errors import ParticipantError
 
 _TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+_SCANNER = 1  # NIfTI code of coordinates that the scanner gave
 _CANNOT_READ = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
@@ -62,7 +64,8 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
     Raises
     ------
     ParticipantError
-        If the image is missing, cannot be read to its end, has other axes, holds NaN or infinite values, or zeros only.
+        If the image is missing, cannot be read to its end, has other axes, holds NaN or infinite values, or zeros only,
+        or if its header places it in two ways.
     """
 
     def fault(reason: str) -> ParticipantError:
@@ -90,10 +93,26 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
         raise fault(f"holds NaN or infinite values{which}; convert it again or leave the run out")
     if empty:
         raise fault("holds only zeros; convert it again or leave the run out")
+    _require_one_orientation(image, shape, fault)
     unit = str(image.header.get_xyzt_units()[1])
     unit = unit if unit in _TIME_UNITS else "unknown"
     time = float(image.header["pixdim"][4]) * _TIME_UNITS[unit] if n_axes == 4 else 0.0
     return ImageFacts(str(path), shape, image.affine, time, unit)
+
+
+def _require_one_orientation(image: Any, shape: tuple[int, ...], fault: Any) -> None:
+    """Refuse a header whose sform and qform, both from the scanner, put a corner of the image in two places."""
+    sform, sform_code = image.get_sform(coded=True)
+    qform, qform_code = image.get_qform(coded=True)
+    if not sform_code == qform_code == _SCANNER:
+        return  # one of them leads elsewhere on purpose, or is not set
+    corners = np.array(list(product(*((0, size - 1) for size in shape[:3]))))
+    apart = np.linalg.norm(corners @ (sform - qform)[:3, :3].T + (sform - qform)[:3, 3], axis=1).max()
+    if apart > 0.5 * np.linalg.norm(sform[:3, :3], axis=0).min():
+        raise fault(
+            f"has a header whose sform and qform disagree by up to {apart:.1f} mm, so that left and right may be "
+            "exchanged; find out which one is right and copy it over the other (nibabel: set_sform, set_qform)"
+        )
 
 
 def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], participant: str) -> float:

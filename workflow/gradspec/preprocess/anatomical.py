@@ -15,7 +15,7 @@ from gradspec.preprocess.interfaces import (
     MapTemplate,
     WriteTemplate,
 )
-from gradspec.preprocess.outputs import DrawRegistration
+from gradspec.preprocess.outputs import DrawNormalization, DrawRegistration
 
 REGISTRATION_GRID = 2.0
 """Voxel edge, in mm, of the template that the T1w image is registered to."""
@@ -63,8 +63,8 @@ def init_anatomical_wf(normalization: str, resolution: float, seed: int, title: 
         Where the voxels of the template lie in the T1w image (``.npy``).
     overlap
         Dice coefficient of the mask with the template's.
-    picture
-        The normalised image with the outlines of the template.
+    picture, before_after
+        The normalised image with the outlines of the template, and the image before and after normalisation.
     """
     workflow = Workflow(name="anatomical")
     workflow.__desc__ = (
@@ -85,6 +85,7 @@ def init_anatomical_wf(normalization: str, resolution: float, seed: int, title: 
                 "points",
                 "overlap",
                 "picture",
+                "before_after",
             ]
         ),
         name="outputnode",
@@ -97,6 +98,7 @@ def init_anatomical_wf(normalization: str, resolution: float, seed: int, title: 
     register = Node(_registration(normalization, seed), name="register")
     to_template = Node(MapTemplate(resolution=resolution), name="to_template")
     draw = Node(DrawRegistration(resolution=resolution, title=title), name="draw")
+    compare = Node(DrawNormalization(title=title), name="compare")
     connect: Callable[..., None] = workflow.connect
     connect(
         [
@@ -120,6 +122,9 @@ def init_anatomical_wf(normalization: str, resolution: float, seed: int, title: 
             (to_template, outputs, [("t1w", "t1w_template"), ("mask", "mask_template")]),
             (to_template, outputs, [("points", "points"), ("overlap", "overlap")]),
             (draw, outputs, [("out_file", "picture")]),
+            (strip, compare, [("out_file", "before")]),
+            (to_template, compare, [("t1w", "after")]),
+            (compare, outputs, [("out_file", "before_after")]),
         ]
     )
     return workflow

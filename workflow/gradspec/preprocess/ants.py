@@ -8,15 +8,19 @@ interfaces run unchanged.
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from gradspec.errors import ConfigError
 
 PROGRAMS = ("antsRegistration", "antsApplyTransforms", "N4BiasFieldCorrection")
+
+_LAUNCHER_FILE = "launch_ants.py"
 
 _LAUNCHER = """\
 import sys
@@ -55,10 +59,19 @@ def ants_on_path(folder: Path) -> Iterator[None]:
         os.environ["PATH"] = before
 
 
+def ants_version() -> str:
+    """Name and version of the ANTs that is on PATH: the programs', or that of antspyx behind the launchers."""
+    program = shutil.which(PROGRAMS[0])
+    if program is None or Path(program).with_name(_LAUNCHER_FILE).exists():
+        return f"ANTs of antspyx {version('antspyx')}"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    return f"ANTs {said.removeprefix('ANTs Version:').strip() or 'of unknown version'}"
+
+
 def write_launchers(folder: Path, programs: list[str] | tuple[str, ...] = PROGRAMS) -> None:
     """Write an executable file for each of `programs` that runs it from antspyx."""
     folder.mkdir(parents=True, exist_ok=True)
-    code = folder / "launch_ants.py"
+    code = folder / _LAUNCHER_FILE
     code.write_text(_LAUNCHER, encoding="utf-8")
     command = shlex.join([sys.executable, "-I", "-S", str(code), str(_antspyx_library())])
     for program in programs:

@@ -10,14 +10,13 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from gradspec.errors import ParticipantError
+from gradspec.preprocess.compcor import make_compcor
 from gradspec.preprocess.geometry import rigid_parameters
 
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 HEAD_RADIUS = 50.0
 """Radius, in mm, of the sphere on which Power turns rotations into displacements."""
-N_COMPONENTS = 5
-COMPCOR_HIGH_PASS = 1 / 128
-"""Cut-off, in Hz, of the cosines that are taken out before aCompCor."""
+_RMS_RADIUS = 80.0  # mm, of the sphere that rmsd is averaged over
 MAX_FRAMEWISE_DISPLACEMENT = 0.5
 MAX_STD_DVARS = 1.5
 _MIN_TISSUE_VOXELS = 3
@@ -29,6 +28,7 @@ def make_confounds(
     motion: Float[np.ndarray, "time 4 4"],
     centre: Float[np.ndarray, "axis=3"],
     repetition_time: float,
+    n_dummies: int = 0,
 ) -> pd.DataFrame:
     """Put the confounds of a run together.
 
@@ -44,11 +44,13 @@ def make_confounds(
         Point that rotations are about, in mm.
     repetition_time : float
         In seconds.
+    n_dummies : int
+        Dummy scans at the start: each has a column that marks it, and components and DVARS do without them.
 
     Returns
     -------
     DataFrame
-        A row a volume.
+        A row a volume, dummy scans included.
 
     Raises
     ------
@@ -63,19 +65,28 @@ def make_confounds(
             )
     parameters = np.stack([rigid_parameters(matrix, centre) for matrix in motion])
     displacement = framewise_displacement(parameters)
-    dvars, std_dvars = compute_dvars(brain)
-    columns: dict[str, np.ndarray] = {
+    dvars, std_dvars = (_pad(values, n_dummies) for values in compute_dvars(brain[n_dummies:]))
+    signals = {
         "csf": brain[:, tissues["csf"]].mean(axis=1, dtype=float),
         "white_matter": brain[:, tissues["white_matter"]].mean(axis=1, dtype=float),
         "global_signal": brain.mean(axis=1, dtype=float),
+    }
+    columns: dict[str, np.ndarray] = {
+        **expand(signals),
         "framewise_displacement": displacement,
+        "rmsd": relative_rms(motion, centre),
         "dvars": dvars,
         "std_dvars": std_dvars,
-        **expand_motion(parameters),
-        **anatomical_compcor(brain[:, tissues["csf"] | tissues["white_matter"]], repetition_time),
-        **motion_outliers(displacement, std_dvars),
+        **expand(dict(zip(MOTION_COLUMNS, parameters.T, strict=True))),
+        **make_compcor(brain, tissues, repetition_time, n_dummies),
+        **_mark("non_steady_state_outlier", np.arange(n_dummies), len(brain)),
+        **motion_outliers(displacement, std_dvars, n_dummies),
     }
     return pd.DataFrame(columns)
+
+
+def _pad(values: Float[np.ndarray, " time"], n_dummies: int) -> Float[np.ndarray, " time"]:
+    return np.concatenate([np.full(n_dummies, np.nan), values])
 
 
 def framewise_displacement(parameters: Float[np.ndarray, "time parameter=6"]) -> Float[np.ndarray, " time"]:
@@ -85,10 +96,34 @@ def framewise_displacement(parameters: Float[np.ndarray, "time parameter=6"]) ->
     return np.concatenate([[np.nan], change.sum(axis=1)])
 
 
-def expand_motion(parameters: Float[np.ndarray, "time parameter=6"]) -> dict[str, np.ndarray]:
-    """Motion parameters, their backward differences, and the squares of both (Friston's 24 terms, as fMRIPrep)."""
+def relative_rms(
+    motion: Float[np.ndarray, "time 4 4"], centre: Float[np.ndarray, "axis=3"]
+) -> Float[np.ndarray, " time"]:
+    """Root mean square displacement, in mm, from the volume before over a sphere of 80 mm; the first is NaN.
+
+    ``sqrt(R^2 / 5 trace(A^T A) + |b|^2)``, with ``A`` the linear part of the change minus identity and ``b`` the
+    displacement of the centre (Jenkinson 1999, FMRIB technical report TR99MJ1).
+
+    Parameters
+    ----------
+    motion : array, shape (time, 4, 4)
+        World matrices from the BOLD reference to each volume.
+    centre : array, shape (3,)
+        Centre of the sphere, in mm.
+    """
+    change = motion[1:] @ np.linalg.inv(motion[:-1]) - np.eye(4)
+    linear, shift = change[:, :3, :3], change[:, :3, :3] @ centre + change[:, :3, 3]
+    squared = _RMS_RADIUS**2 / 5 * (linear**2).sum(axis=(1, 2)) + (shift**2).sum(axis=1)
+    return np.concatenate([[np.nan], np.sqrt(squared)])
+
+
+def expand(signals: Mapping[str, Float[np.ndarray, " time"]]) -> dict[str, np.ndarray]:
+    """Signals, their backward differences, and the squares of both, as fMRIPrep.
+
+    Of six motion parameters these are the 24 terms of Satterthwaite et al. (2013), NeuroImage 64, 240.
+    """
     columns = {}
-    for name, values in zip(MOTION_COLUMNS, parameters.T, strict=True):
+    for name, values in signals.items():
         derivative = np.concatenate([[np.nan], np.diff(values)])
         columns[name] = values
         columns[f"{name}_derivative1"] = derivative
@@ -140,70 +175,19 @@ def _noise_of_voxels(
     return robust_sd, autocorrelation
 
 
-def cosine_basis(n_volumes: int, repetition_time: float, high_pass: float) -> Float[np.ndarray, "time cosine"]:
-    """Discrete cosines slower than `high_pass`, orthonormal and without the constant.
-
-    Parameters
-    ----------
-    n_volumes : int
-        Length of the run.
-    repetition_time : float
-        In seconds.
-    high_pass : float
-        Cut-off, in Hz.
-
-    Returns
-    -------
-    array, shape (time, cosine)
-        Cosine k has frequency ``k / (2 n_volumes repetition_time)``; none is faster than the cut-off.
-    """
-    n_cosines = min(int(np.floor(2 * n_volumes * repetition_time * high_pass)), n_volumes - 1)
-    phase = np.pi / n_volumes * (np.arange(n_volumes) + 0.5)
-    basis: np.ndarray = np.sqrt(2 / n_volumes) * np.cos(phase[:, np.newaxis] * np.arange(1, n_cosines + 1))
-    return basis
-
-
-def anatomical_compcor(signals: Float[np.ndarray, "time voxel"], repetition_time: float) -> dict[str, np.ndarray]:
-    """First components of white matter and liquor (Behzadi et al. 2007, NeuroImage 37, 90), and the cosines.
-
-    Parameters
-    ----------
-    signals : array, shape (time, voxel)
-        The run inside both tissues.
-    repetition_time : float
-        In seconds.
-
-    Returns
-    -------
-    dict of array, shape (time,)
-        ``a_comp_cor_00`` and so on, unit length, and the ``cosine_00`` and so on that were taken out before them:
-        a denoising that uses the components needs the cosines too.
-    """
-    cosines = cosine_basis(len(signals), repetition_time, COMPCOR_HIGH_PASS)
-    slow = np.column_stack([np.full(len(signals), len(signals) ** -0.5), cosines])
-    residual = signals - slow @ (slow.T @ signals)
-    spread = residual.std(axis=0)
-    residual = residual[:, spread > 0] / spread[spread > 0]
-    values, vectors = np.linalg.eigh(residual @ residual.T)
-    components = vectors[:, np.argsort(values)[::-1][:N_COMPONENTS]]
-    # The sign of an eigenvector is arbitrary: the largest entry is made positive, so that reruns agree.
-    peak = components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])]
-    components = components * np.where(peak < 0, -1.0, 1.0)
-    return {
-        **{f"a_comp_cor_{index:02d}": column for index, column in enumerate(components.T)},
-        **{f"cosine_{index:02d}": column for index, column in enumerate(cosines.T)},
-    }
-
-
 def motion_outliers(
-    displacement: Float[np.ndarray, " time"], std_dvars: Float[np.ndarray, " time"]
+    displacement: Float[np.ndarray, " time"], std_dvars: Float[np.ndarray, " time"], n_dummies: int = 0
 ) -> dict[str, np.ndarray]:
-    """One column, with a single 1, for every volume that moved too far or changed too much."""
+    """One column, with a single 1, for every volume after the dummy scans that moved too far or changed too much."""
     outliers = np.flatnonzero((displacement > MAX_FRAMEWISE_DISPLACEMENT) | (std_dvars > MAX_STD_DVARS))
-    width = max(2, len(str(len(outliers))))
+    return _mark("motion_outlier", outliers[outliers >= n_dummies], len(displacement))
+
+
+def _mark(name: str, volumes: np.ndarray, n_volumes: int) -> dict[str, np.ndarray]:
+    width = max(2, len(str(len(volumes))))
     return {
-        f"motion_outlier_{number:0{width}d}": (np.arange(len(displacement)) == volume).astype(int)
-        for number, volume in enumerate(outliers)
+        f"{name}_{number:0{width}d}": (np.arange(n_volumes) == volume).astype(int)
+        for number, volume in enumerate(volumes)
     }
 
 
@@ -213,20 +197,25 @@ def describe_columns(columns: list[str]) -> dict[str, dict[str, str]]:
 
 
 def _describe(name: str) -> dict[str, str]:
-    stem, axis = name.split("_")[0], name.split("_")[1] if "_" in name else ""
-    if stem in ("trans", "rot"):
-        what = "Translation along" if stem == "trans" else "Rotation about"
-        unit = "mm" if stem == "trans" else "rad"
-        text = f"{what} the world axis {axis} (RAS), from the BOLD reference to the volume, centre of the image fixed"
-        if "derivative1" in name:
-            text += "; difference from the volume before"
-        if name.endswith("power2"):
-            text, unit = f"{text}; squared", f"{unit}^2"
-        return {"Description": text, "Units": unit}
+    base, *_ = name.partition("_derivative1")
+    base = base.removesuffix("_power2")
+    text, unit = _describe_base(base)
+    if "derivative1" in name:
+        text += "; difference from the volume before"
+    if name.endswith("power2"):
+        text, unit = f"{text}; squared", unit if unit == "arbitrary" else f"{unit}^2"
+    return {"Description": text, "Units": unit}
+
+
+def _describe_base(name: str) -> tuple[str, str]:
+    if name in MOTION_COLUMNS:
+        kind, axis = name.split("_")
+        what, unit = ("Translation along", "mm") if kind == "trans" else ("Rotation about", "rad")
+        where = "from the BOLD reference to the volume, centre of the image fixed"
+        return f"{what} the world axis {axis} (RAS), {where}", unit
     for prefix, text in _DESCRIPTIONS.items():
         if name.startswith(prefix):
-            unit = "mm" if prefix == "framewise_displacement" else "arbitrary"
-            return {"Description": text, "Units": unit}
+            return text, "mm" if prefix in ("framewise_displacement", "rmsd") else "arbitrary"
     raise ValueError(f"no description of confound {name!r}")
 
 
@@ -235,9 +224,14 @@ _DESCRIPTIONS = {
     "white_matter": "Mean signal of deep white matter (template mask, eroded)",
     "global_signal": "Mean signal of the brain mask",
     "framewise_displacement": "Framewise displacement (Power et al. 2012), sphere of 50 mm",
+    "rmsd": "Root mean square displacement from the volume before over a sphere of 80 mm (Jenkinson 1999)",
     "dvars": "Root mean square change from the volume before, image scaled to a median of 1000",
     "std_dvars": "DVARS over its expectation for a steady autoregressive signal",
     "a_comp_cor": "Component of ventricles and white matter after the cosines were removed (Behzadi et al. 2007)",
-    "cosine": "Discrete cosine slower than 1/128 Hz, removed before a_comp_cor",
+    "c_comp_cor": "Component of the ventricles after the cosines were removed",
+    "w_comp_cor": "Component of white matter after the cosines were removed",
+    "t_comp_cor": "Component of the 2 % most variable voxels after the cosines were removed (Behzadi et al. 2007)",
+    "cosine": "Discrete cosine slower than 1/128 Hz, removed before the components",
+    "non_steady_state_outlier": "Marks a dummy scan, in which the magnetisation has not settled",
     "motion_outlier": "Marks a volume with framewise displacement > 0.5 mm or std_dvars > 1.5",
 }

@@ -12,7 +12,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from gradspec.errors import ParticipantError
-from gradspec.preprocess.confounds import MOTION_COLUMNS, N_COMPONENTS, cosine_basis
+from gradspec.preprocess.compcor import N_COMPONENTS, cosine_basis
+from gradspec.preprocess.confounds import MOTION_COLUMNS
 
 _EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
 GRAND_MEAN = 100.0
@@ -30,7 +31,8 @@ def select_confounds(table: pd.DataFrame, strategy: str, scrub: bool) -> list[st
         ``simple``: six motion parameters, csf, white matter. ``24P+aCompCor``: motion with derivatives and squares,
         five anatomical components, and the cosines that were removed before these.
     scrub : bool
-        Also take the motion outliers: a volume with a column of its own has no influence any more.
+        Also take the motion outliers: a volume with a column of its own has no influence any more. Dummy scans are
+        taken by every strategy but ``none``.
 
     Returns
     -------
@@ -56,9 +58,8 @@ def select_confounds(table: pd.DataFrame, strategy: str, scrub: bool) -> list[st
         )
     if has_own_cosines(strategy):
         wanted = wanted + [name for name in table if name.startswith("cosine")]
-    if scrub:
-        wanted = wanted + [name for name in table if name.startswith("motion_outlier")]
-    return wanted
+    marked = [*(["motion_outlier"] if scrub else []), *(["non_steady_state_outlier"] if strategy != "none" else [])]
+    return wanted + [name for name in table if name.startswith(tuple(marked))]
 
 
 def has_own_cosines(strategy: str) -> bool:

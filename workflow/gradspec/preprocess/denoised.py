@@ -1,6 +1,7 @@
 """The denoised images of a participant: read, smooth, regress, scale, write."""
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gradspec.preprocess import SPACE
 from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
 from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.images import read_image, write_image
+from gradspec.preprocess.quality import measure_run, temporal_snr
 
 
 def own_derivatives(status: Mapping[str, Any], folder: Path) -> list[Run]:
@@ -43,7 +45,7 @@ def own_derivatives(status: Mapping[str, Any], folder: Path) -> list[Run]:
 
 
 def denoise_participant(
-    participant: str, runs: Sequence[Run], folder: Path, settings: Mapping[str, Any]
+    participant: str, runs: Sequence[Run], folder: Path, settings: Mapping[str, Any], measured: bool = True
 ) -> list[dict[str, Any]]:
     """Denoise all runs of a participant.
 
@@ -57,11 +59,14 @@ def denoise_participant(
         Where the images go.
     settings : mapping
         The section ``preprocess`` of the configuration.
+    measured : bool
+        Whether the quality of the runs is known already; that of derivatives made elsewhere is measured here.
 
     Returns
     -------
     list of dict
-        For each run its entities, files (relative to `folder`) and degrees of freedom, as the status file holds them.
+        For each run its entities, files (relative to `folder`), quality and degrees of freedom, as the status file
+        holds them.
 
     Raises
     ------
@@ -70,10 +75,12 @@ def denoise_participant(
     """
     if not runs:
         raise ParticipantError("has no usable BOLD run", participant=participant)
-    return [_denoise_run(participant, run, folder, settings) for run in runs]
+    return [_denoise_run(participant, run, folder, settings, measured) for run in runs]
 
 
-def _denoise_run(participant: str, run: Run, folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _denoise_run(
+    participant: str, run: Run, folder: Path, settings: Mapping[str, Any], measured: bool
+) -> dict[str, Any]:
     if run.mask is None:
         raise ParticipantError("the run has no brain mask", participant=participant, file=run.bold)
     denoise = settings["denoise"]
@@ -89,6 +96,7 @@ def _denoise_run(participant: str, run: Run, folder: Path, settings: Mapping[str
     try:
         table = None if run.confounds is None else _read_confounds(run.confounds)
         design, names = make_design(table, denoise, bold.shape[3], run.repetition_time)
+        quality = {} if measured else measure_run(table, temporal_snr(_steady(bold, mask, table)))
         signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
         del bold
         signals, degrees_of_freedom = regress_out(signals, design, denoise["min_degrees_of_freedom"])
@@ -128,7 +136,8 @@ def _denoise_run(participant: str, run: Run, folder: Path, settings: Mapping[str
         "confounds": None,
         "repetition_time": run.repetition_time,
         "n_volumes": len(signals),
-        "quality": {"degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
+        "quality": {**quality, "degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
+        "software": {"nilearn": version("nilearn")},
     }
 
 
@@ -137,6 +146,15 @@ def _read_confounds(path: Path) -> pd.DataFrame:
         return read_table(path)
     except (OSError, ConfigError) as error:
         raise ParticipantError(f"the confounds table cannot be read ({error})", file=path) from error
+
+
+def _steady(
+    bold: Float[np.ndarray, "x y z time"], mask: Bool[np.ndarray, "x y z"], table: pd.DataFrame | None
+) -> Float[np.ndarray, "time voxel"]:
+    """The run inside its mask without the dummy scans."""
+    n_dummies = 0 if table is None else sum(name.startswith("non_steady_state_outlier") for name in table)
+    inside: np.ndarray = bold[mask].T[n_dummies:]
+    return inside
 
 
 def _space_of(run: Run) -> str:

@@ -9,6 +9,10 @@ from typing import Any
 from gradspec import __version__
 from gradspec.files import write_json
 from gradspec.preprocess import SPACE
+from gradspec.preprocess.slice_timing import reference_time
+
+PAGE = "report.html"
+"""Name of the page of a participant, in the participant's folder."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class Run:
         Length of the run.
     mask, confounds : Path or None
         Given for derivatives that were made elsewhere.
+    slice_timing : tuple of float or None
+        Time of each slice in s after the start of its volume.
+    slice_encoding_direction : str
+        Axis of the slices.
     """
 
     bold: Path
@@ -57,6 +65,8 @@ class Run:
     n_volumes: int
     mask: Path | None = None
     confounds: Path | None = None
+    slice_timing: tuple[float, ...] | None = None
+    slice_encoding_direction: str = "k"
 
     @property
     def prefix(self) -> str:
@@ -83,6 +93,8 @@ def read_runs(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
             n_volumes=int(row["n_volumes"]),
             mask=_path(row["mask"]),
             confounds=_path(row["confounds"]),
+            slice_timing=_times(row.get("slice_timing")),
+            slice_encoding_direction=_text(row.get("slice_encoding_direction")) or "k",
         )
         for row in rows
     ]
@@ -95,6 +107,13 @@ def _text(value: Any) -> str | None:
 def _path(value: Any) -> Path | None:
     text = _text(value)
     return None if text is None else Path(text)
+
+
+def _times(value: Any) -> tuple[float, ...] | None:
+    if isinstance(value, int | float) and value == value:  # a single slice is read as a number
+        return (float(value),)
+    text = _text(value)
+    return None if text is None else tuple(float(time) for time in text.split(","))
 
 
 def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) -> list[Output]:
@@ -111,6 +130,7 @@ def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) ->
         Output("to_template", f"{prefix}_from-T1w_to-{SPACE}_mode-image_xfm.h5", registration),
         Output("from_template", f"{prefix}_from-{SPACE}_to-T1w_mode-image_xfm.h5", registration),
         Output("picture", f"figures/{participant}_space-{SPACE}_desc-registration_T1w.png", {}),
+        Output("before_after", f"figures/{participant}_space-{SPACE}_desc-beforeafter_T1w.png", {}),
     ]
 
 
@@ -125,7 +145,13 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
     estimator = {"precise": "SimpleITK, Mattes mutual information", "fast": "Gauss-Newton least squares"}
     motion = {**native, "Method": estimator[settings["motion"]]}
     coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
-    bold = {**timing, **there, "SkullStripped": False, "SliceTimingCorrected": False, "Interpolation": "cubic B-spline"}
+    bold = {
+        **timing,
+        **there,
+        "SkullStripped": False,
+        **_slice_timing(run, settings),
+        "Interpolation": "cubic B-spline",
+    }
     figure = f"figures/{run.prefix}"
     return [
         Output("boldref", f"{prefix}_desc-hmc_boldref.nii.gz", native),
@@ -138,8 +164,18 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
         Output("confounds", f"{prefix}_desc-confounds_timeseries.tsv", {}),
         Output("confounds_sidecar", f"{prefix}_desc-confounds_timeseries.json", {}),
         Output("carpet", f"{figure}_desc-carpetplot_bold.png", {}),
+        Output("correlation", f"{figure}_desc-confoundcorr_bold.png", {}),
+        Output("tsnr", f"{figure}_space-{SPACE}_desc-tsnr_bold.png", {}),
         Output("picture", f"{figure}_space-{SPACE}_desc-registration_bold.png", {}),
+        Output("rois", f"{figure}_space-{SPACE}_desc-rois_bold.png", {}),
+        Output("before_after", f"{figure}_desc-coreg_bold.png", {}),
     ]
+
+
+def _slice_timing(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
+    if not settings["slice_timing"] or run.slice_timing is None:
+        return {"SliceTimingCorrected": False}
+    return {"SliceTimingCorrected": True, "StartTime": round(reference_time(run.slice_timing), 6)}
 
 
 def _raw_uri(path: Path, participant: str) -> str:
@@ -189,6 +225,16 @@ def describe_derivatives(description: Path, ignore: Path, settings: Mapping[str,
     )
     # Pictures, status files and the images for the group analysis are the workflow's own; transforms, references and
     # confounds have names (fMRIPrep's) that BIDS has not adopted yet.
-    ignored = ["figures", "status", "denoised", "group_bold.*", "*_xfm.*", "*_boldref.*", "*_timeseries.*"]
+    ignored = [
+        "figures",
+        "status",
+        "denoised",
+        "group_bold.*",
+        "methods.md",
+        "*.html",
+        "*_xfm.*",
+        "*_boldref.*",
+        "*_timeseries.*",
+    ]
     ignore.parent.mkdir(parents=True, exist_ok=True)
     ignore.write_text("\n".join(ignored) + "\n", encoding="utf-8")

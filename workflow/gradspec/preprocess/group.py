@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradspec.preprocess.quality import QUALITY_COLUMNS, find_faults
+from gradspec.preprocess.quality import QUALITY_COLUMNS, find_flags
 
 COLUMNS: dict[str, Any] = {
     "participant_id": "Participant",
@@ -50,7 +50,7 @@ def tabulate_quality(
     listed = {row["participant_id"] for row in rows.values()}
     table = [*rows.values(), *({"participant_id": name} for name in participants if name not in listed)]
     for row in table:
-        faults = find_faults(row, limits) if "mean_fd" in row else []
+        faults = find_flags(row, limits).values()
         row["exclude"] = "true" if row["participant_id"] in reasons else "false"
         row["reason"] = reasons.get(row["participant_id"]) or "; ".join(faults) or None
     frame = pd.DataFrame(table, columns=list(COLUMNS)).astype({"session": object, "task": object, "run": object})

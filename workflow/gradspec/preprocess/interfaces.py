@@ -10,6 +10,7 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
@@ -186,29 +187,67 @@ class _MotionInput(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw BOLD run")
     method = traits.Enum("precise", "fast", mandatory=True, desc="estimator")
     seed = traits.Int(mandatory=True, desc="seed of the sample of voxels (precise)")
+    dummy_scans = traits.Int(desc="number of dummy scans where it is known; detected otherwise")
 
 
 class _MotionOutput(TraitedSpec):
     reference = File(exists=True, desc="BOLD reference")
     transforms = File(exists=True, desc="reference to each volume, for resampling (ITK text)")
+    n_dummies = traits.Int(desc="number of dummy scans at the start")
 
 
 class EstimateMotion(Step):
-    """Make the BOLD reference and find the pose of the head in every volume."""
+    """Count the dummy scans, make the BOLD reference, and find the pose of the head in every volume."""
 
     input_spec = _MotionInput
     output_spec = _MotionOutput
 
     def compute(self, folder: Path) -> dict[str, Any]:
+        from gradspec.preprocess.dummy_scans import count_dummy_scans
         from gradspec.preprocess.geometry import write_itk_transforms
         from gradspec.preprocess.images import read_image, write_image
         from gradspec.preprocess.realignment import realign_run
 
         image, bold = read_image(Path(self.inputs.in_file), 4)
-        reference, matrices = realign_run(bold, image.affine, self.inputs.method, self.inputs.seed)
+        stated = self.inputs.dummy_scans
+        n_dummies = count_dummy_scans(bold, stated if isdefined(stated) else None)
+        reference, matrices = realign_run(bold, image.affine, self.inputs.method, self.inputs.seed, n_dummies)
         write_image(reference, image.affine, folder / "boldref.nii", code="scanner")
         write_itk_transforms(matrices, folder / "motion.txt")
-        return {"reference": str(folder / "boldref.nii"), "transforms": str(folder / "motion.txt")}
+        return {
+            "reference": str(folder / "boldref.nii"),
+            "transforms": str(folder / "motion.txt"),
+            "n_dummies": n_dummies,
+        }
+
+
+class _SliceTimingInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw BOLD run")
+    times = traits.List(traits.Float(), mandatory=True, desc="time of each slice in s; empty where unknown")
+    direction = traits.Str(mandatory=True, desc="axis of the slices, as in BIDS")
+    repetition_time = traits.Float(mandatory=True, desc="in s")
+    n_dummies = traits.Int(mandatory=True, desc="number of dummy scans at the start")
+
+
+class CorrectSliceTiming(Step):
+    """Bring all slices of a volume to the middle of its acquisition."""
+
+    input_spec = _SliceTimingInput
+    output_spec = OneFile
+
+    def compute(self, folder: Path) -> dict[str, Any]:
+        from gradspec.preprocess.images import read_image, write_image
+        from gradspec.preprocess.slice_timing import check_slice_times, correct_slice_timing
+
+        path, time = Path(self.inputs.in_file), self.inputs.repetition_time
+        image, bold = read_image(path, 4)
+        try:
+            check_slice_times(self.inputs.times or None, self.inputs.direction, bold.shape, time)
+        except ParticipantError as error:
+            raise ParticipantError(error.reason, file=path) from error
+        corrected = correct_slice_timing(bold, self.inputs.times, self.inputs.direction, time, self.inputs.n_dummies)
+        write_image(corrected, image.affine, folder / "bold.nii", code="scanner", repetition_time=time)
+        return {"out_file": str(folder / "bold.nii")}
 
 
 class _CoregisterInput(BaseInterfaceInputSpec):
@@ -303,6 +342,7 @@ class _ConfoundsInput(BaseInterfaceInputSpec):
     resolution = traits.Float(mandatory=True, desc="voxel edge of the template grid in mm")
     repetition_time = traits.Float(mandatory=True, desc="in s")
     normalization_overlap = traits.Float(mandatory=True, desc="overlap of MapTemplate")
+    n_dummies = traits.Int(mandatory=True, desc="number of dummy scans at the start")
     title = traits.Str(mandatory=True, desc="title of the carpet plot")
 
 
@@ -311,19 +351,22 @@ class _ConfoundsOutput(TraitedSpec):
     sidecar = File(exists=True, desc="description of its columns")
     quality = File(exists=True, desc="quality numbers (JSON)")
     carpet = File(exists=True, desc="carpet plot")
+    correlation = File(exists=True, desc="correlation of the confounds")
+    tsnr = File(exists=True, desc="temporal signal-to-noise ratio as slices")
 
 
 class GatherConfounds(Step):
-    """Make the confounds table, the quality numbers, and the carpet plot from one reading of the run."""
+    """Make the confounds table, the quality numbers, and the charts from one reading of the run."""
 
     input_spec = _ConfoundsInput
     output_spec = _ConfoundsOutput
 
     def compute(self, folder: Path) -> dict[str, Any]:
         from gradspec.files import write_json, write_table
+        from gradspec.preprocess.charts import draw_carpet, draw_confound_correlation
         from gradspec.preprocess.confounds import describe_columns, make_confounds
         from gradspec.preprocess.geometry import image_centre, read_itk_transforms
-        from gradspec.preprocess.pictures import draw_carpet
+        from gradspec.preprocess.pictures import draw_map
         from gradspec.preprocess.quality import dice, measure_run, temporal_snr
         from gradspec.preprocess.template import load_template
 
@@ -337,20 +380,25 @@ class GatherConfounds(Step):
         boldref = nib.load(self.inputs.boldref)
         centre = image_centre(boldref.shape, boldref.affine)
         motion = read_itk_transforms(Path(self.inputs.motion))
-        table = make_confounds(brain, tissues, motion, centre, self.inputs.repetition_time)
+        n_dummies = self.inputs.n_dummies
+        table = make_confounds(brain, tissues, motion, centre, self.inputs.repetition_time, n_dummies)
         write_table(table, folder / "confounds.tsv", describe_columns(list(table)))
         overlap = dice(mask, template.brain.get_fdata() > 0.5)
-        quality = measure_run(table, temporal_snr(brain), overlap, self.inputs.normalization_overlap)
+        tsnr = temporal_snr(brain[n_dummies:])
+        quality = measure_run(table, tsnr, overlap=overlap, normalization_overlap=self.inputs.normalization_overlap)
         write_json(quality, folder / "quality.json")
         shown = [
             ("grey matter", "#6b8e23", template.gray_matter.get_fdata()[mask] > 0.5),
             ("white matter", "#b0b0b0", tissues["white_matter"]),
             ("ventricles", "#4682b4", tissues["csf"]),
         ]
-        draw_carpet(brain, shown, table, self.inputs.repetition_time, self.inputs.title, folder / "carpet.png")
+        title, label = self.inputs.title, "temporal signal-to-noise ratio"
+        draw_carpet(brain, shown, table, self.inputs.repetition_time, title, folder / "carpet.png")
+        draw_confound_correlation(table, title, folder / "correlation.png")
+        draw_map(tsnr, mask, template.brain.affine, label, title, folder / "tsnr.png")
         return {
             "table": str(folder / "confounds.tsv"),
             "sidecar": str(folder / "confounds.json"),
             "quality": str(folder / "quality.json"),
-            "carpet": str(folder / "carpet.png"),
+            **{name: str(folder / f"{name}.png") for name in ("carpet", "correlation", "tsnr")},
         }

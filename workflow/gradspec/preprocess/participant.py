@@ -4,6 +4,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.engine.nodes import NodeExecutionError
 
 from gradspec.errors import ParticipantError
-from gradspec.files import read_json
+from gradspec.files import read_json, write_text
 from gradspec.preprocess.anatomical import init_anatomical_wf
-from gradspec.preprocess.ants import ants_on_path
-from gradspec.preprocess.derivatives import Output, Run, name_anatomical, name_functional
+from gradspec.preprocess.ants import ants_on_path, ants_version
+from gradspec.preprocess.derivatives import PAGE, Output, Run, name_anatomical, name_functional
 from gradspec.preprocess.functional import init_bold_wf
 from gradspec.preprocess.interfaces import Step
+from gradspec.preprocess.methods import describe_methods
 from gradspec.preprocess.outputs import SaveDerivative
-from gradspec.preprocess.quality import find_faults
+from gradspec.preprocess.pages import render_participant
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,8 @@ def preprocess_participant(
     try:
         with ants_on_path(work / "ants"):
             _run(init_participant_wf(participant, runs, folder, work, settings, seed), participant)
-        return [
+            software = {"ANTs": ants_version(), **{name: version(name) for name in ("nipype", "SimpleITK", "deepbet")}}
+        done = [
             {
                 **_identify(run),
                 **{
@@ -66,11 +69,22 @@ def preprocess_participant(
                 "repetition_time": run.repetition_time,
                 "n_volumes": run.n_volumes,
                 "quality": read_json(work / f"{run.prefix}_quality.json"),
+                "software": software,
             }
             for run in runs
         ]
+        _write_page(participant, done, folder, settings)
+        return done
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _write_page(participant: str, runs: Sequence[Mapping[str, Any]], folder: Path, settings: Mapping[str, Any]) -> None:
+    status = {"participant_id": participant, "stage": "preprocess", "runs": runs}
+    pictures = sorted(str(path.relative_to(folder)) for path in (folder / "figures").glob("*.png"))
+    methods = describe_methods([status], settings)
+    text = render_participant(participant, runs, pictures, settings["quality"], methods)
+    write_text(text, folder / PAGE)
 
 
 def init_participant_wf(
@@ -110,9 +124,7 @@ def init_participant_wf(
     anatomical.inputs.inputnode.t1w = str(t1w)
     _save(workflow, anatomical, name_anatomical(participant, t1w, settings), folder)
     for index, run in enumerate(runs):
-        bold = init_bold_wf(
-            f"bold_{index:02d}", settings["motion"], settings["resolution"], run.repetition_time, seed, run.prefix
-        )
+        bold = init_bold_wf(f"bold_{index:02d}", run, settings, seed)
         bold.inputs.inputnode.bold = str(run.bold)
         links = [
             ("outputnode.brain", "inputnode.t1w_brain"),
@@ -173,19 +185,3 @@ def _identify(run: Run) -> dict[str, str | None]:
 
 def _path_of(outputs: Sequence[Output], field: str) -> str:
     return next(output.path for output in outputs if output.field == field)
-
-
-def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
-    """Hold the quality numbers of all runs against the limits.
-
-    Raises
-    ------
-    ParticipantError
-        Naming every limit that a run is beyond.
-    """
-    faults = []
-    for run in runs:
-        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
-        faults += [f"{name or 'run'}: {fault}" for fault in find_faults(run["quality"], limits)]
-    if faults:
-        raise ParticipantError("; ".join(faults), participant=participant)

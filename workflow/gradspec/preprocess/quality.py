@@ -1,15 +1,19 @@
 """How good a preprocessed run is, in numbers, and the limits beyond which it is not used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from gradspec.errors import ParticipantError
+
 QUALITY_COLUMNS = {
     "mean_fd": {"Description": "Mean framewise displacement (Power et al. 2012)", "Units": "mm"},
     "max_fd": {"Description": "Largest framewise displacement", "Units": "mm"},
+    "n_dummy_scans": {"Description": "Volumes at the start in which the magnetisation has not settled"},
     "n_motion_outliers": {"Description": "Volumes with framewise displacement > 0.5 mm or std_dvars > 1.5"},
     "share_motion_outliers": {"Description": "Share of the volumes that are motion outliers"},
     "mean_dvars": {"Description": "Mean DVARS, image scaled to a median of 1000"},
@@ -44,49 +48,120 @@ def temporal_snr(brain: Float[np.ndarray, "time voxel"], block: int = 8192) -> F
 
 
 def measure_run(
-    confounds: pd.DataFrame, tsnr: Float[np.ndarray, " voxel"], overlap: float, normalization_overlap: float
+    confounds: pd.DataFrame | None, tsnr: Float[np.ndarray, " voxel"], **overlaps: float
 ) -> dict[str, float | int]:
-    """Quality numbers of a run, keyed as in `QUALITY_COLUMNS`."""
-    displacement = confounds["framewise_displacement"]
-    n_outliers = sum(name.startswith("motion_outlier") for name in confounds)
-    return {
-        "mean_fd": _round(displacement.mean()),
-        "max_fd": _round(displacement.max()),
-        "n_motion_outliers": n_outliers,
-        "share_motion_outliers": _round(n_outliers / len(confounds)),
-        "mean_dvars": _round(confounds["dvars"].mean()),
-        "tsnr": _round(float(np.median(tsnr))),
-        "overlap": _round(overlap),
-        "normalization_overlap": _round(normalization_overlap),
-    }
+    """Quality numbers of a run.
+
+    Parameters
+    ----------
+    confounds : DataFrame or None
+        Confounds of the run; what it lacks (tables made elsewhere may lack much) is not measured.
+    tsnr : array, shape (voxel,)
+        Temporal signal-to-noise ratio.
+    **overlaps : float
+        Dice coefficients, ``overlap`` and ``normalization_overlap``, where they are known.
+
+    Returns
+    -------
+    dict
+        Keyed as in `QUALITY_COLUMNS`.
+    """
+    numbers: dict[str, float | int] = {}
+    table = pd.DataFrame() if confounds is None else confounds
+    if "framewise_displacement" in table:
+        displacement = table["framewise_displacement"]
+        numbers |= {"mean_fd": _round(displacement.mean()), "max_fd": _round(displacement.max())}
+    if len(table):
+        n_dummies, n_outliers = (
+            sum(name.startswith(kind) for name in table) for kind in ("non_steady_state_outlier", "motion_outlier")
+        )
+        numbers |= {
+            "n_dummy_scans": n_dummies,
+            "n_motion_outliers": n_outliers,
+            "share_motion_outliers": _round(n_outliers / len(table)),
+        }
+    if "dvars" in table:
+        numbers["mean_dvars"] = _round(table["dvars"].mean())
+    return numbers | {"tsnr": _round(float(np.median(tsnr)))} | {key: _round(dice) for key, dice in overlaps.items()}
 
 
 def _round(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def find_faults(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -> list[str]:
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the configuration.
+
+    Attributes
+    ----------
+    key : str
+        Its name in the section ``preprocess.quality``.
+    column : str
+        The number that it limits, of `QUALITY_COLUMNS`.
+    largest : bool
+        Whether the number must not be above it (otherwise: not below).
+    text : str
+        What is wrong with a number beyond it, with ``{value}``.
+    """
+
+    key: str
+    column: str
+    largest: bool
+    text: str
+
+
+LIMITS = (
+    Limit("max_mean_fd", "mean_fd", True, "mean framewise displacement {value:.2f} mm"),
+    Limit("max_outlier_share", "share_motion_outliers", True, "share of motion outliers {value:.2f}"),
+    Limit("min_tsnr", "tsnr", False, "temporal signal-to-noise ratio {value:.1f}"),
+    Limit("min_overlap", "overlap", False, "overlap of the brain mask with the template's {value:.2f} (Dice)"),
+    Limit(
+        "min_normalization_overlap",
+        "normalization_overlap",
+        False,
+        "overlap of the normalised T1w mask with the template's {value:.2f} (Dice)",
+    ),
+)
+"""Every limit that a run can be beyond."""
+
+
+def find_flags(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -> dict[str, str]:
     """Say which limits a run is beyond.
 
     Parameters
     ----------
     quality : mapping
-        Numbers of the run.
+        Numbers of the run; one that is missing or NaN is beyond no limit.
     limits : mapping
-        ``max_mean_fd`` (mm) and ``min_overlap``; None switches a limit off.
+        The section ``preprocess.quality`` of the configuration; None switches a limit off.
 
     Returns
     -------
-    list of str
-        A sentence for each limit that is passed; empty for a good run.
+    dict
+        By column, a sentence for each limit that is passed; empty for a good run.
+    """
+    flags = {}
+    for limit in LIMITS:
+        value, bound = quality.get(limit.column), limits.get(limit.key)
+        if value is None or bound is None or not (value > bound if limit.largest else value < bound):
+            continue
+        side = "above" if limit.largest else "below"
+        flags[limit.column] = f"{limit.text.format(value=value)} is {side} the limit of {bound:g}"
+    return flags
+
+
+def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
+    """Hold the quality numbers of all runs against the limits.
+
+    Raises
+    ------
+    ParticipantError
+        Naming every limit that a run is beyond.
     """
     faults = []
-    largest, smallest = limits.get("max_mean_fd"), limits.get("min_overlap")
-    if largest is not None and quality["mean_fd"] > largest:
-        faults.append(f"mean framewise displacement {quality['mean_fd']:.2f} mm is above the limit of {largest:g} mm")
-    if smallest is not None and quality["overlap"] < smallest:
-        faults.append(
-            f"the brain mask overlaps the template's by {quality['overlap']:.2f} (Dice), below the limit of "
-            f"{smallest:g}: look at the registration pictures"
-        )
-    return faults
+    for run in runs:
+        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
+        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
+    if faults:
+        raise ParticipantError("; ".join(faults), participant=participant)

@@ -15,7 +15,7 @@ _N_REFERENCE_VOLUMES = 16
 
 
 def realign_run(
-    bold: Float[np.ndarray, "x y z time"], affine: Float[np.ndarray, "4 4"], method: str, seed: int
+    bold: Float[np.ndarray, "x y z time"], affine: Float[np.ndarray, "4 4"], method: str, seed: int, n_dummies: int = 0
 ) -> tuple[Float[np.ndarray, "x y z"], Float[np.ndarray, "time 4 4"]]:
     """Estimate head motion.
 
@@ -29,11 +29,13 @@ def realign_run(
         Mutual information (SimpleITK), or least squares (Gauss-Newton).
     seed : int
         Seed of the sample of voxels of ``precise``.
+    n_dummies : int
+        Dummy scans at the start, which have another contrast and stay out of the reference.
 
     Returns
     -------
     reference : array, shape (x, y, z)
-        Mean of some volumes of the run, brought to the pose of the middle one.
+        Mean of some volumes after the dummy scans, brought to the pose of the middle one.
     motion : array, shape (time, 4, 4)
         World matrices (mm) from the reference to each volume.
 
@@ -42,7 +44,7 @@ def realign_run(
     ParticipantError
         If no brain is found or a volume cannot be aligned.
     """
-    reference = make_reference(bold, affine)
+    reference = make_reference(bold[..., n_dummies:], affine)
     mask = mask_bold(reference, affine)
     volumes = track(np.moveaxis(bold, -1, 0), "head motion", total=bold.shape[-1])
     if method == "precise":

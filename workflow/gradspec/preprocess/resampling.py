@@ -82,6 +82,35 @@ def sample(
     return values
 
 
+def resample_linearly(
+    volume: Float[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    transform: Float[np.ndarray, "4 4"],
+    shape: tuple[int, ...],
+    grid: Float[np.ndarray, "4 4"],
+) -> Float[np.ndarray, "x y z"]:
+    """Bring a volume to another grid by a linear transform, with linear interpolation, for pictures.
+
+    Parameters
+    ----------
+    volume : array, shape (x, y, z)
+        The image.
+    affine : array, shape (4, 4)
+        Its voxel to world matrix.
+    transform : array, shape (4, 4)
+        World matrix from points of the grid to points of the image.
+    shape : tuple of int
+        Of the grid.
+    grid : array, shape (4, 4)
+        Voxel to world matrix of the grid.
+    """
+    to_voxel = np.linalg.inv(affine) @ transform @ grid
+    values: np.ndarray = ndimage.affine_transform(
+        volume.astype(np.float32), to_voxel[:3, :3], to_voxel[:3, 3], output_shape=shape, order=1
+    )
+    return values
+
+
 def resample_run(
     bold: Float[np.ndarray, "x y z time"],
     affine: Float[np.ndarray, "4 4"],

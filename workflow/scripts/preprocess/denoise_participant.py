@@ -9,8 +9,10 @@ from pathlib import Path
 from gradspec.files import read_json, read_table
 from gradspec.preprocess.denoised import denoise_participant, own_derivatives
 from gradspec.preprocess.derivatives import read_runs
+from gradspec.preprocess.quality import judge
 from gradspec.preprocess.status import earlier_reason, find_row, finish
 
+settings = snakemake.params.preprocess
 participant = snakemake.wildcards.subject
 status = read_json(snakemake.input.status) if "status" in snakemake.input.keys() else None  # noqa: SIM118
 if status is None:
@@ -25,5 +27,6 @@ finish(
     Path(snakemake.output.status),
     snakemake.params.on_error,
     earlier_reason(participant, find_row(read_table(snakemake.input.participants), participant), status),
-    lambda folder: denoise_participant(participant, runs, folder, snakemake.params.preprocess),
+    lambda folder: denoise_participant(participant, runs, folder, settings, measured=status is not None),
+    lambda done: judge(participant, done, settings["quality"]),
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gradspec.files import read_table
 from gradspec.preprocess.derivatives import read_runs
-from gradspec.preprocess.participant import judge, preprocess_participant
+from gradspec.preprocess.participant import preprocess_participant
+from gradspec.preprocess.quality import judge
 from gradspec.preprocess.status import earlier_reason, find_row, finish
 
 participant = snakemake.wildcards.subject

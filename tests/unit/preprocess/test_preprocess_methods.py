@@ -1,0 +1,76 @@
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from gradspec.config import resolve
+from gradspec.preprocess.methods import describe_methods
+
+SOFTWARE = {"ANTs": "ANTs 2.6.2", "nipype": "1.11.0", "SimpleITK": "2.5.7", "deepbet": "1.0.2"}
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    return deepcopy(resolve({"cohort": {"source": "simulated"}})["preprocess"])
+
+
+def make_status(participant: str, stage: str, **quality: int) -> dict[str, Any]:
+    software = SOFTWARE if stage == "preprocess" else {"nilearn": "0.13.1"}
+    return {"participant_id": participant, "stage": stage, "runs": [{"quality": quality, "software": software}]}
+
+
+STATUSES = [
+    make_status("sub-01", "preprocess", n_dummy_scans=0),
+    make_status("sub-02", "preprocess", n_dummy_scans=4),
+    make_status("sub-01", "denoise", degrees_of_freedom=50),
+    make_status("sub-02", "denoise", degrees_of_freedom=46),
+    {"participant_id": "sub-03", "stage": "preprocess", "runs": []},
+]
+
+
+def test_counts_and_versions_are_those_of_what_ran(settings: dict[str, Any]) -> None:
+    images, denoising, references = describe_methods(STATUSES, settings)
+    assert "2 participants (2 BOLD runs)" in images
+    assert "0 to 4 a run" in images
+    for version in SOFTWARE.values():
+        assert version in images
+    assert "46 to 50 degrees of freedom" in denoising
+    assert "nilearn 0.13.1" in denoising
+    assert references.count("Avants et al. (2008)") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said", "unsaid"),
+    [
+        ("motion", "fast", "Gauss-Newton", "by rigid registration to it on mutual information"),
+        ("motion", "precise", "by rigid registration to it on mutual information", "Gauss-Newton"),
+        ("normalization", "precise", "cross-correlation", "registration on mutual information. Of"),
+        ("slice_timing", True, "slices were then brought", "slice timing was not corrected"),
+        ("slice_timing", False, "slice timing was not corrected", "slices were then brought"),
+        ("dummy_scans", 4, "as the configuration states", "outliers of the mean"),
+        ("fwhm", 0, "not smoothed", "FWHM"),
+        ("denoise", {"strategy": "24P+aCompCor", "scrub": True, "high_pass": 0.01}, "24 motion terms, five", "0.01 Hz"),
+        ("denoise", {"strategy": "simple", "scrub": False, "high_pass": 0.01}, "cosines below 0.01 Hz", "outlier ("),
+        (
+            "denoise",
+            {"strategy": "none", "scrub": False, "high_pass": None},
+            "only a linear trend",
+            "motion parameters",
+        ),
+    ],
+)
+def test_a_step_is_told_as_it_was_set(settings: dict[str, Any], key: str, value: Any, said: str, unsaid: str) -> None:
+    text = " ".join(describe_methods(STATUSES, {**settings, key: value}))
+    assert said in text
+    assert unsaid not in text
+
+
+def test_derivatives_of_fmriprep_are_told_as_such(settings: dict[str, Any]) -> None:
+    denoising, references = describe_methods(STATUSES[2:4], settings)
+    assert denoising.startswith("Derivatives in fMRIPrep's form of 2 participants (2 BOLD runs)")
+    assert "Esteban" in references
+    assert "Avants" not in references
+
+
+def test_where_nothing_ran_nothing_is_told(settings: dict[str, Any]) -> None:
+    assert describe_methods(STATUSES[4:], settings) == []
