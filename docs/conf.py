@@ -28,6 +28,7 @@ suppress_warnings = ["myst.header"]  # a page that is included begins where its 
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"gradspec {__version__}"
+html_sidebars = {"tutorial": [], "developer": []}  # which have no pages below them
 html_static_path = ["_static"]
 html_css_files = ["gradspec.css"]
 html_show_sourcelink = False
@@ -35,7 +36,6 @@ html_theme_options = {
     "github_url": "https://github.com/gradspec/gradspec",
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
-    "show_prev_next": True,
 }
 
 # Signatures say the shapes; the sections of the docstrings say the rest.

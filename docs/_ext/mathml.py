@@ -1,28 +1,32 @@
-"""Formulas as MathML, made by docutils while the pages are built: they need no script and no network."""
+"""Formulas as MathML, made while the pages are built: they need no script and no network."""
 
 import re
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
 from sphinx.writers.html5 import HTML5Translator
 
 
-def to_mathml(latex: str, *, as_block: bool = False) -> str:
-    """Convert LaTeX; what docutils does not know ends the build, so that no page has a gap."""
-    return tex2mathml(re.sub(r"\\dots\b", r"\\ldots", latex), as_block=as_block)
+def to_mathml(latex: str, display: str) -> str:
+    """Convert LaTeX; a command that is not known ends the build, so that no formula is wrong unnoticed."""
+    mathml = convert(latex, display=display)
+    if unknown := re.findall(r"\\\w+", mathml):
+        raise SphinxError(f"{', '.join(unknown)} in a formula cannot be written as MathML: {latex}")
+    return mathml
 
 
 def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:
     """Write a formula of a line."""
-    translator.body.append("".join(to_mathml(node.astext()).split("\n")))
+    translator.body.append(to_mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula that stands by itself."""
-    translator.body.append(f'<div class="math">{to_mathml(node.astext(), as_block=True)}</div>\n')
+    translator.body.append(f'<div class="math">{to_mathml(node.astext(), "block")}</div>\n')
     raise nodes.SkipNode
 
 
