@@ -25,6 +25,10 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # a page that is included begins where its README does
 
+smartquotes = False  # messages and code are to be found as they are
+default_role = "py:obj"  # names in docstrings
+python_maximum_signature_line_length = 100
+
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"gradspec {__version__}"

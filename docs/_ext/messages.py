@@ -1,6 +1,6 @@
 """Every message that gradspec raises, listed from its code: the directive ``messages``.
 
-A message is the text of ``raise SomethingError(…)``; what is put in when it is raised stands as ``…``.
+A message is what an error is made with, ``SomethingError(…)``; what is put in at the time stands as ``…``.
 """
 
 import ast
@@ -33,7 +33,7 @@ def find_messages() -> list[tuple[str, str, str]]:
         stage = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
-                case ast.Raise(exc=ast.Call(func=ast.Name(id=error), args=[first, *_])) if error in OURS:
+                case ast.Call(func=ast.Name(id=error), args=[first, *_]) if error in OURS:
                     message = "".join(_text(first))
                     if any(letter.isalpha() for letter in message):
                         found.append((stage, error, message))
