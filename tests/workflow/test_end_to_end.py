@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
-from running import make_workdir, snakemake, write_config
+from running import ROOT, make_workdir, snakemake, write_config
 
 HERE = Path(__file__).parent
 
@@ -39,6 +40,14 @@ class TestDemo:
     def test_a_second_run_has_nothing_to_do(self, demo: Path) -> None:
         done = snakemake(demo, "-n", "--configfile", SMALL)
         assert "Nothing to be done" in done.stdout + done.stderr
+
+    def test_the_tutorial_reads_the_results(self, demo: Path) -> None:
+        page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+        code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+        done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "transformer" in done.stdout
+        assert "pooled" in done.stdout
 
     def test_nothing_is_half_written(self, demo: Path) -> None:
         assert not list((demo / "results").rglob(".partial-*"))

@@ -55,7 +55,7 @@ def build_model(
     Returns
     -------
     Module
-        Maps (batch, *data_shape) to logits (batch, n_classes).
+        Maps ``(batch, *data_shape)`` to logits (batch, n_classes).
 
     Raises
     ------
