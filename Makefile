@@ -27,7 +27,7 @@ report: $(VENV)/.installed  ## write the report of the results of CONFIG
 	@echo "The report is at $(RESULTS)/report.html"
 
 test: $(VENV)/.installed  ## run all tests, the whole workflow on a small cohort included
-	$(BIN)/python -m pytest -n 2 tests/unit
+	$(BIN)/python -m pytest -n 2 tests/unit tests/security
 	$(BIN)/python -m pytest tests/workflow
 
 test-fast: $(VENV)/.installed  ## run the unit tests only
