@@ -51,6 +51,12 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_partial(folder: PathLike) -> None:
+    """Remove what writers that were killed left below a folder; nothing else may be writing there."""
+    for partial in sorted(Path(folder).rglob(".partial-*")):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def write_json(data: Any, path: PathLike) -> None:
     """Write `data` as indented JSON; NaN is refused, since JSON has none."""
     with atomic_path(path) as partial:
