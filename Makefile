@@ -5,7 +5,7 @@ CORES ?= 2
 CONFIG ?= config/config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --configfile $(CONFIG)
 RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)')).get('results', 'results'))")
 
 export NO_ET := 1
@@ -27,8 +27,8 @@ report: $(VENV)/.installed  ## write the report of the results of CONFIG
 	@echo "The report is at $(RESULTS)/report.html"
 
 test: $(VENV)/.installed  ## run all tests, the whole workflow on a small cohort included
-	$(BIN)/python -m pytest -n 2 tests/unit
-	$(BIN)/python -m pytest tests/workflow
+	$(BIN)/python -m pytest -n 2 tests/unit tests/security
+	$(BIN)/python -m pytest tests/workflow tests/faults
 
 test-fast: $(VENV)/.installed  ## run the unit tests only
 	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow"

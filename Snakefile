@@ -19,3 +19,8 @@ module main:
 
 
 use rule * from main
+
+
+# A module's own is not called.
+onstart:
+    main.onstart()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from running import ROOT
+from running import ROOT, make_workdir
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -25,3 +25,9 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set GRADSPEC_TEST_DATA to a folder that holds some")
     return folder
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """Return a folder that looks like a clone."""
+    return make_workdir(tmp_path / "clone")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def snakemake(workdir: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run Snakemake of this environment in `workdir`."""
+OFFLINE = ("unshare", "--map-root-user", "--net")
+"""Starts a program that has no network, not even the machine's own address."""
+
+
+def snakemake(workdir: Path, *arguments: str, before: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    """Run Snakemake of this environment in `workdir`; the command `before` starts it."""
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [*before, sys.executable, "-m", "snakemake", *arguments],
         cwd=workdir,
         capture_output=True,
         text=True,

@@ -70,6 +70,12 @@ def _partial_prefix(target: Path) -> str:
     return f".partial-{target.name}-"
 
 
+def remove_partial(folder: PathLike) -> None:
+    """Remove what writers that were killed left below a folder; nothing else may be writing there."""
+    for partial in sorted(Path(folder).rglob(".partial-*")):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def write_json(data: Any, path: PathLike) -> None:
     """Write `data` as indented JSON; NaN is refused, since JSON has none."""
     write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
+from gradspec.files import remove_partial
 from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models

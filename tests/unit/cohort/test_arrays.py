@@ -109,4 +109,4 @@ def test_an_array_that_is_no_real_matrix_is_refused(tmp_path, values, reason):
 
 def test_pickled_objects_are_never_loaded(tmp_path):
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "allow_pickle=False" in refuse(tmp_path / "x.npy")
+    assert "Python objects" in refuse(tmp_path / "x.npy")

@@ -1,17 +1,19 @@
 """Read a numeric array from a text, NumPy or MATLAB file, and say what is wrong with one that cannot be used."""
 
 import re
-import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from gradspec.cohort.limits import require_memory
 from gradspec.errors import ParticipantError
 
 _SEPARATORS = {".1d": None, ".txt": None, ".tsv": "\t", ".csv": ","}
 """Text formats by suffix; None stands for any blanks."""
+
+_MATLAB_NUMBERS = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 Array = Float[np.ndarray, "row column"]
 
@@ -58,12 +60,14 @@ def read_array(path: str | Path, participant: str, variable: str | None, key: st
         if suffix in _SEPARATORS:
             values, names = _read_text(path.read_text(encoding="utf-8-sig"), _SEPARATORS[suffix])
         elif suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
+            values = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call] # no pickles, no more than is there
         elif suffix == ".mat":
-            values = _read_matlab(path, variable, key)
+            values = _read_matlab(path, variable, key, fault)
         else:
             raise ValueError(f"the format {suffix!r} is not known; .1D, .txt, .tsv, .csv, .npy and .mat are")
-    except (ValueError, OSError, EOFError, TypeError) as error:
+    except ParticipantError:
+        raise
+    except Exception as error:  # parsers meet damaged bytes with errors of every kind
         raise fault(f"cannot be read: {error}") from error
     if values.dtype.kind not in "iufb":
         raise fault(f"holds values of type {values.dtype}; real numbers are expected")
@@ -71,6 +75,7 @@ def read_array(path: str | Path, participant: str, variable: str | None, key: st
         raise fault(f"holds an array of shape {values.shape}; two dimensions are expected")
     if values.size == 0:
         raise fault("holds no numbers; export it again")
+    require_memory(values.shape, 8, fault)
     return np.atleast_2d(values).astype(np.float64), names
 
 
@@ -117,28 +122,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _read_matlab(path: Path, variable: str | None, key: str) -> np.ndarray:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+def _read_matlab(path: Path, variable: str | None, key: str, fault: Callable[[str], ParticipantError]) -> np.ndarray:
+    """Read one numeric array of a MATLAB file; its other contents are never unpacked."""
+    from scipy.io import loadmat, whosmat
 
     try:
-        content: dict[str, Any] = loadmat(path)
+        shapes = {name: shape for name, shape, kind in whosmat(path) if kind in _MATLAB_NUMBERS and len(shape) == 2}
     except NotImplementedError as error:
         raise ValueError("it is a MATLAB 7.3 file; save it with the option -v7") from error
-    except (MatReadError, zlib.error) as error:
+    except Exception as error:
         raise ValueError(f"it is no MATLAB file, or damaged ({error})") from error
-    arrays = {
-        name: value
-        for name, value in content.items()
-        if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf" and not name.startswith("__")
-    }
-    if variable is not None:
-        if variable not in arrays:
-            raise ValueError(
-                f"it has no array {variable!r}, set by {key}; its arrays are {', '.join(arrays) or 'none'}"
-            )
-        return arrays[variable]
-    arrays = {name: value for name, value in arrays.items() if value.size > 1}
-    if len(arrays) != 1:
-        raise ValueError(f"it holds {len(arrays)} arrays ({', '.join(arrays) or 'none'}); name one in {key}")
-    return next(iter(arrays.values()))
+    if variable is None:
+        shapes = {name: shape for name, shape in shapes.items() if np.prod(shape, dtype=float) > 1}
+        if len(shapes) != 1:
+            raise ValueError(f"it holds {len(shapes)} arrays ({', '.join(shapes) or 'none'}); name one in {key}")
+        (variable,) = shapes
+    elif variable not in shapes:
+        raise ValueError(f"it has no array {variable!r}, set by {key}; its arrays are {', '.join(shapes) or 'none'}")
+    require_memory(shapes[variable], 8, fault)
+    return np.asarray(loadmat(path, variable_names=[variable])[variable])

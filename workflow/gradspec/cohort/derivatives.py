@@ -107,9 +107,11 @@ def _sidecar(run: PreprocessedRun, participant: str) -> Mapping[str, Any]:
     if not Path(path).exists():
         return {}
     try:
-        sidecar: Mapping[str, Any] = read_json(path)
-    except ValueError as error:
+        sidecar = read_json(path)
+    except (ValueError, RecursionError) as error:
         raise ParticipantError(
             f"is not valid JSON ({error}); correct it", participant=participant, file=path
         ) from error
+    if not isinstance(sidecar, dict):
+        raise ParticipantError("holds no JSON object; correct it", participant=participant, file=path)
     return sidecar

@@ -14,10 +14,12 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from gradspec.cohort.limits import require_image_size
 from gradspec.errors import ParticipantError
 
 _TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 _SCANNER = 1  # NIfTI code of coordinates that the scanner gave
+_SURPLUS = 1 << 24  # bytes behind the image that are read in any case
 _CANNOT_READ = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
@@ -71,7 +73,7 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
     def fault(reason: str) -> ParticipantError:
         return ParticipantError(reason, participant=participant, file=path)
 
-    if not Path(path).exists():
+    if not Path(path).is_file():  # a pipe or a device would never end
         raise fault("is missing, or a link whose content was not fetched (datalad get); fetch or restore it")
     try:
         image = nib.load(path)
@@ -182,6 +184,7 @@ def _examine_volumes(image: Any, path: str, shape: tuple[int, ...], fault: Any) 
     dtype = image.header.get_data_dtype()
     if dtype.kind not in "iuf":
         raise fault(f"has voxels of type {dtype}; numbers are expected")
+    require_image_size(path, shape, dtype.itemsize, fault)
     bad, empty = [], True
     for number, volume in enumerate(_stream(path, image.dataobj.offset, shape, dtype), start=1):
         if dtype.kind == "f" and not np.isfinite(volume).all():
@@ -191,7 +194,10 @@ def _examine_volumes(image: Any, path: str, shape: tuple[int, ...], fault: Any) 
 
 
 def _stream(path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
-    """Give the volumes one by one; reading beyond the last lets gzip compare its checksum."""
+    """Give the volumes one by one; reading beyond the last lets gzip compare its checksum.
+
+    Data that go on for longer than the image itself are not waited for: a small file can unfold for hours.
+    """
     n_volumes = shape[3] if len(shape) == 4 else 1
     n_bytes = math.prod(shape[:3]) * dtype.itemsize
     with gzip.open(path) if path.endswith(".gz") else Path(path).open("rb") as stream:
@@ -201,8 +207,11 @@ def _stream(path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
             if len(block) < n_bytes:
                 raise EOFError(f"the data end within volume {number} of {n_volumes}")
             yield np.frombuffer(block, dtype)
-        while stream.read(1 << 20):
-            pass
+        surplus = 0
+        while block := stream.read(1 << 20):
+            surplus += len(block)
+            if surplus > max(n_volumes * n_bytes, _SURPLUS):
+                raise ValueError("the data go on beyond what the header claims")
 
 
 def _listed(numbers: list[int], most: int = 5) -> str:

@@ -4,6 +4,7 @@ Read when the workflow is planned, so nothing heavy is imported here.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,6 +24,8 @@ _LONG_NAMES = {
     "den": "density",
 }
 _FILTERS = ("acquisition", "ceagent", "reconstruction", "direction", "echo", "part", "chunk", "cohort", "desc")
+
+_LABEL = re.compile(r"[A-Za-z0-9+]+")
 
 NIFTI = (".nii", ".nii.gz")
 
@@ -152,7 +155,8 @@ def select_runs(images: Mapping[str, Iterable[ImageFile]], selection: Selection)
     Raises
     ------
     ConfigError
-        If nothing matches, if the task is not clear, or if a run has several images.
+        If nothing matches, if the task is not clear, if a run has several images, or if its session, task or run is no
+        label of BIDS: names of outputs are made of them.
     """
     matching = {who: [image for image in theirs if selection.matches(image)] for who, theirs in images.items()}
     if not any(matching.values()):
@@ -169,6 +173,8 @@ def select_runs(images: Mapping[str, Iterable[ImageFile]], selection: Selection)
         for who, theirs in matching.items()
     }
     for theirs in chosen.values():
+        for image in theirs:
+            _require_labels(image, selection.section)
         for image, following in pairwise(theirs):
             if image.key == following.key:
                 raise ConfigError(
@@ -176,6 +182,15 @@ def select_runs(images: Mapping[str, Iterable[ImageFile]], selection: Selection)
                     f"choose one with {selection.section}.filters (for instance acquisition, echo or part)"
                 )
     return chosen
+
+
+def _require_labels(image: ImageFile, section: str) -> None:
+    for name, label in zip(("session", "task", "run"), image.key, strict=True):
+        if label is not None and not _LABEL.fullmatch(label):
+            raise ConfigError(
+                f"{section}: {image.path!r} has the {name} {label!r}, which is not a BIDS label (letters and digits); "
+                f"rename the file, or leave it out by naming other {name}s"
+            )
 
 
 def _with_task(matching: Mapping[str, Iterable[ImageFile]], selection: Selection) -> Selection:

@@ -125,6 +125,8 @@ def read_rows(table: str | Path) -> tuple[list[str], list[dict[str, str]]]:
             lines = [[cell.strip() for cell in line] for line in csv.reader(stream, delimiter="\t") if any(line)]
     except UnicodeDecodeError as error:
         raise ConfigError(f"{table}: is not encoded in UTF-8 ({error}); save it as UTF-8 text") from error
+    except csv.Error as error:
+        raise ConfigError(f"{table}: is not a tab-separated table ({error}); export it again") from error
     if not lines:
         raise ConfigError(f"{table}: is empty; a header and a row a participant are expected")
     columns, *rows = lines

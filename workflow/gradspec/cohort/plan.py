@@ -257,6 +257,12 @@ def _ids(people: Sequence[Participant]) -> list[str]:
 
 def _there(files: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Keep the files that exist; the check of the cohort says what is missing."""
+    for who, theirs in files.items():
+        if strange := [path for path in theirs if set(path) & set("<>{}\r\n")]:
+            raise ConfigError(
+                f"{who}: the file name {strange[0]!r} has < > {{ }} or a line break, which Snakemake cannot take; "
+                "rename the file, or its folder"
+            )
     return {who: [path for path in theirs if Path(path).exists()] for who, theirs in files.items()}
 
 

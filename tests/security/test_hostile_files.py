@@ -1,0 +1,130 @@
+"""Files that were made to do harm are refused before they can: by size, by kind, by what they would have run."""
+
+import gzip
+import os
+import pickle
+import struct
+import tracemalloc
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import scipy.io
+from makers import GRID, make_image
+
+from gradspec.cohort.arrays import read_array
+from gradspec.cohort.images import examine_image
+from gradspec.errors import ParticipantError
+
+HUGE = (30_000, 30_000, 30_000)
+
+
+class Harm:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+def refuse(path: Path) -> str:
+    """Read the file as what its name says; return why it was refused."""
+    with pytest.raises(ParticipantError) as caught:
+        if ".nii" in path.suffixes:
+            examine_image(path, 3, "sub-01")
+        else:
+            read_array(path, "sub-01", None, "cohort.timeseries.variable")
+    assert str(caught.value).startswith(f"sub-01: {path}: ")
+    return caught.value.reason
+
+
+def claim(path: Path, shape: tuple[int, int, int], content: bytes) -> Path:
+    """Write an image whose header claims a shape, whatever data follow."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(shape)
+    header["magic"] = b"n+1"
+    header["vox_offset"] = 352
+    whole = header.binaryblock + bytes(4) + content
+    path.write_bytes(gzip.compress(whole, mtime=0) if path.suffix == ".gz" else whole)
+    return path
+
+
+@pytest.mark.parametrize("name", ["bomb.nii", "bomb.nii.gz"])
+def test_an_image_that_claims_more_than_its_file_can_hold_is_refused_unread(tmp_path: Path, name: str) -> None:
+    path = claim(tmp_path / name, HUGE, bytes(1000))
+    tracemalloc.start()
+    reason = refuse(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "the header claims 54000000000000 bytes" in reason
+    assert peak < 2**24
+
+
+def test_an_image_larger_than_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    shape = (10_000, 10_000, memory // 10**8)  # as int16 twice, as float32 four times what is there
+    path = claim(tmp_path / "sparse.nii", (*shape[:2], shape[2] + 1), b"")
+    with path.open("r+b") as stream:
+        stream.truncate(352 + 2 * 10**8 * (shape[2] + 1))  # takes no room on the disk
+    assert "GiB of memory" in refuse(path)
+
+
+def test_a_small_file_that_unfolds_beyond_its_image_is_not_read_to_the_end(tmp_path: Path) -> None:
+    path = make_image(tmp_path / "bold.nii.gz", GRID)
+    bomb = gzip.compress(bytes(1 << 26), mtime=0)
+    path.write_bytes(path.read_bytes() + bomb * 200)  # 13 MB that unfold to 13 GB
+    assert "go on beyond what the header claims" in refuse(path)
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.nii")
+    (tmp_path / "endless.nii").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.npy")
+    for name in ("pipe.nii", "endless.nii", "pipe.npy"):
+        assert "is missing" in refuse(tmp_path / name)
+
+
+def test_no_pickle_is_ever_loaded(tmp_path: Path) -> None:
+    harm = Harm(tmp_path / "harmed")
+    np.save(tmp_path / "object.npy", np.array([harm], dtype=object), allow_pickle=True)
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps(harm))
+    (tmp_path / "pickle.mat").write_bytes(pickle.dumps(harm))
+    np.savez(tmp_path / "archive.npz", x=np.array([harm], dtype=object))
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
+    for name in ("object.npy", "pickle.npy", "pickle.mat", "archive.npy"):
+        assert "cannot be read" in refuse(tmp_path / name)
+    assert not harm.path.exists()
+    pickle.loads((tmp_path / "pickle.npy").read_bytes())
+    assert harm.path.exists(), "the pickle does no harm, so the test shows nothing"
+
+
+def test_an_array_that_claims_more_than_its_file_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**7, 10**7)})
+        stream.write(bytes(64))
+    assert "cannot be read" in refuse(path)
+
+
+def test_a_matlab_array_larger_than_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"data": np.ones((3, 5))})
+    content = path.read_bytes()
+    assert content.count(struct.pack("<ii", 3, 5)) == 1
+    path.write_bytes(content.replace(struct.pack("<ii", 3, 5), struct.pack("<ii", 2**30, 2**30)))
+    assert "GiB of memory" in refuse(path)
+
+
+def test_other_contents_of_a_matlab_file_are_left_packed(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"data": np.eye(3), "bomb": {"zeros": np.zeros(10**7)}})
+    tracemalloc.start()
+    values, _ = read_array(path, "sub-01", None, "cohort.timeseries.variable")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(values, np.eye(3))
+    assert peak < 2**24
