@@ -20,6 +20,7 @@ FIGURES = (
     "spectra",
     "trajectories",
     "group_differences",
+    "explorer",
 )
 
 
