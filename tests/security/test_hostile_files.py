@@ -53,6 +53,17 @@ def claim(path: Path, shape: tuple[int, int, int], content: bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["image.nii", "image.nii.gz"])
+@pytest.mark.parametrize("offset", [1e30, 1e12, -400])
+def test_voxels_that_begin_outside_the_file_are_refused(tmp_path: Path, name: str, offset: float) -> None:
+    sound = claim(tmp_path / "sound.nii", (2, 2, 2), bytes(16)).read_bytes()
+    content = bytearray(sound)
+    struct.pack_into("<f", content, 108, offset)  # vox_offset
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    assert "damaged" in refuse(path)
+
+
 @pytest.mark.parametrize("name", ["bomb.nii", "bomb.nii.gz"])
 def test_an_image_that_claims_more_than_its_file_can_hold_is_refused_unread(tmp_path: Path, name: str) -> None:
     path = claim(tmp_path / name, HUGE, bytes(1000))

@@ -261,4 +261,7 @@ def get_figures(wildcards):
         names += ["dynamic_connectivity"]
     if source == "simulated":
         names += ["recovery"]
-    return collect("<results>/figures/{name}.png", name=names)
+    return [
+        *collect("<results>/figures/{name}.png", name=names),
+        "<results>/figures/explore.html",
+    ]

@@ -280,6 +280,36 @@ rule plot_group_differences:
         "../scripts/figures/plot_group_differences.py"
 
 
+rule write_explorer:
+    input:
+        features=collect("<results>/features/{model}.tsv", model=models),
+        spectra=collect("<results>/spectra/{model}.nc", model=models),
+        differences="<results>/stats/group_differences.tsv",
+    output:
+        page=report(
+            "<results>/figures/explore.html",
+            category="Spectra",
+            caption="../report/explorer.rst",
+            labels={"model": "all", "figure": "Explore the spectra"},
+        ),
+    log:
+        "<logs>/figures/write_explorer.log",
+    benchmark:
+        "<benchmarks>/figures/write_explorer.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        models=models,
+        levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
+    script:
+        "../scripts/figures/write_explorer.py"
+
+
 rule record_run:
     input:
         participants="<results>/cohort/participants.tsv",

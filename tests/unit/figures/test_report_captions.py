@@ -21,6 +21,7 @@ FIGURES = (
     "spectra",
     "trajectories",
     "group_differences",
+    "explorer",
 )
 
 

@@ -184,7 +184,7 @@ def _examine_volumes(image: Any, path: str, shape: tuple[int, ...], fault: Any) 
     dtype = image.header.get_data_dtype()
     if dtype.kind not in "iuf":
         raise fault(f"has voxels of type {dtype}; numbers are expected")
-    require_image_size(path, shape, dtype.itemsize, fault)
+    require_image_size(path, image.dataobj.offset, shape, dtype.itemsize, fault)
     bad, empty = [], True
     for number, volume in enumerate(_stream(path, image.dataobj.offset, shape, dtype), start=1):
         if dtype.kind == "f" and not np.isfinite(volume).all():

@@ -39,7 +39,7 @@ def require_memory(shape: Sequence[int], itemsize: int, fault: Callable[[str], P
 
 
 def require_image_size(
-    path: str | Path, shape: Sequence[int], itemsize: int, fault: Callable[[str], ParticipantError]
+    path: str | Path, offset: int, shape: Sequence[int], itemsize: int, fault: Callable[[str], ParticipantError]
 ) -> None:
     """Refuse an image that claims more than its file can hold, or than memory takes.
 
@@ -47,6 +47,8 @@ def require_image_size(
     ----------
     path : path
         The image; a name that ends in ``.gz`` is compressed.
+    offset : int
+        Byte at which its voxels begin, as its header has it.
     shape : sequence of int
         As its header has it.
     itemsize : int
@@ -59,9 +61,11 @@ def require_image_size(
     ParticipantError
         If the file is too small for what its header claims, or the image too large for this machine.
     """
+    if offset < 0:
+        raise fault(f"claims that its voxels begin at byte {offset}; the header is damaged, convert it again")
     claimed = math.prod(shape) * itemsize
     possible = Path(path).stat().st_size * (_DEFLATE_RATIO if str(path).endswith(".gz") else 1)
-    if claimed > possible:
+    if offset + claimed > possible:
         raise fault(
             f"cannot be read to its end, it is truncated or damaged: the header claims {claimed} bytes, but so short a "
             f"file holds {possible} at most; copy or convert it again"
