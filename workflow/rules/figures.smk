@@ -256,7 +256,7 @@ rule plot_group_differences:
     output:
         png=report(
             "<results>/figures/group_differences.png",
-            category="Statistics",
+            category="Group statistics",
             caption="../report/group_differences.rst",
             labels={"figure": "Group differences by layer and feature"},
         ),
