@@ -23,6 +23,7 @@ rule split_folds:
         split=training["split"],
         site=training["site"],
         validation=training["validation"],
+        equal_groups=training["equal_groups"],
         seed=config["seed"],
     script:
         "../scripts/training/split_folds.py"

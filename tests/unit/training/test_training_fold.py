@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from training_maker import FILES, LEVELS, MODELS, assert_same_weights, make_fold, make_samples, train
+from training_maker import FILES, LEVELS, MODELS, assert_same_weights, make_fold, make_samples, make_sides, train
 
 from gradspec.errors import ConfigError
 from gradspec.files import read_table
@@ -19,6 +19,7 @@ from gradspec.training.evaluation import predict, score
 from gradspec.training.fold import train_fold
 from gradspec.training.loop import fit
 from gradspec.training.outputs import write_fold
+from gradspec.training.samples import Samples
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -206,3 +207,17 @@ class Bystander:
     @contextmanager
     def step(self, group, *, epoch=None, samples=None):
         yield SimpleNamespace(record=lambda **losses: None)
+
+
+def test_participants_that_a_fold_leaves_out_are_as_if_they_were_not_there():
+    samples = make_samples("mlp", separation=1.0)
+    sides = make_sides(samples)
+    less = {**sides, "train": sides["train"][:-2], "unused": sides["train"][-2:]}
+    there = np.isin(samples.participants, [*less["train"], *less["test"]])
+    without = Samples(
+        samples.kind, samples.values[there], samples.participants[there], samples.runs[there], samples.groups[there]
+    )
+    left_out = train_fold(samples, less, make_fold())
+    absent = train_fold(without, {side: less[side] for side in ("train", "test")}, make_fold())
+    assert left_out.predictions.equals(absent.predictions)
+    assert_same_weights(left_out.weights, absent.weights)

@@ -70,6 +70,33 @@ def test_validation_participants_come_out_of_training_alone():
     assert len(set(drawn)) == len(drawn)
 
 
+def group_sizes(rows):
+    return rows.pivot_table(index=["repeat", "fold"], columns="group", values="participant_id", aggfunc="count")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(5, 17), st.integers(5, 17), st.sampled_from([0.0, 0.3]))
+def test_training_sets_can_have_equally_many_of_both_groups(n_control, n_patient, validation):
+    participants = cohort(n_control, n_patient)
+    whole = make_splits(participants, 3, 2, seed=1, validation=validation)
+    equal = make_splits(participants, 3, 2, seed=1, validation=validation, equal_groups=True)
+    train = equal[equal["set"] == "train"]
+    counts = group_sizes(train)
+    assert (counts["control"] == counts["patient"]).all()
+    moved = equal[equal["set"] != whole["set"]]
+    assert set(moved["set"]) <= {"unused"}
+    assert (whole.loc[moved.index, "set"] == "train").all()
+    before = group_sizes(whole[whole["set"] == "train"])
+    assert (counts["control"] == before.min(axis=1)).all()  # nobody is left out without need
+
+
+def test_those_who_are_left_out_of_training_differ_between_runs():
+    splits = make_splits(cohort(5, 15), 5, 4, seed=0, equal_groups=True)
+    unused = splits[splits["set"] == "unused"].groupby(["repeat", "fold"])["participant_id"].agg(tuple)
+    assert unused.nunique() == len(unused) == 20
+    assert set(splits.loc[splits["set"] == "train", "participant_id"]) == set(splits["participant_id"])
+
+
 def test_errors_say_what_is_wrong_with_sites_and_validation():
     participants = cohort(6, 6).assign(site=["a"] * 6 + ["b"] * 6)
     with pytest.raises(ConfigError, match="only group 'patient'"):

@@ -26,7 +26,7 @@ def place_samples(
     Returns
     -------
     dict
-        Indices of the samples on each side, ascending.
+        Indices of the samples on each side, ascending; those of the side ``unused`` are left out.
 
     Raises
     ------
@@ -42,11 +42,11 @@ def place_samples(
             + ("have no data" if absent else "must be on exactly one side of the fold")
             + "; delete training/splits.tsv and run again"
         )
-    for side in sides.keys() - {"test"}:
+    for side in sides.keys() - {"test", "unused"}:
         for label, level in enumerate(levels):
             if not (samples.groups[members[side]] == label).any():
                 raise ConfigError(
                     f"A fold has no {'training' if side == 'train' else side} sample of group {level!r}: "
                     "it must hold both groups"
                 )
-    return {side: np.flatnonzero(member) for side, member in members.items()}
+    return {side: np.flatnonzero(member) for side, member in members.items() if side != "unused"}

@@ -24,6 +24,7 @@ SPLIT_COLUMNS: dict[str, str | dict[str, Any]] = {
             "train": "The network learns from it",
             "validation": "Says which epoch's network is kept (training.validation)",
             "test": "The network is tried on it",
+            "unused": "Left out of this fold, so that both groups are as large (training.equal_groups)",
         },
     },
 }
@@ -38,6 +39,7 @@ def make_splits(
     split: str = "stratified",
     site: str | None = None,
     validation: float = 0.0,
+    equal_groups: bool = False,
 ) -> "pd.DataFrame":
     """Part the participants into training, validation and test sets.
 
@@ -60,6 +62,9 @@ def make_splits(
     validation : float
         Share of the participants beside the test set that is set apart from training, with the same share of each
         group.
+    equal_groups : bool
+        Whether as many participants of the larger group are in a training set as of the smaller, drawn anew for each;
+        the others are in no set of that fold.
 
     Returns
     -------
@@ -87,12 +92,16 @@ def make_splits(
             if validation:
                 drawn = _draw_validation(participants["group"].iloc[rest], validation, seed, repeat, fold)
                 side[rest[drawn]] = "validation"
+            if equal_groups:
+                train = np.flatnonzero(side == "train")
+                surplus = _draw_surplus(participants["group"].to_numpy()[train], seed, repeat, fold)
+                side[train[surplus]] = "unused"
             parts.append(participants[["participant_id", "group"]].assign(repeat=repeat, fold=fold, set=side))
     return pd.concat(parts, ignore_index=True)[list(SPLIT_COLUMNS)]
 
 
 def get_fold(splits: "pd.DataFrame", repeat: int, fold: int) -> dict[str, list[str]]:
-    """Ids of the participants in each set of a fold: train, test, and validation where there is one.
+    """Ids of the participants in each set of a fold: train, test, and validation and unused where there are such.
 
     Raises
     ------
@@ -105,7 +114,8 @@ def get_fold(splits: "pd.DataFrame", repeat: int, fold: int) -> dict[str, list[s
             f"splits.tsv has no fold {fold} in repeat {repeat}: it was made with other training.folds or "
             "training.repeats; delete it and run again"
         )
-    sides = {side: rows.loc[rows["set"] == side, "participant_id"].tolist() for side in ("train", "validation", "test")}
+    names = ("train", "validation", "test", "unused")
+    sides = {side: rows.loc[rows["set"] == side, "participant_id"].tolist() for side in names}
     return {side: ids for side, ids in sides.items() if ids}
 
 
@@ -154,6 +164,17 @@ def _draw_validation(
     if any(groups.iloc[side].nunique() < 2 for side in (train, drawn)):
         raise ConfigError(_too_few(share, repeat, fold))
     return np.sort(drawn)
+
+
+def _draw_surplus(groups: np.ndarray, seed: int, repeat: int, fold: int) -> Int[np.ndarray, "surplus"]:
+    """Draw of the larger group as many as it has more than the smaller."""
+    rng = np.random.default_rng(derive_seed(seed, "equal groups", repeat, fold))
+    names, sizes = np.unique(groups, return_counts=True)
+    surplus = [
+        rng.choice(np.flatnonzero(groups == name), size - sizes.min(), replace=False)
+        for name, size in zip(names, sizes, strict=True)
+    ]
+    return np.sort(np.concatenate(surplus))
 
 
 def _too_few(share: float, repeat: int, fold: int) -> str:

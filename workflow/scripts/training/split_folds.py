@@ -15,5 +15,6 @@ splits = make_splits(
     split=snakemake.params.split,
     site=snakemake.params.site,
     validation=snakemake.params.validation,
+    equal_groups=snakemake.params.equal_groups,
 )
 write_table(splits, snakemake.output.splits, SPLIT_COLUMNS)
