@@ -127,6 +127,13 @@ def test_networks_that_learned_nothing_are_named(tables):
     assert cnn == "cnn predicts NaN: it did not train."
 
 
+def test_only_networks_are_said_to_have_spectra(tables):
+    tables[3] = tables[3].assign(ci_low=0.4, model=["mlp", "logistic", "dummy"], estimate=0.5)
+    mlp, *baselines = summarise(tables)["Did the networks learn?"]
+    assert mlp.endswith("better than chance: its spectra say how it fits, not what differs.")
+    assert all(text.endswith("better than chance.") for text in baselines)
+
+
 def test_clusters_are_counted_by_trajectory(tables):
     (text,) = summarise(tables)["When in training"]
     assert "in 1 of 2 trajectories" in text and "from epoch 3 to 9 (corrected p = 0.02)" in text

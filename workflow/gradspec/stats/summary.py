@@ -1,6 +1,6 @@
 """The summary in plain language: what was tested, on how many runs, and what was found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def summarise_tests(
     """
     declared = differences["status"] == CONFIRMATORY
     return {
-        "Did the networks learn?": _tell_performance(performance, levels, alpha),
+        "Did the networks learn?": _tell_performance(performance, set(differences["model"]), levels, alpha),
         "Confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
         "Exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
         "Group or fit?": _tell_equal_loss(differences, equal_loss, alpha),
@@ -74,7 +74,10 @@ def render_summary(sections: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _tell_performance(performance: "pd.DataFrame", levels: Sequence[str], alpha: float) -> list[str]:
+def _tell_performance(
+    performance: "pd.DataFrame", networks: Set[str], levels: Sequence[str], alpha: float
+) -> list[str]:
+    """Say how well each network tells the groups apart, and each baseline, which has no spectra."""
     sentences = []
     for _, row in performance[performance["metric"] == "roc_auc"].iterrows():
         text = (
@@ -84,7 +87,8 @@ def _tell_performance(performance: "pd.DataFrame", levels: Sequence[str], alpha:
         if row["estimate"] != row["estimate"]:
             text = f"{row['model']} predicts NaN: it did not train"
         elif row["ci_low"] <= CHANCE:
-            text += ". It has not been shown to be better than chance: its spectra say how it fits, not what differs"
+            text += ". It has not been shown to be better than chance"
+            text += ": its spectra say how it fits, not what differs" if row["model"] in networks else ""
         sentences.append(text + ".")
     return sentences
 
