@@ -90,9 +90,9 @@ def gig_ica(
     """
     n_voxels = signal.shape[1]
     whitening = whitening_of(signal, len(template))
-    reference = template - template.mean(axis=1, keepdims=True)
-    reference /= reference.std(axis=1, keepdims=True)
-    closeness = whitening.matrix @ (signal @ reference.T.astype(signal.dtype)).astype(np.float64) / n_voxels
+    reference = (template - template.mean(axis=1, keepdims=True)).astype(signal.dtype)
+    spread = np.sqrt(np.einsum("cv,cv->c", reference, reference) / n_voxels)
+    closeness = whitening.matrix @ (signal @ reference.T).astype(np.float64) / (n_voxels * spread)
     length = np.linalg.norm(closeness, axis=0)
     if not (length > 1e-6).all():
         unrelated = ", ".join(str(k + 1) for k in np.flatnonzero(~(length > 1e-6)))
@@ -107,6 +107,39 @@ def gig_ica(
     return GuidedComponents(maps, whitening.dewhitening @ weights, (weights * closeness).sum(axis=0), converged)
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A step of some components along their headings; weights and maps are linear, so that it needs no look at the run.
+
+    Attributes
+    ----------
+    active : array, (moving,)
+        Which components move.
+    headings : array, (component, voxel)
+        Map of the direction of each component.
+    size, length : array, (moving,)
+        How far along the direction, and the length of the vector that this leads to, which is scaled back to 1.
+    """
+
+    active: Int[np.ndarray, " moving"]
+    headings: Float[np.ndarray, "component voxel"]
+    size: Float[np.ndarray, " moving"]
+    length: Float[np.ndarray, " moving"]
+
+    def moved(self, maps: Float[np.ndarray, "component voxel"], block: slice) -> Float[np.ndarray, "moving block"]:
+        """Return a block of the maps after the step."""
+        # all of them, as at first, need no copy
+        rows = slice(None) if len(self.active) == len(maps) else self.active
+        moved = self.headings[rows, block] * self.size[:, None].astype(maps.dtype)
+        moved += maps[rows, block]
+        moved /= self.length[:, None].astype(maps.dtype)
+        return np.asarray(moved)
+
+    def only(self, chosen: Bool[np.ndarray, " moving"]) -> "_Step":
+        """Return the step of a part of the components."""
+        return _Step(self.active[chosen], self.headings, self.size[chosen], self.length[chosen])
+
+
 def _ascend(
     signal: Float[np.ndarray, "time voxel"],
     whitening: Float[np.ndarray, "direction time"],
@@ -116,32 +149,39 @@ def _ascend(
 ]:
     """Climb O from the references, each component with a step of its own, until none moves any more."""
     weights = closeness / np.linalg.norm(closeness, axis=0)
-    maps, gamma = _project(signal, whitening, weights)
+    maps = _project(signal, whitening, weights)
+    gamma = _gamma(maps)
     scale = np.tan(np.pi * np.clip((weights * closeness).sum(axis=0), 0, 1 - 1e-9) / 2) / np.square(gamma)
     objective = _objective(gamma, weights, closeness, scale)
     gradient = _gradient(gamma, _slope(signal, whitening, maps), closeness, scale)
+    steepness = np.linalg.norm(gradient, axis=0)
+    headings = _project(signal, whitening, gradient / steepness)
     step = np.ones(weights.shape[1])
     evaluations = np.ones(weights.shape[1], dtype=np.int64)
     active: Int[np.ndarray, " moving"] = np.arange(weights.shape[1])
     converged = np.zeros(weights.shape[1], dtype=bool)
     while len(active):
-        steepness = np.linalg.norm(gradient[:, active], axis=0)
-        trial = weights[:, active] + step[active] * gradient[:, active] / steepness
-        trial /= np.linalg.norm(trial, axis=0)
-        trial_maps, gamma = _project(signal, whitening, trial)
+        trial = weights[:, active] + step[active] * gradient[:, active] / steepness[active]
+        length = np.linalg.norm(trial, axis=0)
+        trial /= length
+        towards = _Step(active, headings, step[active], length)
+        gamma = _gamma(maps, towards)
         reached = _objective(gamma, trial, closeness[:, active], scale[active])
         evaluations[active] += 1
         done = np.square(trial - weights[:, active]).sum(axis=0) < _TOLERANCE
-        better = reached - objective[active] >= _SUFFICIENT * step[active] * steepness
+        better = reached - objective[active] >= _SUFFICIENT * step[active] * steepness[active]
         taken = active[better]
-        weights[:, taken], maps[taken], objective[taken] = trial[:, better], trial_maps[better], reached[better]
+        weights[:, taken], objective[taken] = trial[:, better], reached[better]
+        maps[taken] = towards.only(better).moved(maps, slice(None))
         step[active[~better]] /= 2
         converged[active[done]] = True
         going = ~done & (evaluations[active] < _MOST_EVALUATIONS)
         if (climbs := better & going).any():
-            slope = _slope(signal, whitening, trial_maps[climbs])
             on = active[climbs]
+            slope = _slope(signal, whitening, maps[on])
             gradient[:, on] = _gradient(gamma[climbs], slope, closeness[:, on], scale[on])
+            steepness[on] = np.linalg.norm(gradient[:, on], axis=0)
+            headings[on] = _project(signal, whitening, gradient[:, on] / steepness[on])
         active = active[going]
     return weights, maps, converged
 
@@ -150,22 +190,26 @@ def _project(
     signal: Float[np.ndarray, "time voxel"],
     whitening: Float[np.ndarray, "direction time"],
     weights: Float[np.ndarray, "direction moving"],
-) -> tuple[Float[np.ndarray, "moving voxel"], Float[np.ndarray, " moving"]]:
-    """Return the map w'Y and gamma of every component."""
-    projection = (weights.T @ whitening).astype(signal.dtype)
-    maps = np.empty((len(projection), signal.shape[1]), dtype=signal.dtype)
-    log_cosh = np.zeros(len(projection))
-    for first in range(0, signal.shape[1], _BLOCK):
-        values = np.matmul(projection, signal[:, first : first + _BLOCK])
-        maps[:, first : first + _BLOCK] = values
+) -> Float[np.ndarray, "moving voxel"]:
+    """Return the map w'Y of every vector."""
+    return np.asarray((weights.T @ whitening).astype(signal.dtype) @ signal)
+
+
+def _gamma(maps: Float[np.ndarray, "component voxel"], towards: "_Step | None" = None) -> Float[np.ndarray, " moving"]:
+    """Return gamma of maps, or of those that a step would lead to."""
+    log_cosh = np.zeros(len(maps) if towards is None else len(towards.length))
+    ones = np.ones(_BLOCK, dtype=maps.dtype)
+    for first in range(0, maps.shape[1], _BLOCK):
+        block = slice(first, first + _BLOCK)
+        values = maps[:, block].copy() if towards is None else towards.moved(maps, block)
         # log cosh y = |y| + log(1 + exp(-2 |y|)) - log 2
         np.abs(values, out=values)
-        log_cosh += values.sum(axis=1)
+        log_cosh += values @ ones[: values.shape[1]]
         values *= -2
         np.exp(values, out=values)
         values += 1
         log_cosh += _log_of_product(values)
-    return maps, log_cosh / signal.shape[1] - np.log(2) - _NORMAL_LOG_COSH
+    return np.asarray(log_cosh / maps.shape[1] - np.log(2) - _NORMAL_LOG_COSH)
 
 
 def _slope(
@@ -174,10 +218,7 @@ def _slope(
     maps: Float[np.ndarray, "moving voxel"],
 ) -> Float[np.ndarray, "direction moving"]:
     """Return E[Y tanh(w'Y)] of every component from its map."""
-    slope = np.zeros((len(signal), len(maps)))
-    for first in range(0, signal.shape[1], _BLOCK):
-        slope += signal[:, first : first + _BLOCK] @ np.tanh(maps[:, first : first + _BLOCK]).T
-    return np.asarray(whitening @ slope / signal.shape[1])
+    return np.asarray(whitening @ (signal @ np.tanh(maps).T).astype(np.float64) / signal.shape[1])
 
 
 def _log_of_product(
@@ -185,10 +226,11 @@ def _log_of_product(
 ) -> Float[np.ndarray, " moving"]:
     """Return the sum over a block of the logarithms of numbers from 1 to 2, by one logarithm for 32 of them."""
     width = factors.shape[1] // _FACTORS
-    products = factors[:, :width].copy()
-    for k in range(1, _FACTORS):
-        products *= factors[:, k * width : (k + 1) * width]
     rest = np.log(factors[:, _FACTORS * width :]).sum(axis=1)
+    products = factors[:, : _FACTORS * width]
+    while products.shape[1] > width:
+        half = products.shape[1] // 2
+        products = products[:, :half] * products[:, half:]
     return np.asarray(np.log(products).sum(axis=1, dtype=np.float64) + rest)
 
 
