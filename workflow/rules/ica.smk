@@ -229,6 +229,7 @@ rule connectivity:
 # With components of the training participants of a fold, the same two steps for that fold alone.
 use rule participant_components as participant_components_fold with:
     input:
+        splits="<results>/training/splits.tsv",
         participants="<results>/cohort/participants.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
         components="<results>/ica/folds/repeat-{repeat}_fold-{fold}/components.nii.gz",

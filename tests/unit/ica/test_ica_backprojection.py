@@ -159,6 +159,22 @@ def test_what_is_found_of_a_participant_does_not_depend_on_the_others(cohort, gr
     assert (tmp_path / "few" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
 
 
+@pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if kind.looks_twice])
+def test_a_prior_of_training_participants_sees_no_other(cohort, group_files, tmp_path, method):
+    names, folders = cohort
+    training, everyone = find_runs(names[:3], folders), find_runs(names[:5], folders)
+    alone = participant_components(training, *group_files, tmp_path / "alone", None, method=method)
+    beside = participant_components(
+        everyone, *group_files, tmp_path / "beside", None, method=method, learn_from=names[:3]
+    )
+    np.testing.assert_array_equal(alone["timecourses"].values, beside["timecourses"].values[:3])
+    for name in names[:3]:
+        file = f"{name}_task-rest_components.nii.gz"
+        assert (tmp_path / "alone" / file).read_bytes() == (tmp_path / "beside" / file).read_bytes()
+    participant_components(everyone, *group_files, tmp_path / "all", None, method=method)
+    assert (tmp_path / "all" / file).read_bytes() != (tmp_path / "beside" / file).read_bytes()
+
+
 def test_auto_takes_gig_ica_for_a_template_and_empirical_bayes_for_a_group():
     assert choose_method("auto", has_template=True) == "gig-ica"
     assert choose_method("auto", has_template=False) == "empirical-bayes"

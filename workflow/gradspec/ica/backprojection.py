@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def participant_components(
     n_directions: int | None = None,
     detrend_cycles: int = 0,
     resample: bool = False,
+    learn_from: Collection[str] | None = None,
 ) -> xr.Dataset:
     """Time courses of all runs, and their maps as images.
 
@@ -66,6 +67,9 @@ def participant_components(
         Cycles of slow sine and cosine that are removed with the trend of the time courses.
     resample : bool
         Bring runs on another grid than that of the mask to it, instead of refusing them.
+    learn_from : collection of str, optional
+        Participants whose runs make the prior of a method that has one, such as those that a network is trained on;
+        all of them by default.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def participant_components(
         rows = []
         for run, row in zip(runs, track(pool.map(look, runs), f"Participants: {method}", total=len(runs)), strict=True):
             rows.append(row)
-            if estimator.looks_twice:
+            if estimator.looks_twice and (learn_from is None or run.participant_id in learn_from):
                 estimator.learn(_unspool(waiting, run))
         if estimator.looks_twice:
             rows = list(track(pool.map(look_again, runs), "Participants: second look", total=len(runs)))

@@ -10,8 +10,9 @@ is nearer to the truth: `MapPrior.shrink`, the diagonal case. Template ICA (Meji
 same prior but a common model for all components of a voxel, and estimates mixing and noise with them: `template_ica`.
 
 The mean and the variance over people come from the cohort itself. A participant's map thus depends on the others a
-little, on test participants too: **where nothing may leak, use GIG-ICA**, or gather the prior from training
-participants alone. Time courses of the diagonal case are those of dual regression and depend on the group maps only.
+little, on test participants too, unless the prior is gathered from training participants alone (in the workflow:
+``ica.per_fold``); GIG-ICA needs nobody else. Time courses of the diagonal case are those of dual regression and depend
+on the group maps only.
 """
 
 import logging

@@ -11,9 +11,10 @@ from gradspec.ica.artefacts import ARTEFACTS_COLUMNS, csf_probability, describe_
 from gradspec.ica.backprojection import participant_components
 from gradspec.ica.images import load, read_maps
 from gradspec.ica.methods import choose_method
-from gradspec.ica.runs import find_runs
+from gradspec.ica.runs import find_runs, training_participants
 
-given, settings = snakemake.input, snakemake.params.ica
+given, settings, wildcards = snakemake.input, snakemake.params.ica, snakemake.wildcards
+in_fold = "splits" in given.keys()  # noqa: SIM118
 timecourses = participant_components(
     find_runs(read_table(given.participants)["participant_id"], given.denoised),
     given.components,
@@ -25,6 +26,9 @@ timecourses = participant_components(
     n_directions=settings["n_subject_components"],
     detrend_cycles=settings["detrend_cycles"],
     resample=settings["grids"] == "resample",
+    learn_from=training_participants(read_table(given.splits), int(wildcards.repeat), int(wildcards.fold))
+    if in_fold
+    else None,
 )
 mask = load(given.mask, 3)
 artefacts = describe_artefacts(
