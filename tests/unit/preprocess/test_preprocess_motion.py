@@ -46,8 +46,9 @@ def test_a_large_shift_and_another_brightness_are_recovered(head: Evaluate, brai
     pose = rigid_matrix(np.array([6, -5, 7, 0.1, -0.08, 0.12]), CENTRE)
     reference = head()
     aligner = LeastSquaresAligner(reference, reference > 500, AFFINE)
-    found = aligner.align(1.3 * head(pose))
+    found, correlation = aligner.align(1.3 * head(pose))
     assert displacement_error(found, pose, brain_points) < 0.05
+    assert correlation > 0.99
 
 
 def test_the_reference_lies_as_the_middle_volume_and_is_less_noisy(head: Evaluate) -> None:

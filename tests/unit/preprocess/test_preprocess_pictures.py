@@ -9,7 +9,7 @@ from gradspec.preprocess.charts import correlate_confounds, draw_carpet, draw_co
 from gradspec.preprocess.geometry import rigid_matrix
 from gradspec.preprocess.masks import brightest_class
 from gradspec.preprocess.pictures import draw_before_after, draw_map, draw_registration
-from gradspec.preprocess.resampling import resample_linearly, sample, transform_points
+from gradspec.preprocess.resampling import resample_to_grid, sample, transform_points
 
 AFFINE = np.array([[4.0, 0, 0, -40], [0, 4.0, 0, -40], [0, 0, 4.0, -40], [0, 0, 0, 1]])
 
@@ -99,7 +99,7 @@ def test_linear_resampling_is_that_of_points(ball: np.ndarray) -> None:
     grid[:3, 3] = -30
     points = np.indices((12, 12, 12)).reshape(3, -1).T * 5.0 - 30
     expected = sample(ball, AFFINE, transform_points(pose, points), order=1).reshape(12, 12, 12)
-    np.testing.assert_allclose(resample_linearly(ball, AFFINE, pose, (12, 12, 12), grid), expected, atol=1e-4)
+    np.testing.assert_allclose(resample_to_grid(ball, AFFINE, pose, (12, 12, 12), grid), expected, atol=1e-4)
 
 
 def test_the_brightest_of_three_tissues_is_found() -> None:

@@ -86,6 +86,18 @@ def to_itk(data: Float[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -
     return image
 
 
+def to_euler_transform(matrix: Float[np.ndarray, "4 4"], centre: Float[np.ndarray, "axis=3"]) -> Any:
+    """SimpleITK transform of a rigid RAS matrix, with rotations about `centre` (RAS, mm)."""
+    import SimpleITK as sitk
+
+    lps, fixed = FLIP @ matrix @ FLIP, FLIP[:3, :3] @ centre
+    transform = sitk.Euler3DTransform()
+    transform.SetCenter(fixed.tolist())
+    transform.SetMatrix(lps[:3, :3].ravel().tolist(), 1e-6)
+    transform.SetTranslation((lps[:3, :3] @ fixed + lps[:3, 3] - fixed).tolist())
+    return transform
+
+
 def from_itk_transform(transform: Any) -> Float[np.ndarray, "4 4"]:
     """RAS matrix of a linear SimpleITK transform."""
     lps = np.eye(4)

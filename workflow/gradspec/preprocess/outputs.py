@@ -68,7 +68,7 @@ class DrawNormalization(Step):
 
     def compute(self, folder: Path) -> dict[str, Any]:
         from gradspec.preprocess.pictures import draw_before_after
-        from gradspec.preprocess.resampling import resample_linearly
+        from gradspec.preprocess.resampling import resample_to_grid
         from gradspec.preprocess.template import load_template
 
         after, before = nib.load(self.inputs.after), nib.load(self.inputs.before)
@@ -78,7 +78,7 @@ class DrawNormalization(Step):
             ("template grey matter", "#06d6a0", template.gray_matter.get_fdata(dtype=np.float32)),
         ]
         draw_before_after(
-            resample_linearly(before.get_fdata(dtype=np.float32), before.affine, np.eye(4), after.shape, after.affine),
+            resample_to_grid(before.get_fdata(dtype=np.float32), before.affine, np.eye(4), after.shape, after.affine),
             after.get_fdata(dtype=np.float32),
             contours,
             self.inputs.title,
@@ -104,7 +104,7 @@ class DrawCoregistration(Step):
         from gradspec.preprocess.geometry import read_itk_transforms
         from gradspec.preprocess.masks import brightest_class
         from gradspec.preprocess.pictures import draw_before_after
-        from gradspec.preprocess.resampling import resample_linearly
+        from gradspec.preprocess.resampling import resample_to_grid
 
         bold, t1w = nib.load(self.inputs.in_file), nib.load(self.inputs.t1w)
         step = max(1, round(_COREGISTRATION_GRID / float(min(t1w.header.get_zooms()))))
@@ -116,8 +116,8 @@ class DrawCoregistration(Step):
         ]
         reference, to_bold = bold.get_fdata(dtype=np.float32), read_itk_transforms(Path(self.inputs.transform))[0]
         draw_before_after(
-            resample_linearly(reference, bold.affine, np.eye(4), brain.shape, affine),
-            resample_linearly(reference, bold.affine, to_bold, brain.shape, affine),
+            resample_to_grid(reference, bold.affine, np.eye(4), brain.shape, affine),
+            resample_to_grid(reference, bold.affine, to_bold, brain.shape, affine),
             contours,
             self.inputs.title,
             folder / "coregistration.png",

@@ -6,9 +6,9 @@ from jaxtyping import Float
 from gradspec.errors import ParticipantError
 from gradspec.preprocess.geometry import image_centre
 from gradspec.preprocess.masks import mask_bold
-from gradspec.preprocess.motion import LeastSquaresAligner, align_volumes
-from gradspec.preprocess.mutual_information import align_volumes_precisely
-from gradspec.preprocess.resampling import sample, transform_points
+from gradspec.preprocess.motion import LOST, LeastSquaresAligner, align_volumes
+from gradspec.preprocess.mutual_information import refine_volumes
+from gradspec.preprocess.resampling import resample_to_grid, transform_points
 from gradspec.progress import track
 
 _N_REFERENCE_VOLUMES = 16
@@ -26,7 +26,8 @@ def realign_run(
     affine : array, shape (4, 4)
         Voxel to world matrix.
     method : {"precise", "fast"}
-        Mutual information (SimpleITK), or least squares (Gauss-Newton).
+        Least squares (Gauss-Newton); ``precise`` goes on from there by mutual information (SimpleITK), which does not
+        ask that the volumes have one contrast.
     seed : int
         Seed of the sample of voxels of ``precise``.
     n_dummies : int
@@ -46,19 +47,18 @@ def realign_run(
     """
     reference = make_reference(bold[..., n_dummies:], affine)
     mask = mask_bold(reference, affine)
-    volumes = track(np.moveaxis(bold, -1, 0), "head motion", total=bold.shape[-1])
+    volumes = np.moveaxis(bold, -1, 0)
+    motion, correlations = align_volumes(
+        track(volumes, "head motion", total=len(volumes)), LeastSquaresAligner(reference, mask, affine)
+    )
     if method == "precise":
-        motion = align_volumes_precisely(volumes, reference, mask.astype(np.float32), affine, seed)
-    else:
-        motion = align_volumes(volumes, LeastSquaresAligner(reference, mask, affine))
+        again = track(volumes, "head motion, refined", total=len(volumes))
+        motion = refine_volumes(again, motion, reference, mask, affine, seed)
     centre = image_centre(reference.shape, affine)
-    extent = np.linalg.norm(affine[:3, :3], axis=0) @ reference.shape
-    lost = [
-        index
-        for index, matrix in enumerate(motion)
-        if not np.linalg.norm(transform_points(matrix, centre[np.newaxis]) - centre) < extent / 6
-    ]
-    if lost:
+    reach = np.linalg.norm(affine[:3, :3], axis=0) @ reference.shape / 6
+    shifts = [np.linalg.norm(transform_points(matrix, centre[np.newaxis]) - centre) for matrix in motion]
+    lost = np.flatnonzero((correlations < LOST) | (np.array(shifts) > reach))
+    if lost.size:
         raise ParticipantError(
             f"{len(lost)} of {len(motion)} volumes could not be aligned to the others (the first is volume {lost[0]}, "
             "counted from 0): look for volumes that are empty or of another head"
@@ -74,9 +74,8 @@ def make_reference(
     middle = bold[..., n_volumes // 2]
     chosen = np.unique(np.linspace(0, n_volumes - 1, min(n_volumes, _N_REFERENCE_VOLUMES)).astype(int))
     aligner = LeastSquaresAligner(middle, mask_bold(middle, affine), affine)
-    matrices = align_volumes((bold[..., index] for index in chosen), aligner)
-    grid = np.indices(middle.shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
-    total = np.zeros(len(grid))
+    matrices, _ = align_volumes((bold[..., index] for index in chosen), aligner)
+    total = np.zeros(middle.shape)
     for index, matrix in zip(chosen, matrices, strict=True):
-        total += sample(bold[..., index], affine, transform_points(matrix, grid))
-    return (total / len(chosen)).reshape(middle.shape).astype(np.float32)
+        total += resample_to_grid(bold[..., index], affine, matrix, middle.shape, affine, order=3)
+    return (total / len(chosen)).astype(np.float32)
