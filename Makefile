@@ -26,9 +26,9 @@ report: $(VENV)/.installed  ## write the report of the results of CONFIG
 	  $(SNAKEMAKE) --report "$(RESULTS)/.partial-report.html" && mv "$(RESULTS)/.partial-report.html" "$(RESULTS)/report.html"; fi
 	@echo "The report is at $(RESULTS)/report.html"
 
-test: $(VENV)/.installed  ## run all tests, the whole workflow on a small cohort included
+test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whole workflow on a small cohort included
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security
-	$(BIN)/python -m pytest tests/workflow tests/faults
+	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
 
 test-fast: $(VENV)/.installed  ## run the unit tests only
 	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow"
@@ -55,12 +55,18 @@ site: $(VENV)/.installed  ## build the documentation below build/site, without n
 
 lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs uv)
 	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \
-	  --extra workflow --extra slurm --extra docs --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
+	  --extra workflow --extra docs --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
 	mv .partial.lock requirements.lock
 
 $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+# Beside the environment, not in it: see the file. Only the tests of the profiles look there.
+$(VENV)/clusters/.installed: requirements-clusters.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/clusters \
+	  -r requirements-clusters.lock
 	touch $@
 
 clean:  ## remove the environment and what tools left; results stay

@@ -16,14 +16,26 @@ OFFLINE = ("unshare", "--map-root-user", "--net")
 """Starts a program that has no network, not even the machine's own address."""
 
 
-def snakemake(workdir: Path, *arguments: str, before: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+CLUSTERS = Path(sys.prefix) / "clusters"
+"""Where `make test` puts the executor plugins of clusters, beside the environment."""
+
+
+def environment(*, plugins: bool = False) -> dict[str, str]:
+    """Return the variables under which Snakemake of this environment runs, with the plugins of clusters if asked for."""
+    variables = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return {**variables, "PYTHONPATH": str(CLUSTERS)} if plugins else variables
+
+
+def snakemake(
+    workdir: Path, *arguments: str, before: Sequence[str] = (), plugins: bool = False
+) -> "subprocess.CompletedProcess[str]":
     """Run Snakemake of this environment in `workdir`; the command `before` starts it."""
     return subprocess.run(
         [*before, sys.executable, "-m", "snakemake", *arguments],
         cwd=workdir,
         capture_output=True,
         text=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        env=environment(plugins=plugins),
     )
 
 

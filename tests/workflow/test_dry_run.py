@@ -160,12 +160,6 @@ def test_single_keys_are_laid_over_the_demo(workdir: Path) -> None:
     assert "elsewhere/figures/recovery.png" in done.stdout + done.stderr
 
 
-def test_the_slurm_profile_is_read(workdir: Path) -> None:
-    done = snakemake(workdir, "-n", "--quiet", "rules", "--profile", "workflow/profiles/slurm")
-    assert done.returncode == 0, done.stderr
-    assert count_jobs(done.stdout + done.stderr)["train_fold"] == 24
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
