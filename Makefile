@@ -30,6 +30,11 @@ figures: $(VENV)/.installed  ## draw all figures again from RESULTS, a folder th
 	$(BIN)/snakemake --cores $(CORES) --snakefile workflow/redraw.smk --configfile "$(RESULTS)/config.json" \
 	  --config results="$(RESULTS)" --forceall
 
+crate: $(VENV)/.installed  ## write the provenance of the results of CONFIG beside them, as an RO-Crate
+	$(BIN)/snakemake --configfile $(CONFIG) --detailed-summary > "$(RESULTS)/.partial-summary"
+	PYTHONPATH=workflow $(BIN)/python -m gradspec.crate "$(RESULTS)/.partial-summary" "$(RESULTS)"; \
+	  status=$$?; rm -f "$(RESULTS)/.partial-summary"; exit $$status
+
 test: $(VENV)/.installed  ## run all tests, the whole workflow on a small cohort included
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security
 	$(BIN)/python -m pytest tests/workflow tests/faults
