@@ -26,6 +26,15 @@ report: $(VENV)/.installed  ## write the report of the results of CONFIG
 	  $(SNAKEMAKE) --report "$(RESULTS)/.partial-report.html" && mv "$(RESULTS)/.partial-report.html" "$(RESULTS)/report.html"; fi
 	@echo "The report is at $(RESULTS)/report.html"
 
+figures: $(VENV)/.installed  ## draw all figures again from RESULTS, a folder that may have been copied here, and nothing else
+	$(BIN)/snakemake --cores $(CORES) --snakefile workflow/redraw.smk --configfile "$(RESULTS)/config.json" \
+	  --config results="$(RESULTS)" --forceall
+
+crate: $(VENV)/.installed  ## write the provenance of the results of CONFIG beside them, as an RO-Crate
+	$(BIN)/snakemake --configfile $(CONFIG) --detailed-summary > "$(RESULTS)/.partial-summary"
+	PYTHONPATH=workflow $(BIN)/python -m gradspec.crate "$(RESULTS)/.partial-summary" "$(RESULTS)"; \
+	  status=$$?; rm -f "$(RESULTS)/.partial-summary"; exit $$status
+
 test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whole workflow on a small cohort included
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster

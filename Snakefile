@@ -21,6 +21,10 @@ module main:
 use rule * from main
 
 
-# A module's own is not called.
+# A module's own are not called.
 onstart:
     main.onstart()
+
+
+onerror:
+    main.onerror()

@@ -12,6 +12,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
+PROJECT = ("Snakefile", "workflow", "config", "envs", "profiles")
+"""What a clone must hold for the workflow to run."""
+
 OFFLINE = ("unshare", "--map-root-user", "--net")
 """Starts a program that has no network, not even the machine's own address."""
 
@@ -42,7 +45,7 @@ def snakemake(
 def make_workdir(folder: Path) -> Path:
     """Make a folder that looks like a clone: links to the project's files, results of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("Snakefile", "workflow", "config", "envs"):
+    for name in PROJECT:
         (folder / name).symlink_to(ROOT / name)
     return folder
 

@@ -11,10 +11,10 @@ from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import (
     atomic_path,
     bids_label,
-    discard_partial,
     participant_id,
     read_json,
     read_table,
+    remove_partial,
     write_dataset,
     write_json,
     write_table,
@@ -46,10 +46,12 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path) -> None
         writer = atomic_path(tmp_path / name)
         left[name] = writer.__enter__()  # never comes to its end
         left[name].mkdir()
-    discard_partial(tmp_path / "sub-1")
+    remove_partial(tmp_path / "sub-1")
     assert not left["sub-1"].parent.exists()
     assert left["sub-10"].exists()
-    discard_partial(tmp_path / "nowhere" / "sub-1")
+    remove_partial(tmp_path)
+    assert not list(tmp_path.iterdir())
+    remove_partial(tmp_path / "nowhere" / "sub-1")
 
 
 def test_a_temporary_name_keeps_the_suffix_that_writers_go_by(tmp_path) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from running import ROOT
 
 SCRIPT = """
@@ -47,6 +48,30 @@ def test_an_error_that_nobody_foresaw_is_shown_whole(tmp_path: Path) -> None:
     done, _ = run(tmp_path, "ZeroDivisionError('oops')")
     assert "Traceback" in done.stderr
     assert "oops" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("OSError(28, 'No space left on device', '/disk/x.nc')", "The disk is full (/disk/x.nc). Free some space"),
+        (
+            'OSError("Can\'t write data (No space left on device)")',
+            "The disk is full. Free some space",
+        ),  # as HDF5 says it
+        ("RuntimeError('stats') from OSError(28, 'No space left on device')", "The disk is full."),
+        ("PermissionError(13, 'Permission denied', '/x')", "This may not be written (/x)."),
+        ("MemoryError()", "The memory did not suffice. Run fewer jobs at once"),
+    ],
+)
+def test_what_the_machine_lacks_is_said_with_what_to_do(tmp_path: Path, error: str, advice: str) -> None:
+    done, _ = run(tmp_path, error)
+    assert "Traceback" in done.stderr
+    assert advice in done.stderr
+
+
+def test_no_advice_is_given_on_other_errors(tmp_path: Path) -> None:
+    done, _ = run(tmp_path, "FileNotFoundError(2, 'No such file', '/x')")
+    assert done.stderr.splitlines()[-2].startswith("FileNotFoundError")
 
 
 CANCELLED = """

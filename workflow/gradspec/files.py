@@ -3,6 +3,7 @@
 Everything is written to a temporary name beside its destination and moved into place.
 """
 
+import glob
 import json
 import os
 import re
@@ -51,29 +52,22 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def discard_partial(path: PathLike) -> None:
-    """Remove what writers of `path` left behind that were killed without warning; none may be at work.
+def remove_partial(path: PathLike) -> None:
+    """Remove what writers that were killed without warning left; none may be at work.
 
     Parameters
     ----------
     path : path
-        What they would have written.
+        A file or folder. What its own writers left beside it goes, and what others left below it.
     """
     target = Path(path)
-    if target.parent.is_dir():
-        for left in target.parent.iterdir():
-            if left.name.startswith(_partial_prefix(target)) and left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
+    beside = target.parent.glob(f"{glob.escape(_partial_prefix(target))}*")
+    for left in sorted([*beside, *target.rglob(".partial-*")]):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _partial_prefix(target: Path) -> str:
     return f".partial-{target.name}-"
-
-
-def remove_partial(folder: PathLike) -> None:
-    """Remove what writers that were killed left below a folder; nothing else may be writing there."""
-    for partial in sorted(Path(folder).rglob(".partial-*")):
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_json(data: Any, path: PathLike) -> None:

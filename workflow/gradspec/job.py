@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from gradspec.advice import advise
 from gradspec.errors import GradspecError
 
 _THREAD_VARIABLES = (
@@ -52,7 +53,8 @@ def start(log: str, threads: int) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))
         print(text, file=stream, flush=True)
         brief = f"Error: {error}\n" if isinstance(error, GradspecError) else text
-        print(f"{brief}(full log: {log})", file=terminal, flush=True)
+        advice = f"{said}\n" if (said := advise(error)) else ""
+        print(f"{brief}{advice}(full log: {log})", file=terminal, flush=True)
 
     sys.excepthook = report
     # A job that is cancelled leaves as one that failed does: temporary folders are removed on the way out.

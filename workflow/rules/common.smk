@@ -1,36 +1,10 @@
-"""The only place that reads the config: paths, wildcards, and functions that say what a rule needs."""
+"""Paths, wildcards, and functions that say what a rule needs; with plan.smk the only place that reads the config."""
 
 import os
-from pathlib import Path
 
-from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
-from gradspec.config import resolve
-from gradspec.errors import ConfigError
-from gradspec.files import remove_partial
+from gradspec.code import hash_code
+from gradspec.cohort.plan import learns_from_timecourses
 from gradspec.ica.batches import part_into_batches
-from gradspec.ica.template_file import require_template
-from gradspec.models.own import check_own_models
-from gradspec.training.plan import check_training
-from gradspec.stats.plan import check_plan
-from snakemake.exceptions import WorkflowError
-
-try:
-    config.update(
-        resolve(config)
-    )  # in place: the report's front page reads the same dictionary
-    check_own_models(config["training"]["models"])
-    check_training(config)
-    cohort = plan_cohort(config)
-    require_template(config["ica"]["template"])
-    check_plan(
-        config["stats"]["plan"],
-        models=list(config["training"]["models"]),
-        kinds=config["training"]["kinds"],
-        features=config["stats"]["features"],
-    )
-except ConfigError as error:
-    raise WorkflowError(str(error)) from None
-
 
 # Maps that go back to the participants: those of the group, or of a template.
 template = config["ica"]["template"]["path"]
@@ -265,3 +239,10 @@ def get_figures(wildcards):
         *collect("<results>/figures/{name}.png", name=names),
         "<results>/figures/explore.html",
     ]
+
+
+def depend_on_code(step):
+    """Have what a script and its imports do among the parameters, so that jobs run again when that changes."""
+    if step.script and step.script.endswith(".py"):
+        script = step.basedir.join(step.script).get_path_or_uri(secret_free=True)
+        step.set_params(code=lambda wildcards: hash_code(script))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradspec.errors import ParticipantError
-from gradspec.files import atomic_path, discard_partial, write_json
+from gradspec.files import atomic_path, remove_partial, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def finish(
     """
     runs: list[dict[str, Any]] = []
     reason = earlier
-    discard_partial(folder)
+    remove_partial(folder)
     with atomic_path(folder) as partial:
         partial.mkdir()
         if earlier is None:

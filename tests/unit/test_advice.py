@@ -1,0 +1,27 @@
+"""Advice on what the machine lacks; that of jobs is tested where they report, in test_job.py."""
+
+import pytest
+
+from gradspec.advice import advise, advise_on_log
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Command 'python x.py' died with <Signals.SIGKILL: 9>.",
+        "returned non-zero exit status 137.",
+        "slurm job status is: OUT_OF_MEMORY",
+    ],
+)
+def test_a_killed_job_is_put_down_to_memory(line: str) -> None:
+    assert "--set-resources RULE:mem_mb" in str(advise_on_log(f"Error in rule train_fold:\n{line}\n"))
+
+
+def test_a_job_that_failed_by_itself_is_left_without_advice() -> None:
+    assert advise_on_log("Error in rule train_fold:\nreturned non-zero exit status 1.\n") is None
+
+
+def test_a_circle_of_causes_comes_to_an_end() -> None:
+    first, second = RuntimeError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert advise(first) is None

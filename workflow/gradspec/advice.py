@@ -1,0 +1,67 @@
+"""What to do when the machine, not the data, makes a job fail: no room, no memory, no right to write."""
+
+import errno
+import os
+
+_DISK = (
+    "The disk is full{where}. Free some space, or name a folder on another disk in `results:` of the config (move what "
+    "is there), then start the same command again: what is finished is kept."
+)
+_RIGHTS = (
+    "This may not be written{where}. Results go into the folder `results:` of the config, and nowhere else; name one "
+    "that may be written, then start the same command again."
+)
+_MEMORY = (
+    "The memory did not suffice. Run fewer jobs at once (--cores, --jobs), or give this rule more "
+    "(--set-resources RULE:mem_mb=16000), then start the same command again: what is finished is kept."
+)
+_KILLED = (
+    "A job was killed from outside. If nobody did so, the system did, for want of memory. " + _MEMORY.partition(". ")[2]
+)
+_BY_NUMBER = {
+    errno.ENOSPC: _DISK,
+    errno.EDQUOT: _DISK,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOMEM: _MEMORY,
+}
+_KILL_SIGNS = ("Signals.SIGKILL", "exit status 137", "out-of-memory", "OUT_OF_ME")
+
+
+def advise(error: BaseException) -> str | None:
+    """Say what to do about an error that the machine caused, or None about any other.
+
+    Parameters
+    ----------
+    error : exception
+        The error, or one that it was raised from, may be the machine's.
+    """
+    seen: BaseException | None = error
+    known: set[int] = set()  # causes may go in circles
+    while seen is not None and id(seen) not in known:
+        known.add(id(seen))
+        number = getattr(seen, "errno", None) or _number_in(str(seen))
+        if isinstance(seen, MemoryError) or type(seen).__name__ == "OutOfMemoryError":
+            return _MEMORY
+        if number in _BY_NUMBER and isinstance(seen, OSError | RuntimeError):
+            name = getattr(seen, "filename", None)
+            return _BY_NUMBER[number].format(where=f" ({name})" if name else "")
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _number_in(message: str) -> int | None:
+    """Find the number of a system's error whose words stand in the message, as libraries of file formats put them."""
+    return next((number for number in _BY_NUMBER if os.strerror(number) in message), None)
+
+
+def advise_on_log(text: str) -> str | None:
+    """Say what to do about a workflow that failed for what only its own log tells: jobs that were killed.
+
+    Parameters
+    ----------
+    text : str
+        The log of Snakemake.
+    """
+    return _KILLED if any(sign in text for sign in _KILL_SIGNS) else None

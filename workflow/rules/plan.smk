@@ -1,0 +1,27 @@
+"""What is checked before any job runs: the config, what it names, and the cohort."""
+
+from gradspec.cohort.plan import plan_cohort
+from gradspec.config import resolve
+from gradspec.errors import ConfigError
+from gradspec.ica.template_file import require_template
+from gradspec.models.own import check_own_models
+from gradspec.stats.plan import check_plan
+from gradspec.training.plan import check_training
+from snakemake.exceptions import WorkflowError
+
+try:
+    config.update(
+        resolve(config)
+    )  # in place: the report's front page reads the same dictionary
+    check_own_models(config["training"]["models"])
+    check_training(config)
+    cohort = plan_cohort(config)
+    require_template(config["ica"]["template"])
+    check_plan(
+        config["stats"]["plan"],
+        models=list(config["training"]["models"]),
+        kinds=config["training"]["kinds"],
+        features=config["stats"]["features"],
+    )
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
