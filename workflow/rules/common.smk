@@ -11,7 +11,7 @@ from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.training.plan import check_training
-from gradspec.stats.plan import check_plan
+from gradspec.stats.plan import check_plan, get_tested_groupings
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -27,6 +27,7 @@ try:
         models=list(config["training"]["models"]),
         kinds=config["training"]["kinds"],
         features=config["stats"]["features"],
+        groupings=get_tested_groupings(config),
     )
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -54,6 +55,24 @@ has_images = has_raw_images or source == "fmriprep"
 has_timecourses = has_images or source == "timeseries" or cohort.has_series
 has_dynamics = has_timecourses and config["ica"]["dynamic"]["enabled"]
 models = list(training["models"])
+permutation = config["stats"]["permutation"]
+regrouped = get_tested_groupings(config)
+fold_settings = {
+    key: training[key]
+    for key in (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "patience",
+        "device",
+        "amp",
+        "kinds",
+        "record_every",
+        "checkpoint_every",
+        "groupings_every",
+    )
+}
 batches = (
     part_into_batches(subjects, config["ica"]["merge_at_once"]) if has_images else {}
 )
@@ -187,6 +206,31 @@ def get_folds(file):
     return files
 
 
+def get_grouping_spectra(wildcards):
+    """Spectra of every fold of a model by each further grouping, grouping by grouping."""
+    return [
+        file
+        for grouping in training["groupings"]
+        for file in get_folds(f"spectra_by-{grouping}.nc")(wildcards)
+    ]
+
+
+def get_permuted_spectra(wildcards):
+    """Spectra of permuted groups of every fold of a model, by regrouping and by retraining, where asked for."""
+    names = [f"spectra_by-{grouping}_permuted.nc" for grouping in regrouped]
+    names += ["spectra_permuted.nc"] if permutation["retraining"] else []
+    return [file for name in names for file in get_folds(name)(wildcards)]
+
+
+def get_permutation_tests(wildcards):
+    """The table of permutation tests, where there is anything to permute."""
+    return (
+        "<results>/stats/permutations.tsv"
+        if regrouped or permutation["retraining"]
+        else []
+    )
+
+
 def get_predictions(wildcards):
     """Predictions of every fold of every network."""
     return collect(
@@ -230,6 +274,10 @@ def get_ica_targets(wildcards):
 def get_training_targets(wildcards):
     return [
         *collect("<results>/spectra/{model}.nc", model=models),
+        *collect(
+            "<results>/features/{model}_groupings.tsv",
+            model=models if training["groupings"] else [],
+        ),
         "<results>/training/scores.tsv",
     ]
 
