@@ -5,6 +5,7 @@ import os
 from gradspec.code import hash_code
 from gradspec.cohort.plan import learns_from_timecourses
 from gradspec.ica.batches import part_into_batches
+from gradspec.stats.plan import get_tested_groupings
 
 # Maps that go back to the participants: those of the group, or of a template.
 template = config["ica"]["template"]["path"]
@@ -28,6 +29,24 @@ has_images = has_raw_images or source == "fmriprep"
 has_timecourses = has_images or source == "timeseries" or cohort.has_series
 has_dynamics = has_timecourses and config["ica"]["dynamic"]["enabled"]
 models = list(training["models"])
+permutation = config["stats"]["permutation"]
+regrouped = get_tested_groupings(config)
+fold_settings = {
+    key: training[key]
+    for key in (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "patience",
+        "device",
+        "amp",
+        "kinds",
+        "record_every",
+        "checkpoint_every",
+        "groupings_every",
+    )
+}
 batches = (
     part_into_batches(subjects, config["ica"]["merge_at_once"]) if has_images else {}
 )
@@ -161,6 +180,31 @@ def get_folds(file):
     return files
 
 
+def get_grouping_spectra(wildcards):
+    """Spectra of every fold of a model by each further grouping, grouping by grouping."""
+    return [
+        file
+        for grouping in training["groupings"]
+        for file in get_folds(f"spectra_by-{grouping}.nc")(wildcards)
+    ]
+
+
+def get_permuted_spectra(wildcards):
+    """Spectra of permuted groups of every fold of a model, by regrouping and by retraining, where asked for."""
+    names = [f"spectra_by-{grouping}_permuted.nc" for grouping in regrouped]
+    names += ["spectra_permuted.nc"] if permutation["retraining"] else []
+    return [file for name in names for file in get_folds(name)(wildcards)]
+
+
+def get_permutation_tests(wildcards):
+    """The table of permutation tests, where there is anything to permute."""
+    return (
+        "<results>/stats/permutations.tsv"
+        if regrouped or permutation["retraining"]
+        else []
+    )
+
+
 def get_predictions(wildcards):
     """Predictions of every fold of every network."""
     return collect(
@@ -204,6 +248,10 @@ def get_ica_targets(wildcards):
 def get_training_targets(wildcards):
     return [
         *collect("<results>/spectra/{model}.nc", model=models),
+        *collect(
+            "<results>/features/{model}_groupings.tsv",
+            model=models if training["groupings"] else [],
+        ),
         "<results>/training/scores.tsv",
     ]
 

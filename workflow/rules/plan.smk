@@ -5,7 +5,7 @@ from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
-from gradspec.stats.plan import check_plan
+from gradspec.stats.plan import check_plan, get_tested_groupings
 from gradspec.training.plan import check_training
 from snakemake.exceptions import WorkflowError
 
@@ -22,6 +22,7 @@ try:
         models=list(config["training"]["models"]),
         kinds=config["training"]["kinds"],
         features=config["stats"]["features"],
+        groupings=get_tested_groupings(config),
     )
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

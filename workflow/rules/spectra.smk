@@ -40,3 +40,50 @@ rule extract_features:
         runtime=lambda wildcards, attempt: 20 * attempt,
     script:
         "../scripts/spectra/extract_features.py"
+
+
+rule extract_groupings:
+    input:
+        spectra=get_grouping_spectra,
+    output:
+        features="<results>/features/{model}_groupings.tsv",
+        sidecar="<results>/features/{model}_groupings.json",
+        trajectories="<results>/features/{model}_groupings_trajectories.tsv",
+        trajectories_sidecar="<results>/features/{model}_groupings_trajectories.json",
+    log:
+        "<logs>/spectra/extract_groupings/{model}.log",
+    benchmark:
+        "<benchmarks>/spectra/extract_groupings/{model}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        groupings=list(training["groupings"]),
+    script:
+        "../scripts/spectra/extract_groupings.py"
+
+
+rule summarise_permuted:
+    input:
+        spectra=get_permuted_spectra,
+    output:
+        features="<results>/features/{model}_permuted.tsv",
+        sidecar="<results>/features/{model}_permuted.json",
+    log:
+        "<logs>/spectra/summarise_permuted/{model}.log",
+    benchmark:
+        "<benchmarks>/spectra/summarise_permuted/{model}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        window=config["stats"]["window"],
+        learnt=config["cohort"]["group"]["column"],
+    script:
+        "../scripts/spectra/summarise_permuted.py"

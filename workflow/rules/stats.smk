@@ -67,6 +67,33 @@ rule test_trajectories:
         "../scripts/stats/test_trajectories.py"
 
 
+rule test_permutations:
+    input:
+        features=collect("<results>/features/{model}_permuted.tsv", model=models),
+    output:
+        table=report(
+            "<results>/stats/permutations.tsv",
+            category="Group statistics",
+            caption="../report/permutations.rst",
+            labels={"table": "Groups among groups drawn by lot"},
+        ),
+        sidecar="<results>/stats/permutations.json",
+    log:
+        "<logs>/stats/test_permutations.log",
+    benchmark:
+        "<benchmarks>/stats/test_permutations.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+    script:
+        "../scripts/stats/test_permutations.py"
+
+
 rule match_losses:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
@@ -164,6 +191,7 @@ rule summarise_tests:
         clusters="<results>/stats/clusters.tsv",
         performance="<results>/stats/performance.tsv",
         scores="<results>/stats/scores.tsv",
+        permutations=get_permutation_tests,
     output:
         summary=report(
             "<results>/stats/summary.html",

@@ -46,6 +46,10 @@ rule train_fold:
             "<results>/training/{{model}}/repeat-{{repeat}}_fold-{{fold}}/spectra_by-{grouping}.nc",
             grouping=training["groupings"],
         ),
+        permuted=collect(
+            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{{fold}}/spectra_by-{grouping}_permuted.nc",
+            grouping=regrouped,
+        ),
     log:
         "<logs>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.log",
     benchmark:
@@ -58,28 +62,52 @@ rule train_fold:
         runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
-        training={
-            key: training[key]
-            for key in (
-                "epochs",
-                "batch_size",
-                "learning_rate",
-                "weight_decay",
-                "patience",
-                "device",
-                "amp",
-                "kinds",
-                "record_every",
-                "checkpoint_every",
-                "groupings_every",
-            )
-        },
+        training=fold_settings,
         groupings=training["groupings"],
+        n_permutations=permutation["regrouping"],
         hyperparameters=lambda wildcards: training["models"][wildcards.model],
         levels=config["cohort"]["group"]["levels"],
         seed=config["seed"],
     script:
         "../scripts/training/train_fold.py"
+
+
+rule retrain_fold:
+    input:
+        data=get_training_data,
+        participants="<results>/cohort/participants.tsv",
+    output:
+        permuted="<results>/training/{model}/repeat-{repeat}_fold-{fold}/spectra_permuted.nc",
+    log:
+        "<logs>/training/retrain_fold/{model}/repeat-{repeat}_fold-{fold}.log",
+    benchmark:
+        "<benchmarks>/training/retrain_fold/{model}/repeat-{repeat}_fold-{fold}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * (1 + permutation["retraining"]) * attempt,
+        gpu=1 if training["device"].startswith("cuda") else 0,
+    params:
+        training=fold_settings,
+        n_permutations=permutation["retraining"],
+        splitting={
+            key: training[key]
+            for key in (
+                "folds",
+                "repeats",
+                "split",
+                "site",
+                "validation",
+                "equal_groups",
+            )
+        },
+        hyperparameters=lambda wildcards: training["models"][wildcards.model],
+        levels=config["cohort"]["group"]["levels"],
+        seed=config["seed"],
+    script:
+        "../scripts/training/retrain_fold.py"
 
 
 rule fit_baselines:

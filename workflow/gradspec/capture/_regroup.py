@@ -7,12 +7,12 @@ or by permuted labels.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from gradspec.capture._groups import Groups, RowOrder
@@ -114,7 +114,8 @@ class Kept:
         counts = np.array([*groups.counts[:-1], groups.size])
         weight_sums = np.bincount(labels, self.sample_weights, minlength=n_groups + 1)[:n_groups]
         weight_sums = np.array([*weight_sums, self.sample_weights.sum()])
-        return Record(self.step, counts, weight_sums, solved, self.loss_scale)
+        step = replace(self.step, group_loss=None)  # which is that of other groups
+        return Record(step, counts, weight_sums, solved, self.loss_scale)
 
     def _add_gradients(
         self,
@@ -129,10 +130,9 @@ class Kept:
         ranks = [min(*weight.shape, int(self.row_counts[weight][member].sum())) for member in members]
         spectrum = np.full((len(members), max(ranks)), np.nan)
         solved[weight] = WeightSpectra(PARAMETER_SIDE, {"gradient": spectrum} if "gradient" in kinds else {})
-        of_samples = gradients.double()
-        for row, rank, member in zip(spectrum, ranks, members, strict=True):
+        for row, rank, gradient in zip(spectrum, ranks, sum_members(gradients, np.stack(members)), strict=True):
             if rank:
-                problems.add_gram(small_gram(of_samples[torch.from_numpy(member)].sum(0)), row[:rank])
+                problems.add_gram(small_gram(gradient), row[:rank])
 
     def save(self, path: Path) -> None:
         """Write it to a file, which appears whole or not at all."""
@@ -210,7 +210,7 @@ def regroup(
     n_steps = 0
     for position, step in enumerate(kept):
         n_steps += 1
-        groups = Groups(_labels_of(step, labels, position), names)
+        groups = Groups(labels_of(step, labels, position), names)
         waiting.append(step.regroup(groups, kinds, problems))
         if problems.n_bytes > _BYTES:
             yield from _solved(problems, waiting)
@@ -239,7 +239,8 @@ def kept_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:010d}.npz"
 
 
-def _labels_of(kept: Kept, labels: Tensor | Sequence[Tensor], position: int) -> Tensor:
+def labels_of(kept: Kept, labels: Tensor | Sequence[Tensor], position: int) -> Tensor:
+    """Labels of the samples of a kept step, the one at `position` among those that were kept."""
     if isinstance(labels, Tensor):
         if kept.samples is None:
             raise CaptureError(
@@ -255,6 +256,16 @@ def _labels_of(kept: Kept, labels: Tensor | Sequence[Tensor], position: int) -> 
         given = "none" if position >= len(labels) else str(len(labels[position]))
         raise CaptureError(f"step {kept.step.index} has {kept.size} samples, but {given} labels were given for it")
     return labels[position]
+
+
+def sum_members(
+    gradients: Float[Tensor, "sample m n"], members: Bool[np.ndarray, "group sample"]
+) -> Float64[Tensor, "group m n"]:
+    """Sum of the gradients of the members of each group; one that is not finite spoils no other group."""
+    of_samples, chosen = gradients.double(), torch.from_numpy(members)
+    if not bool(of_samples.isfinite().all()):
+        return torch.stack([of_samples[of_group].sum(0) for of_group in chosen])
+    return (chosen.double() @ of_samples.flatten(1)).view(-1, *of_samples.shape[1:])
 
 
 def _stack_samples(samples: dict[tuple[int, int], Tensor], offsets: np.ndarray) -> Float[Tensor, "sample m n"]:

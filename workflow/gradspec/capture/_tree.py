@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gradspec.capture._alignment import ALIGNMENTS, AlignedStep
 from gradspec.capture._history import History, Record
 from gradspec.capture._layer import Weight
 
@@ -24,6 +25,20 @@ def spectra_tree(history: History, weights: Sequence[Weight], attrs: dict[str, A
     nodes = {"/": _root(history.records, history.groups, attrs)}
     for weight in weights:
         nodes[weight.node] = _node(history, weight)
+        if weight.node != weight.parameter:
+            nodes.setdefault(weight.parameter, xr.Dataset(attrs={"layer": weight.layer}))
+    return xr.DataTree.from_dict(nodes)
+
+
+def alignment_tree(steps: Sequence[AlignedStep], groups: list[str], attrs: dict[str, Any]) -> xr.DataTree:
+    """Alignments of groups in some steps, a node a weight, with dims (step, group)."""
+    epochs = [-1 if each.step.epoch is None else each.step.epoch for each in steps]
+    coords = {"step": [each.step.index for each in steps], "group": groups}
+    nodes = {"/": xr.Dataset({"epoch": ("step", epochs)}, coords=coords, attrs=attrs)}
+    for weight in steps[0].weights:
+        values = np.stack([each.weights[weight] for each in steps])
+        variables = {name: (("step", "group"), values[..., i]) for i, name in enumerate(ALIGNMENTS)}
+        nodes[weight.node] = xr.Dataset(variables, attrs={"layer": weight.layer, "shape": list(weight.shape)})
         if weight.node != weight.parameter:
             nodes.setdefault(weight.parameter, xr.Dataset(attrs={"layer": weight.layer}))
     return xr.DataTree.from_dict(nodes)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gradspec.capture._alignment import align
 from gradspec.capture._arguments import POOLED, check_arguments, check_choices
 from gradspec.capture._discovery import discover
 from gradspec.capture._distributed import reduce_over_processes
@@ -342,14 +344,43 @@ class SpectraRecorder:
         """
         from gradspec.capture._tree import spectra_tree
 
-        self._collect(everything=True)
         names = list(groups) if groups is not None else self._names
-        kept = iter(self._kept) if self._file is None else read_kept(self._kept_folder, self._weights)
         history = History([*names, POOLED])
-        history.add(regroup(kept, labels, names, self._kinds))
-        if not history.records:
-            raise CaptureError("no step was kept for regrouping; make the recorder with keep_grams=True")
+        history.add(regroup(self._kept_steps(), labels, names, self._kinds))
         return spectra_tree(history, list(history.records[0].solved), {**self._attrs(), "regrouped": 1})
+
+    def alignment(
+        self,
+        labels: Int[Tensor, " sample"] | Sequence[Int[Tensor, " sample"]],
+        groups: Sequence[str] | None = None,
+    ) -> "xr.DataTree":
+        """How the gradient of each group lies to that of all others together, in the kept steps.
+
+        Parameters
+        ----------
+        labels, groups
+            As for `regroup`.
+
+        Returns
+        -------
+        xarray.DataTree
+            A node a parameter as in `spectra`, with dims (step, group): ``gradient_cosine``; of the principal angles
+            between the spaces of the two leading left singular vectors ``output_overlap`` (mean squared cosine) and
+            ``output_angle`` (the largest, degrees); ``input_overlap`` and ``input_angle`` of the right ones. NaN where
+            a side has no samples, or no gradient. The root holds ``epoch``.
+
+        Raises
+        ------
+        CaptureError
+            When nothing was kept, or the labels don't fit the kept steps.
+        GroupError
+            When a label is none of the groups.
+        """
+        from gradspec.capture._tree import alignment_tree
+
+        names = list(groups) if groups is not None else self._names
+        steps = list(align(self._kept_steps(), labels, names))
+        return alignment_tree(steps, [*names, POOLED], self._attrs())
 
     def report(self) -> Report:
         """Every parameter of the model: recorded by which route, or skipped and why."""
@@ -395,6 +426,15 @@ class SpectraRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.detach()
+
+    def _kept_steps(self) -> Iterator[Kept]:
+        """What was kept of steps, in their order; at least one."""
+        self._collect(everything=True)
+        kept = iter(self._kept) if self._file is None else read_kept(self._kept_folder, self._weights)
+        first = next(kept, None)
+        if first is None:
+            raise CaptureError("no step was kept for regrouping; make the recorder with keep_grams=True")
+        return chain([first], kept)
 
     def _claim(self) -> None:
         """Note that the layers belong to this recorder."""

@@ -80,6 +80,11 @@ def extract_features(tree: "xr.DataTree") -> "pd.DataFrame":
     DataFrame
         Columns as in `FEATURE_COLUMNS`. A feature that is undefined in all steps of an epoch is NaN.
     """
+    return tabulate_runs(tree)[list(FEATURE_COLUMNS)]
+
+
+def tabulate_runs(tree: "xr.DataTree") -> "pd.DataFrame":
+    """Compute the same with ``run_index`` in front, for trees in which repeat and fold do not tell the runs apart."""
     import pandas as pd
 
     n = tree["n"].values
@@ -107,7 +112,7 @@ def extract_features(tree: "xr.DataTree") -> "pd.DataFrame":
     table = table.assign(
         model=tree.attrs["model"], repeat=tree["repeat"].values[run], fold=tree["fold"].values[run]
     ).sort_values("run_index", kind="stable", ignore_index=True)
-    return table[list(FEATURE_COLUMNS)]
+    return table[["run_index", *FEATURE_COLUMNS]]
 
 
 def per_sample_scale(

@@ -16,42 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from gradspec.training.permutations import permute_labels
+
 if TYPE_CHECKING:
     import xarray as xr
 
     from gradspec.capture import SpectraRecorder
-
-
-def permute_labels(
-    labels: Int[np.ndarray, "participant"],
-    n_permutations: int,
-    rng: np.random.Generator,
-    strata: Int[np.ndarray, "participant"] | None = None,
-) -> Int[np.ndarray, "permutation participant"]:
-    """Permute labels over participants, so that the groups keep their sizes.
-
-    Parameters
-    ----------
-    labels : array of int, shape (participant,)
-        Group of each participant.
-    n_permutations : int
-        Number of permutations; each is drawn anew.
-    rng : Generator
-        Source of the permutations.
-    strata : array of int, optional
-        Labels are exchanged only within a stratum, such as a site.
-
-    Returns
-    -------
-    array of int, shape (permutation, participant)
-        Permuted labels.
-    """
-    permuted = np.repeat(np.asarray(labels)[None], n_permutations, axis=0)
-    strata = np.zeros(len(labels), dtype=int) if strata is None else strata
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        permuted[:, members] = rng.permuted(permuted[:, members], axis=1)
-    return permuted
 
 
 def permutation_p(

@@ -34,6 +34,8 @@ class Family:
         for all.
     correction : str
         Correction for the number of its tests.
+    grouping : str
+        Further grouping that it is about; empty for the groups that are learnt.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Family:
     kinds: Sequence[str]
     features: Sequence[str]
     correction: str
+    grouping: str = ""
 
     def holds(self, tests: "pd.DataFrame") -> Bool[np.ndarray, "test"]:
         """Whether each test, a row with model, layer, kind and feature, belongs to the family."""
@@ -58,8 +61,18 @@ def read_plan(plan: Mapping[str, Mapping[str, Any]]) -> list[Family]:
     return [Family(name=name, **entry) for name, entry in plan.items()]
 
 
+def get_tested_groupings(config: Mapping[str, Any]) -> list[str]:
+    """Further groupings of a resolved configuration that are tested, by permuting their labels."""
+    return list(config["training"]["groupings"]) if config["stats"]["permutation"]["regrouping"] else []
+
+
 def check_plan(
-    plan: Mapping[str, Mapping[str, Any]], *, models: Sequence[str], kinds: Sequence[str], features: Sequence[str]
+    plan: Mapping[str, Mapping[str, Any]],
+    *,
+    models: Sequence[str],
+    kinds: Sequence[str],
+    features: Sequence[str],
+    groupings: Sequence[str] = (),
 ) -> None:
     """Check, before anything is trained, that the plan speaks of what will be there.
 
@@ -69,6 +82,8 @@ def check_plan(
         ``stats.plan`` of a resolved configuration.
     models, kinds, features : sequence of str
         Networks that are trained, kinds of spectra that are recorded, and features that are tested.
+    groupings : sequence of str
+        Further groupings that are tested by permutation.
 
     Raises
     ------
@@ -80,12 +95,18 @@ def check_plan(
             ("models", family.models, models, "training.models"),
             ("kinds", family.kinds, kinds, "training.kinds"),
             ("features", family.features, features, "stats.features"),
+            (
+                "grouping",
+                [family.grouping] * bool(family.grouping),
+                groupings,
+                "training.groupings, as permuted",
+            ),
         ):
             absent = [name for name in wanted if name not in known]
             if absent:
                 raise ConfigError(
                     f"stats.plan.{family.name}.{what}: {', '.join(absent)} is not in {key}, which has "
-                    f"{', '.join(known)}; add it there, or take it out of the plan"
+                    f"{', '.join(known) or 'none'}; add it there, or take it out of the plan"
                 )
 
 

@@ -1,6 +1,5 @@
 """From tables to arrays: the features of both groups in every training run, and how the runs share participants."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gradspec.errors import ConfigError
+from gradspec.spectra.window import select_epochs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,23 +97,6 @@ def pair_groups(features: "pd.DataFrame", levels: Sequence[str], names: Sequence
     reference[undefined] = comparison[undefined] = np.nan
     tests = pd.DataFrame([(*layer, name) for layer in layers for name in names], columns=[*_LAYER, "feature"])
     return Trajectories(model, tests, runs, epochs, reference, comparison)
-
-
-def select_epochs(epochs: Sequence[int], window: Sequence[float]) -> list[int]:
-    """Epochs in a window given as shares of their number: every epoch that it touches, at least one.
-
-    Raises
-    ------
-    ConfigError
-        If the window ends before it begins.
-    """
-    first, last = window
-    if first > last:
-        raise ConfigError(f"stats.window is [{first:g}, {last:g}]: the first share must not be larger than the second")
-    ordered = sorted(set(epochs))
-    start = min(math.floor(round(first * len(ordered), 9)), len(ordered) - 1)
-    stop = max(math.ceil(round(last * len(ordered), 9)), start + 1)
-    return ordered[start:stop]
 
 
 def ratio_of_sets(splits: "pd.DataFrame", runs: Sequence[Run], model: str) -> float:

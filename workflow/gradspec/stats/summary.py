@@ -27,6 +27,7 @@ def summarise_tests(
     levels: Sequence[str],
     alpha: float,
     margin: float,
+    permutations: "pd.DataFrame | None" = None,
 ) -> Sections:
     """Write the sentences of the summary.
 
@@ -42,6 +43,8 @@ def summarise_tests(
         Level of significance.
     margin : float
         Largest difference that counts as none, as a share of the mean of both groups.
+    permutations : DataFrame, optional
+        Permutation tests, where there are any.
 
     Returns
     -------
@@ -49,7 +52,8 @@ def summarise_tests(
         Sentences by heading.
     """
     declared = differences["status"] == CONFIRMATORY
-    return {
+    families = [family for family in families if not family.grouping]
+    sections = {
         "Did the networks learn?": _tell_performance(performance, set(differences["model"]), levels, alpha),
         "Confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
         "Exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
@@ -57,6 +61,9 @@ def summarise_tests(
         "When in training": _tell_clusters(clusters, alpha),
         "Group or covariates?": _tell_scores(scores, levels, alpha),
     }
+    if permutations is not None:
+        sections["Groups among groups drawn by lot"] = _tell_permutations(permutations, alpha)
+    return sections
 
 
 def render_summary(sections: Mapping[str, Sequence[str]]) -> str:
@@ -148,6 +155,24 @@ def _tell_clusters(clusters: "pd.DataFrame", alpha: float) -> list[str]:
                 f", most surely {_name(row)} from epoch {row['first_epoch']:.0f} to {row['last_epoch']:.0f} "
                 f"(corrected {_p(row['p_corrected'])})"
             )
+        sentences.append(text + ".")
+    return sentences
+
+
+def _tell_permutations(permutations: "pd.DataFrame", alpha: float) -> list[str]:
+    """Say of every grouping how many tests exceed what lot makes of them."""
+    sentences = []
+    key = ["model", "grouping", "by", "reference", "comparison", "status"]
+    for (model, grouping, by, reference, comparison, status), tests in permutations.groupby(key, sort=False):
+        found = _found(tests, alpha)
+        text = (
+            f"{model}, {grouping} ({comparison} against {reference}, {status}): {len(found)} of "
+            f"{int(tests['p_value'].notna().sum())} differences exceed what {int(tests['n_permutations'].iloc[0])} "
+            f"permutations by {by} make of them (corrected p < {alpha:g})"
+        )
+        if not found.empty:
+            row = found.iloc[0]
+            text += f", most surely {_name(row)} (z = {row['z']:.1f}, corrected {_p(row['p_corrected'])})"
         sentences.append(text + ".")
     return sentences
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from gradspec.training.device import choose_device, reproducible
 from gradspec.training.evaluation import predict, score
 from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
+from gradspec.training.permutations import regroup_permutations
 from gradspec.training.predictions import tabulate_predictions
 from gradspec.training.record import describe_data, describe_machine, describe_settings, identify
 from gradspec.training.samples import Samples
@@ -95,6 +96,8 @@ class TrainedFold:
         ``state_dict`` of that network, on the CPU.
     record : dict
         What was run, on what, and for how long.
+    permuted : dict of DataTree
+        Spectra of every arrangement of the groupings that have permutations.
     """
 
     spectra: "xr.DataTree"
@@ -103,6 +106,7 @@ class TrainedFold:
     predictions: "pd.DataFrame"
     weights: dict[str, torch.Tensor]
     record: dict[str, Any]
+    permuted: "dict[str, xr.DataTree]" = field(default_factory=dict)
 
 
 def train_fold(
@@ -206,11 +210,13 @@ def train_fold(
 
     spectra = recorder.spectra()
     spectra.attrs.update(identify(fold))
-    regrouped = {}
+    regrouped, permuted = {}, {}
     for grouping in groupings:
         tree = recorder.regroup(torch.from_numpy(grouping.labels), grouping.levels)
         tree.attrs.update(identify(fold), grouping=grouping.name)
         regrouped[grouping.name] = tree
+        if grouping.permutations is not None:
+            permuted[grouping.name] = regroup_permutations(recorder, grouping, identify(fold))
     record = {
         **identify(fold),
         **describe_data(samples, index, fold.levels),
@@ -225,4 +231,5 @@ def train_fold(
     }
     run = (fold.model, fold.repeat, fold.fold)
     predictions = tabulate_predictions(samples, index["test"], logits, run, fold.levels)
-    return TrainedFold(spectra, regrouped, pd.DataFrame(progress.rows), predictions, copy_weights(model), record)
+    metrics = pd.DataFrame(progress.rows)
+    return TrainedFold(spectra, regrouped, metrics, predictions, copy_weights(model), record, permuted)

@@ -25,11 +25,14 @@ class Grouping:
         Names of the groups.
     labels : array of int
         Group of each sample; -1 for one whose group is unknown, which counts in pooled only.
+    permutations : array of int, optional
+        Arrangements of the labels by lot, the labels themselves first; see `gradspec.training.permutations`.
     """
 
     name: str
     levels: tuple[str, ...]
     labels: Int[np.ndarray, "sample"]
+    permutations: Int[np.ndarray, "arrangement sample"] | None = None
 
 
 def make_groupings(

@@ -38,6 +38,7 @@ def write_fold(
     model: PathLike,
     record: PathLike,
     groupings: Mapping[str, PathLike] | None = None,
+    permuted: Mapping[str, PathLike] | None = None,
     checkpoint: Path | None = None,
 ) -> None:
     """Write what came of a fold; only the record holds anything (time, device) that may differ between equal runs.
@@ -51,12 +52,16 @@ def write_fold(
         ``torch.load(…, weights_only=True)``) and ``training.json``.
     groupings : mapping, optional
         File of the spectra of each further grouping.
+    permuted : mapping, optional
+        File of the spectra of the permutations of each further grouping.
     checkpoint : path, optional
         Folder of the checkpoints, which nobody needs when all is written; deleted.
     """
     write_dataset(trained.spectra, spectra)
     for name, path in (groupings or {}).items():
         write_dataset(trained.groupings[name], path)
+    for name, path in (permuted or {}).items():
+        write_dataset(trained.permuted[name], path)
     write_table(trained.metrics, metrics, METRIC_COLUMNS)
     write_table(trained.predictions, predictions, PREDICTION_COLUMNS)
     with atomic_path(model) as partial:

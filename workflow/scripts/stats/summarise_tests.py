@@ -19,6 +19,7 @@ sections = summarise_tests(
     levels=snakemake.params.levels,
     alpha=stats["alpha"],
     margin=stats["equivalence_margin"],
+    permutations=read_table(tables.permutations) if tables.permutations else None,
 )
 with atomic_path(snakemake.output.summary) as partial:
     partial.write_text(render_summary(sections), encoding="utf-8")

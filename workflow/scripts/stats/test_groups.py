@@ -24,5 +24,6 @@ tables = [
     )
     for file in snakemake.input.features
 ]
-table = correct_families(tables, read_plan(stats["plan"]), stats["correction"])
+families = [family for family in read_plan(stats["plan"]) if not family.grouping]
+table = correct_families(tables, families, stats["correction"])
 write_table(table, snakemake.output.table, describe_differences(levels, window, alpha, margin))

@@ -1,0 +1,225 @@
+"""Groups drawn by lot: permuted labels, and the spectra that they give, by regrouping one training or by many.
+
+Labels are permuted over participants, so that all runs of one keep together. The first arrangement is always the labels
+as they are. Spectra of all arrangements are stacked to one tree, whose ``run_index`` counts them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from gradspec.training.groupings import Grouping
+from gradspec.training.seeds import derive_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from gradspec.capture import SpectraRecorder
+    from gradspec.training.fold import Fold
+    from gradspec.training.samples import Samples
+
+
+def permute_labels(
+    labels: Int[np.ndarray, "participant"],
+    n_permutations: int,
+    rng: np.random.Generator,
+    strata: Int[np.ndarray, "participant"] | None = None,
+) -> Int[np.ndarray, "permutation participant"]:
+    """Permute labels over participants, so that the groups keep their sizes.
+
+    Parameters
+    ----------
+    labels : array of int, shape (participant,)
+        Group of each participant.
+    n_permutations : int
+        Number of permutations; each is drawn anew.
+    rng : Generator
+        Source of the permutations.
+    strata : array of int, optional
+        Labels are exchanged only within a stratum, such as a site.
+
+    Returns
+    -------
+    array of int, shape (permutation, participant)
+        Permuted labels.
+    """
+    permuted = np.repeat(np.asarray(labels)[None], n_permutations, axis=0)
+    strata = np.zeros(len(labels), dtype=int) if strata is None else strata
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        permuted[:, members] = rng.permuted(permuted[:, members], axis=1)
+    return permuted
+
+
+def permute_grouping(grouping: Grouping, samples: "Samples", n_permutations: int, seed: int) -> Grouping:
+    """Draw arrangements of a grouping by lot, within each group that is learnt.
+
+    Given what was learnt of whom, the labels of a further grouping are exchangeable if the grouping plays no part; but
+    where it goes together with the group that is learnt, as sex often does, only those of the same group are.
+
+    Parameters
+    ----------
+    grouping : Grouping
+        Of the samples. Who has no label (-1) keeps none.
+    samples : Samples
+        The cohort.
+    n_permutations : int
+        Number of permutations.
+    seed : int
+        Seed of the config; every fold draws the same.
+
+    Returns
+    -------
+    Grouping
+        With ``permutations``, the labels as they are first.
+    """
+    _, first, participant = np.unique(samples.participants, return_index=True, return_inverse=True)
+    labels = grouping.labels[first]
+    strata = np.where(labels < 0, -1, samples.groups[first])
+    rng = np.random.default_rng(derive_seed(seed, "permutations", grouping.name))
+    arrangements = np.concatenate([labels[None], permute_labels(labels, n_permutations, rng, strata)])
+    return replace(grouping, permutations=arrangements[:, participant])
+
+
+def regroup_permutations(recorder: "SpectraRecorder", grouping: Grouping, attrs: Mapping[str, Any]) -> "xr.DataTree":
+    """Spectra of every arrangement of a grouping, from the steps that a recorder kept.
+
+    Parameters
+    ----------
+    recorder : SpectraRecorder
+        Made with ``keep_grams``, and told which samples each step saw.
+    grouping : Grouping
+        As `permute_grouping` gives it.
+    attrs : mapping
+        Attributes of the tree, repeat and fold among them.
+
+    Returns
+    -------
+    DataTree
+        Like merged spectra; ``run_index`` counts the arrangements, 0 being the labels as they are.
+    """
+    import torch
+
+    if grouping.permutations is None:
+        raise ValueError(f"the grouping {grouping.name} has no permutations; take permute_grouping first")
+    trees = [recorder.regroup(torch.from_numpy(labels), grouping.levels) for labels in grouping.permutations]
+    return stack_arrangements(trees, {**attrs, "grouping": grouping.name, "by": "regrouping"})
+
+
+def retrain_permutations(
+    samples: "Samples",
+    participants: "pd.DataFrame",
+    fold: "Fold",
+    *,
+    n_permutations: int,
+    splitting: Mapping[str, Any],
+) -> "xr.DataTree":
+    """Train a fold again under permuted groups, everything that follows from the groups being made anew.
+
+    Labels that are learnt, partition into folds, equal groups and batches all follow the permuted groups, as they would
+    if these were the true ones. With ``splitting["site"]`` groups are exchanged within sites only.
+
+    Parameters
+    ----------
+    samples : Samples
+        The cohort.
+    participants : DataFrame
+        A row a participant, with ``participant_id`` and ``group``.
+    fold : Fold
+        What to train; one in ``groupings_every`` steps is recorded.
+    n_permutations : int
+        Number of permutations: of trainings, beside the one of the labels as they are.
+    splitting : mapping
+        Arguments of `make_splits` beside participants and seed.
+
+    Returns
+    -------
+    DataTree
+        Like merged spectra; ``run_index`` counts the arrangements, 0 being the labels as they are.
+    """
+    from gradspec.training.fold import train_fold
+    from gradspec.training.record import identify
+    from gradspec.training.splits import get_fold, make_splits
+
+    table = participants.sort_values("participant_id", ignore_index=True)
+    labels = table["group"].map(list(fold.levels).index).to_numpy(dtype=np.int64)
+    site = splitting.get("site")
+    strata = None if site is None else np.unique(table[site].astype(str), return_inverse=True)[1]
+    rng = np.random.default_rng(derive_seed(fold.seed, "permutations of the groups"))
+    fold = replace(fold, record_every=fold.groupings_every, checkpoint_every=0)
+    trees = []
+    for arrangement in [labels, *permute_labels(labels, n_permutations, rng, strata)]:
+        group_of = dict(zip(table["participant_id"], arrangement, strict=True))
+        permuted = table.assign(group=[fold.levels[label] for label in arrangement])
+        sides = get_fold(make_splits(permuted, seed=fold.seed, **splitting), fold.repeat, fold.fold)
+        groups = np.array([group_of[name] for name in samples.participants], dtype=np.int64)
+        trees.append(train_fold(replace(samples, groups=groups), sides, fold).spectra)
+    return stack_arrangements(trees, {**identify(fold), "by": "retraining"})
+
+
+def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any]) -> "xr.DataTree":
+    """Stack spectra of one fold under several arrangements of the groups, steps being matched by epoch and batch.
+
+    Parameters
+    ----------
+    trees : sequence of DataTree
+        Spectra of a fold each, of the same layers and groups.
+    attrs : mapping
+        Attributes of the whole.
+
+    Returns
+    -------
+    DataTree
+        With the leading dim ``run_index``; a step that an arrangement does not have is NaN and has no samples.
+    """
+    import xarray as xr
+
+    keys = [_number_batches(tree["epoch"].values) for tree in trees]
+    common = sorted(set().union(*keys))
+    place = {key: position for position, key in enumerate(common)}
+    positions = [[place[key] for key in of_tree] for of_tree in keys]
+    names = ["n", *(["group_loss"] if attrs["by"] == "retraining" else [])]
+    root = {
+        name: (("run_index", "step", "group"), _stack([tree[name].values for tree in trees], positions, len(common)))
+        for name in names
+    }
+    runs = {name: ("run_index", np.full(len(trees), attrs[name])) for name in ("repeat", "fold")}
+    nodes = {
+        "/": xr.Dataset(
+            {"epoch": ("step", np.array([epoch for epoch, _ in common])), **root},
+            coords={"step": np.arange(len(common)), "group": trees[0]["group"].values, **runs},
+            attrs=dict(attrs),
+        )
+    }
+    for node in trees[0].subtree:
+        own = node.to_dataset(inherit=False)
+        if node.path == "/":
+            continue
+        kinds = {
+            name: (
+                ("run_index", *variable.dims),
+                _stack([tree[node.path][name].values for tree in trees], positions, len(common)),
+            )
+            for name, variable in own.data_vars.items()
+            if variable.dims == ("step", "group", "index")
+        }
+        nodes[node.path] = xr.Dataset(kinds, attrs=own.attrs)
+    return xr.DataTree.from_dict(nodes)
+
+
+def _number_batches(epochs: Int[np.ndarray, "step"]) -> list[tuple[int, int]]:
+    """Epoch of each step, and its number among the recorded ones of that epoch."""
+    return [(int(epoch), int((epochs[:step] == epoch).sum())) for step, epoch in enumerate(epochs)]
+
+
+def _stack(arrays: Sequence[np.ndarray], positions: Sequence[Sequence[int]], n_steps: int) -> np.ndarray:
+    shape = np.max([array.shape[1:] for array in arrays], axis=0).astype(int)
+    fill = np.nan if arrays[0].dtype.kind == "f" else 0
+    stacked = np.full((len(arrays), n_steps, *shape), fill, dtype=arrays[0].dtype)
+    for target, array, position in zip(stacked, arrays, positions, strict=True):
+        target[(position, *map(slice, array.shape[1:]))] = array
+    return stacked

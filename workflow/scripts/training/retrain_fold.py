@@ -1,0 +1,29 @@
+"""Train a fold again under permuted groups, for the permutation test of what is learnt."""
+
+from gradspec.job import start
+
+start(snakemake.log[0], snakemake.threads)
+
+from gradspec.files import read_table, write_dataset
+from gradspec.training.fold import Fold
+from gradspec.training.permutations import retrain_permutations
+from gradspec.training.samples import load_samples
+
+params, wildcards = snakemake.params, snakemake.wildcards
+participants = read_table(snakemake.input.participants)
+permuted = retrain_permutations(
+    load_samples(snakemake.input.data, participants, params.levels),
+    participants,
+    Fold(
+        model=wildcards.model,
+        hyperparameters=params.hyperparameters,
+        repeat=int(wildcards.repeat),
+        fold=int(wildcards.fold),
+        seed=params.seed,
+        levels=params.levels,
+        **params.training,
+    ),
+    n_permutations=params.n_permutations,
+    splitting=params.splitting,
+)
+write_dataset(permuted, snakemake.output.permuted)
