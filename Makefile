@@ -23,7 +23,9 @@ run: $(VENV)/.installed  ## run the workflow on CONFIG with CORES cores
 
 report: $(VENV)/.installed  ## write the report of the results of CONFIG
 	@if [ ! -e "$(RESULTS)/report.html" ] || [ -n "$$(find "$(RESULTS)/figures" "$(RESULTS)/stats" workflow/report -newer "$(RESULTS)/report.html" -type f | head -n 1)" ]; then \
-	  $(SNAKEMAKE) --report "$(RESULTS)/.partial-report.html" && mv "$(RESULTS)/.partial-report.html" "$(RESULTS)/report.html"; fi
+	  $(SNAKEMAKE) --report "$(RESULTS)/.partial-report.html" --report-stylesheet workflow/report/report.css && \
+	  PYTHONPATH=workflow $(BIN)/python -m gradspec.figures.report "$(RESULTS)/.partial-report.html" && \
+	  mv "$(RESULTS)/.partial-report.html" "$(RESULTS)/report.html"; fi
 	@echo "The report is at $(RESULTS)/report.html"
 
 figures: $(VENV)/.installed  ## draw all figures again from RESULTS, a folder that may have been copied here, and nothing else
@@ -36,7 +38,7 @@ crate: $(VENV)/.installed  ## write the provenance of the results of CONFIG besi
 	  status=$$?; rm -f "$(RESULTS)/.partial-summary"; exit $$status
 
 test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whole workflow on a small cohort included
-	$(BIN)/python -m pytest -n 2 tests/unit tests/security
+	$(BIN)/python -m pytest -n 2 tests/unit tests/security tests/browser
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
 
 test-fast: $(VENV)/.installed  ## run the unit tests only

@@ -13,7 +13,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
+from browsing import WIDTHS, assert_fits, assert_pictures_load, open_page
 from running import ROOT, make_workdir, snakemake, write_config
+
+from gradspec.figures.report import finish_report
 
 HERE = Path(__file__).parent
 
@@ -104,11 +107,31 @@ class TestDemo:
 
     def test_the_report_holds_every_figure(self, demo: Path) -> None:
         report = demo / "results" / "report.html"
-        done = snakemake(demo, "--configfile", SMALL, "--report", str(report))
+        style = ["--report-stylesheet", "workflow/report/report.css"]
+        done = snakemake(demo, "--configfile", SMALL, "--report", str(report), *style)
         assert done.returncode == 0, done.stderr[-4000:]
+        finish_report(report)
         text = report.read_text(encoding="utf-8")
-        for name in ("spectra.png", "trajectories.png", "group_differences.png", "recovery.png", "quality_control.png"):
+        assert "8 found" in text
+        assert "<strong>7 analysed" in text
+        for name in (
+            "main.png",
+            "overview.html",
+            "spectra.png",
+            "trajectories.png",
+            "group_differences.png",
+            "recovery.png",
+            "quality_control.png",
+        ):
             assert name in text
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_the_report_opens_in_a_browser_with_the_main_result(self, demo: Path, width: int) -> None:
+        with open_page(demo / "results" / "report.html", width) as page:
+            page.wait_for_selector(".overview img")
+            assert "sub-08 (patient), at cohort" in page.inner_text("#app")
+            assert_pictures_load(page)
+            assert_fits(page)
 
     def test_a_template_of_other_people_stands_in_for_the_group(self, demo: Path, workdir: Path) -> None:
         shutil.copytree(demo / "results", workdir / "results")

@@ -88,7 +88,7 @@ rule select_participants:
         participants_sidecar="<results>/cohort/participants.json",
         excluded=report(
             "<results>/cohort/excluded.tsv",
-            category="Cohort",
+            category="2 Cohort",
             caption="../report/excluded.rst",
             labels={"table": "Participants left out"},
         ),

@@ -130,6 +130,11 @@ def get_labels(wildcards):
     return "<maps>/labels.tsv" if has_images else []
 
 
+def get_methods(wildcards):
+    """Methods of the preprocessing, for cohorts that come as images."""
+    return "<results>/preprocess/methods.md" if has_images else []
+
+
 def ica_settings(*keys):
     """The settings of ICA that a rule depends on, so that others do not make it run again."""
     return {key: config["ica"][key] for key in keys}
@@ -271,7 +276,7 @@ def get_stats_targets(wildcards):
 
 def get_figures(wildcards):
     """Every figure that this kind of cohort can have."""
-    names = ["group_differences", "connectivity"]
+    names = ["main", "group_differences", "connectivity"]
     names += collect(
         "{model}/{figure}",
         model=models,
@@ -285,6 +290,7 @@ def get_figures(wildcards):
         names += ["recovery"]
     return [
         *collect("<results>/figures/{name}.png", name=names),
+        "<results>/figures/overview.html",
         "<results>/figures/explore.html",
     ]
 

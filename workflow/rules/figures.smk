@@ -1,6 +1,77 @@
 """Figures: one rule a picture, with the table of what it shows, and a record of what was run."""
 
 
+rule plot_main:
+    input:
+        features=collect("<results>/features/{model}.tsv", model=models),
+        spectra=collect("<results>/spectra/{model}.nc", model=models),
+        differences="<results>/stats/group_differences.tsv",
+        clusters="<results>/stats/clusters.tsv",
+        performance="<results>/stats/performance.tsv",
+    output:
+        png=report(
+            "<results>/figures/main.png",
+            category="1 Overview",
+            caption="../report/main.rst",
+            labels={"figure": "Main figure"},
+        ),
+        svg="<results>/figures/main.svg",
+        data="<results>/figures/main.tsv",
+        data_sidecar="<results>/figures/main.json",
+    log:
+        "<logs>/figures/plot_main.log",
+    benchmark:
+        "<benchmarks>/figures/plot_main.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        models=models,
+        levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
+    script:
+        "../scripts/figures/plot_main.py"
+
+
+rule write_overview:
+    input:
+        checked="<results>/cohort/checked.tsv",
+        participants="<results>/cohort/participants.tsv",
+        excluded="<results>/cohort/excluded.tsv",
+        splits="<results>/training/splits.tsv",
+        differences="<results>/stats/group_differences.tsv",
+        performance="<results>/stats/performance.tsv",
+        picture="<results>/figures/main.png",
+        methods=get_methods,
+        environment="<results>/environment.json",
+    output:
+        page=report(
+            "<results>/figures/overview.html",
+            category="1 Overview",
+            caption="../report/overview.rst",
+            labels={"figure": "Main result, cohort, methods, references, environment"},
+        ),
+    log:
+        "<logs>/figures/write_overview.log",
+    benchmark:
+        "<benchmarks>/figures/write_overview.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        models=models,
+        levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
+    script:
+        "../scripts/figures/write_overview.py"
+
+
 rule plot_quality_control:
     input:
         quality="<results>/preprocess/group_bold.tsv",
@@ -9,7 +80,7 @@ rule plot_quality_control:
     output:
         png=report(
             "<results>/figures/quality_control.png",
-            category="Quality control",
+            category="3 Quality control",
             caption="../report/quality_control.rst",
             labels={"figure": "Head motion, temporal SNR and overlap"},
         ),
@@ -43,7 +114,7 @@ rule plot_components:
     output:
         png=report(
             "<results>/figures/components.png",
-            category="Components",
+            category="4 Components",
             caption="../report/components.rst",
             labels={"figure": "Component maps"},
         ),
@@ -72,7 +143,7 @@ rule plot_connectivity:
     output:
         png=report(
             "<results>/figures/connectivity.png",
-            category="Connectivity",
+            category="5 Connectivity",
             caption="../report/connectivity.rst",
             labels={"figure": "Connectivity by group"},
         ),
@@ -105,7 +176,7 @@ rule plot_dynamic_connectivity:
     output:
         png=report(
             "<results>/figures/dynamic_connectivity.png",
-            category="Connectivity",
+            category="5 Connectivity",
             caption="../report/dynamic_connectivity.rst",
             labels={"figure": "States of dynamic connectivity"},
         ),
@@ -140,7 +211,7 @@ rule plot_recovery:
     output:
         png=report(
             "<results>/figures/recovery.png",
-            category="Ground truth",
+            category="9 Ground truth",
             caption="../report/recovery.rst",
             labels={"figure": "Recovered against true components and connectivity"},
         ),
@@ -169,7 +240,7 @@ rule plot_learning_curves:
     output:
         png=report(
             "<results>/figures/{model}/learning_curves.png",
-            category="Training",
+            category="6 Training",
             caption="../report/learning_curves.rst",
             labels={"model": "{model}", "figure": "Learning curves"},
         ),
@@ -198,7 +269,7 @@ rule plot_spectra:
     output:
         png=report(
             "<results>/figures/{model}/spectra.png",
-            category="Spectra",
+            category="7 Spectra",
             caption="../report/spectra.rst",
             labels={"model": "{model}", "figure": "Singular values over training"},
         ),
@@ -227,7 +298,7 @@ rule plot_trajectories:
     output:
         png=report(
             "<results>/figures/{model}/trajectories.png",
-            category="Spectra",
+            category="7 Spectra",
             caption="../report/trajectories.rst",
             labels={"model": "{model}", "figure": "Features over training"},
         ),
@@ -256,7 +327,7 @@ rule plot_group_differences:
     output:
         png=report(
             "<results>/figures/group_differences.png",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/group_differences.rst",
             labels={"figure": "Group differences by layer and feature"},
         ),
@@ -288,7 +359,7 @@ rule write_explorer:
     output:
         page=report(
             "<results>/figures/explore.html",
-            category="Spectra",
+            category="7 Spectra",
             caption="../report/explorer.rst",
             labels={"model": "all", "figure": "Explore the spectra"},
         ),

@@ -84,7 +84,7 @@ rule group_quality:
     output:
         table=report(
             "<results>/preprocess/group_bold.tsv",
-            category="Quality control",
+            category="3 Quality control",
             caption="../report/group_bold.rst",
             labels={"table": "Quality of each run"},
         ),
@@ -92,7 +92,7 @@ rule group_quality:
         page="<results>/preprocess/group_bold.html",
         methods=report(
             "<results>/preprocess/methods.md",
-            category="Quality control",
+            category="3 Quality control",
             caption="../report/methods.rst",
             labels={"table": "Methods section of the preprocessing"},
         ),

@@ -8,7 +8,7 @@ rule test_groups:
     output:
         table=report(
             "<results>/stats/group_differences.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/group_differences_table.rst",
             labels={"table": "Group differences of the spectra"},
         ),
@@ -37,14 +37,14 @@ rule test_trajectories:
     output:
         clusters=report(
             "<results>/stats/clusters.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/clusters.rst",
             labels={"table": "Epochs in which the groups differ"},
         ),
         clusters_sidecar="<results>/stats/clusters.json",
         models=report(
             "<results>/stats/mixed_models.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/mixed_models.rst",
             labels={"table": "Mixed models of the trajectories"},
         ),
@@ -102,7 +102,7 @@ rule match_losses:
     output:
         table=report(
             "<results>/stats/equal_loss.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/equal_loss.rst",
             labels={"table": "Group differences at equal loss"},
         ),
@@ -131,7 +131,7 @@ rule score_models:
     output:
         table=report(
             "<results>/stats/performance.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/performance.rst",
             labels={"table": "Performance of the networks"},
         ),
@@ -161,7 +161,7 @@ rule adjust_scores:
     output:
         table=report(
             "<results>/stats/scores.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/scores.rst",
             labels={"table": "Scores of the networks beside covariates"},
         ),
@@ -195,7 +195,7 @@ rule summarise_tests:
     output:
         summary=report(
             "<results>/stats/summary.html",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/summary.rst",
             labels={"table": "Summary in plain language"},
         ),

@@ -2,35 +2,12 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 from figure_inputs import LEVELS, texts
+from figure_inputs import spectra_tree as make_tree
 
 from gradspec.figures.spectra import plot_spectra, summarise_spectra
 
 GROUPS = [*LEVELS, "pooled"]
-
-
-def make_tree(layers, *, n=(4, 8), reduction="mean", kind="gradient", runs=2):
-    """Two steps an epoch; the singular values are 1, 1/2, 1/3 … times (2, 4, 6) by group."""
-    steps, width = 6, 4
-    base = (1 / np.arange(1, width + 1)) * np.array([2.0, 4.0, 6.0])[:, np.newaxis]
-    values = np.broadcast_to(base, (runs, steps, 3, width)).copy()
-    values[:, 1::2] *= 3
-    root = xr.Dataset(
-        {
-            "n": (("run_index", "step", "group"), np.tile([*n, sum(n)], (runs, steps, 1))),
-            "epoch": ("step", np.repeat(np.arange(3), 2)),
-        },
-        coords={"run_index": np.arange(runs), "step": np.arange(steps), "group": GROUPS},
-        attrs={"model": "mlp", "loss_reduction": reduction},
-    )
-    node = xr.Dataset({kind: (("run_index", "step", "group", "index"), values)}, attrs={"shape": [8, 16]})
-    nodes = {"/": root}
-    for layer in layers:
-        # As the recorder does: a packed weight has its place before its parts have theirs.
-        nodes.setdefault(layer.partition("/")[0], xr.Dataset())
-        nodes[layer] = node.copy(deep=True)
-    return xr.DataTree.from_dict(nodes)
 
 
 def value(table, group, index, epoch=1):

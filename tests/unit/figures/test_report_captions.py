@@ -11,6 +11,8 @@ from gradspec.config import resolve
 
 FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "report"
 FIGURES = (
+    "main",
+    "overview",
     "quality_control",
     "methods",
     "components",
@@ -33,7 +35,7 @@ def render(name: str, source: str) -> str:
     template = Environment(undefined=StrictUndefined, autoescape=False).from_string(
         (FOLDER / f"{name}.rst").read_text()
     )
-    text = template.render(snakemake=job)
+    text = template.render(snakemake=job, categories={})
     publish_string(text, writer="html", settings_overrides={"halt_level": 2, "report_level": 5})
     return text
 

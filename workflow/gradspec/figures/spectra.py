@@ -48,7 +48,7 @@ COLUMNS = {
 }
 
 
-def summarise_spectra(spectra: xr.DataTree) -> pd.DataFrame:
+def summarise_spectra(spectra: xr.DataTree, kind: str | None = None) -> pd.DataFrame:
     """Average the spectra of each layer and group over the steps of an epoch and over runs.
 
     Each spectrum is scaled to the mean over the samples of its group (see `gradspec.spectra.table.per_sample_scale`),
@@ -59,7 +59,9 @@ def summarise_spectra(spectra: xr.DataTree) -> pd.DataFrame:
     ----------
     spectra : DataTree
         A node a parameter with ``gradient``, ``activation`` or ``delta`` (run_index, step, group, index); the root has
-        ``epoch`` (step) and ``n`` (run_index, step, group). Of several kinds the gradient is drawn, or else the first.
+        ``epoch`` (step) and ``n`` (run_index, step, group).
+    kind : str, optional
+        What the spectra are of. Without it, the gradient, or else the first of the kinds there are.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def summarise_spectra(spectra: xr.DataTree) -> pd.DataFrame:
         A row a layer, group, epoch and index, columns as in `COLUMNS`; values that are not defined are left out.
     """
     layers = dict(iterate_layers(spectra))
-    kind = next(kind for kind in KINDS if any(kind in node for node in layers.values()))
+    kind = kind or next(kind for kind in KINDS if any(kind in node for node in layers.values()))
     root = spectra.to_dataset()
     parts = [_layer_table(name, node, root, kind) for name, node in layers.items() if kind in node]
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
@@ -120,14 +122,14 @@ def plot_spectra(table: pd.DataFrame, levels: Sequence[str], model: str) -> Figu
     groups = [*levels, POOLED]
     figure = new_figure(9.5 if n_blocks == 1 else 16.0, 1.45 * n_rows + 1.9)
     panels = figure.subplots(n_rows, 4 * n_blocks, squeeze=False)
-    largest_ratio = _largest_ratio(table, levels)
+    largest_ratio = largest_log2_ratio(table, levels)
     for place, axes in enumerate(_rows_of(panels, n_blocks, n_rows)):
         if place >= len(layers):
             for ax in axes:
                 ax.set_axis_off()
             continue
         rows = table[table["layer"] == layers[place]]
-        _draw_layer(axes, rows, groups, largest_ratio)
+        draw_layer(axes, rows, groups, largest_ratio)
         axes[0].set_ylabel("Index of\nsingular value", fontsize=8)
         top = rows["singular_value"].max()
         axes[0].set_title(f"{layer_label(layers[place])}   (largest {top:.2g})", fontsize=9, fontweight="bold")
@@ -135,8 +137,8 @@ def plot_spectra(table: pd.DataFrame, levels: Sequence[str], model: str) -> Figu
         if last:
             for ax in axes:
                 ax.set_xlabel("Epoch")
-    _name_columns(panels, levels, n_blocks)
-    _add_scales(figure, panels, levels, largest_ratio)
+    name_columns(panels, levels, n_blocks)
+    add_scales(figure, panels, levels, largest_ratio)
     kind = table["kind"].iloc[0]
     figure.suptitle(f"{model}: singular values of each layer's {kind}, mean of {count_runs(table['n_runs'].max())}")
     return figure
@@ -160,7 +162,7 @@ def _log2_ratio(rows: pd.DataFrame, levels: Sequence[str], epochs: Sequence[Any]
     return np.where(np.isfinite(ratio), ratio, np.nan)
 
 
-def _largest_ratio(table: pd.DataFrame, levels: Sequence[str]) -> float:
+def largest_log2_ratio(table: pd.DataFrame, levels: Sequence[str]) -> float:
     """End of the scale of ratios: few extreme ones, of values near rounding error, shall not bleach the others."""
     parts = []
     for _, rows in table.groupby("layer", sort=False):
@@ -170,7 +172,8 @@ def _largest_ratio(table: pd.DataFrame, levels: Sequence[str]) -> float:
     return max(0.1, float(np.quantile(ratios, 0.98))) if ratios.size else 1.0
 
 
-def _draw_layer(axes: np.ndarray, rows: pd.DataFrame, groups: Sequence[str], largest_ratio: float) -> None:
+def draw_layer(axes: np.ndarray, rows: pd.DataFrame, groups: Sequence[str], largest_ratio: float) -> None:
+    """Draw the heat maps of a layer in four panels: three `groups`, and the ratio of the second to the first."""
     epochs = sorted(rows["epoch"].unique())
     n_index = int(rows["index"].max())
     extent = (epochs[0] - 0.5, epochs[-1] + 0.5, n_index + 0.5, 0.5)
@@ -193,7 +196,8 @@ def _draw_layer(axes: np.ndarray, rows: pd.DataFrame, groups: Sequence[str], lar
             ax.set_yticklabels([])
 
 
-def _name_columns(panels: np.ndarray, levels: Sequence[str], n_blocks: int) -> None:
+def name_columns(panels: np.ndarray, levels: Sequence[str], n_blocks: int) -> None:
+    """Write above each column of panels which group it is."""
     colours = group_colours(levels)
     names = [*levels, POOLED, f"{levels[1]} / {levels[0]}"]
     for column in range(4 * n_blocks):
@@ -211,7 +215,8 @@ def _name_columns(panels: np.ndarray, levels: Sequence[str], n_blocks: int) -> N
         )
 
 
-def _add_scales(figure: Figure, panels: np.ndarray, levels: Sequence[str], largest_ratio: float) -> None:
+def add_scales(figure: Any, panels: np.ndarray, levels: Sequence[str], largest_ratio: float) -> None:
+    """Draw the colour scales of singular values and of ratios below the panels."""
     n_columns = panels.shape[1]
     image = ScalarMappable(Normalize(-_DECADES, 0), "viridis")
     where = {"location": "bottom", "aspect": 40, "fraction": 0.12 / panels.shape[0], "shrink": 0.8}

@@ -6,7 +6,7 @@ that a colour always says which group has the larger value.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -116,3 +116,20 @@ def name_panel(ax: Any, text: str) -> None:
     """Write `text` in the middle of an empty panel."""
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=POOLED_COLOUR)
+
+
+def mark_epochs(ax: Any, epochs: Iterable[float]) -> None:
+    """Draw a black bar along the lower edge of a panel over each unbroken stretch of `epochs`."""
+    marked = sorted(set(epochs))
+    firsts = [epoch for epoch in marked if epoch - 1 not in marked]
+    lasts = [epoch for epoch in marked if epoch + 1 not in marked]
+    for first, last in zip(firsts, lasts, strict=True):
+        ax.plot(
+            [first - 0.4, last + 0.4],
+            [0.02, 0.02],
+            color="black",
+            lw=3,
+            solid_capstyle="butt",
+            transform=ax.get_xaxis_transform(),
+            label="_epochs that differ",
+        )

@@ -1,0 +1,72 @@
+"""What was found, in sentences: the right test first, every number as in the tables, no more claimed than was shown."""
+
+import numpy as np
+import pytest
+from figure_inputs import LEVELS, cluster_table, group_tests, performance_table
+
+from gradspec.figures.findings import find_epochs, percent_of_mean, rank_differences, tell_difference, tell_learning
+
+KEY = ("mlp", "b.weight", "effective_rank")
+
+
+def test_found_stands_before_declared_and_declared_before_explored():
+    tests = group_tests({KEY: 0.5, ("mlp", "a.weight", "entropy"): 1.5, ("lstm", "a.weight", "entropy"): 0.6})
+    tests.loc[0, "status"] = "confirmatory"
+    assert rank_differences(tests, 0.05)["model"].tolist() == ["mlp", "mlp", "lstm"]
+    assert rank_differences(tests, 0.05)["feature"].tolist() == ["entropy", "effective_rank", "entropy"]
+
+
+def test_tests_that_were_not_done_are_left_out():
+    tests = group_tests({KEY: np.nan})
+    assert rank_differences(tests.assign(p_corrected=np.nan), 0.05).empty
+    assert "could be tested" in tell_difference(rank_differences(tests.assign(p_corrected=np.nan), 0.05), LEVELS, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("effect", "larger"), [(1.5, "larger in patient than in control"), (-1.5, "larger in control than in patient")]
+)
+def test_a_difference_is_told_with_its_direction_size_and_interval(effect, larger):
+    text = tell_difference(rank_differences(group_tests({KEY: effect}), 0.05), LEVELS, 0.05)
+    assert text.startswith("In 1 of 1 tests")
+    assert larger in text
+    assert f"d_z = {effect:.2f} [{effect - 1:.2f}, {effect + 1:.2f}]" in text
+    assert "corrected p = 0.01, exploratory, 8 training runs" in text
+    assert f"by {100 * 1.5 / (2 + effect / 2):.3g} % of the mean of both" in text
+
+
+def test_no_difference_found_is_not_told_as_no_difference():
+    text = tell_difference(rank_differences(group_tests({KEY: 0.5}), 0.05), LEVELS, 0.05)
+    assert text.startswith("In none of 1 tests")
+    assert "does not show that they are alike" in text
+
+
+def test_learning_names_the_best_network_beside_the_best_baseline():
+    areas = performance_table({"mlp": (0.7, 0.55, 0.8), "lstm": (0.6, 0.4, 0.7), "logistic": (0.9, 0.8, 1.0)})
+    text = tell_learning(areas, ["mlp", "lstm"], LEVELS, 0.05)
+    assert "mlp told patient from control best of 2 networks" in text
+    assert "0.70 (95 % interval 0.55 to 0.80), better than chance" in text
+    assert "the best baseline (logistic) reached 0.90" in text
+
+
+def test_an_interval_that_holds_chance_is_not_better_than_chance():
+    text = tell_learning(performance_table({"mlp": (0.7, 0.45, 0.9)}), ["mlp"], LEVELS, 0.05)
+    assert "has not been shown to be better than chance" in text
+    assert "baseline" not in text
+
+
+def test_a_network_without_scores_is_said_to_have_none():
+    areas = performance_table({"mlp": (np.nan, np.nan, np.nan)})
+    assert tell_learning(areas, ["mlp"], LEVELS, 0.05) == "No network could be scored on held-out participants."
+
+
+def test_epochs_are_those_of_the_test_and_significant():
+    clusters = cluster_table(*KEY, 2, 4)
+    test = dict(zip(("model", "layer", "feature"), KEY, strict=True)) | {"kind": "gradient"}
+    assert find_epochs(clusters, test, 0.05) == [(2, 4)]
+    assert find_epochs(clusters, test, 0.001) == []
+    assert find_epochs(clusters, test | {"layer": "a.weight"}, 0.05) == []
+
+
+def test_percent_of_a_mean_of_zero_is_not_defined():
+    test = {"mean_reference": 0.0, "mean_comparison": 0.0, "difference": 0.0, "ci_low": 0.0, "ci_high": 0.0}
+    assert np.isnan(percent_of_mean(test)["difference"])

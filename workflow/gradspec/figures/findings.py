@@ -1,0 +1,143 @@
+"""What was found, in sentences with numbers: of all tests the one to begin with, and how well the networks learned."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gradspec.figures.style import layer_label
+
+_CHANCE = 0.5
+_KEYS = ["model", "layer", "kind", "feature"]
+
+
+def rank_differences(differences: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Order the tests of spectra: found before not found, declared before explored, then by p, then by effect.
+
+    Parameters
+    ----------
+    differences : DataFrame
+        The table of group tests. Tests that could not be done are left out.
+    alpha : float
+        Level of significance of the corrected p.
+
+    Returns
+    -------
+    DataFrame
+        The same columns and ``found``, the test to begin with first.
+    """
+    done = differences.dropna(subset=["p_corrected", "effect_size"])
+    ranked = done.assign(
+        found=done["p_corrected"] < alpha,
+        explored=done["status"] != "confirmatory",
+        smallness=-done["effect_size"].abs(),
+    )
+    order = ["found", "explored", "p_corrected", "p_value", "smallness"]
+    ranked = ranked.sort_values(order, ascending=[False, True, True, True, True], kind="stable", ignore_index=True)
+    return ranked.drop(columns=["explored", "smallness"])
+
+
+def tell_learning(performance: pd.DataFrame, networks: Collection[str], levels: Sequence[str], alpha: float) -> str:
+    """Say in one sentence how well the best network tells the groups apart, and how well the best baseline does.
+
+    Parameters
+    ----------
+    performance : DataFrame
+        The table of performance, networks and baselines.
+    networks : collection of str
+        Which of its models are networks.
+    levels : sequence of str
+        The two groups, the reference first.
+    alpha : float
+        1 − the coverage of the intervals.
+    """
+    areas = performance[(performance["metric"] == "roc_auc") & performance["estimate"].notna()]
+    is_network = areas["model"].isin(list(networks))
+    trained, baselines = (
+        part.sort_values("estimate", ascending=False) for part in (areas[is_network], areas[~is_network])
+    )
+    if trained.empty:
+        return "No network could be scored on held-out participants."
+    best = trained.iloc[0]
+    rank = f" best of {len(trained)} networks" if len(trained) > 1 else ""
+    text = (
+        f"On participants that it had not seen, {best['model']} told {levels[1]} from {levels[0]}{rank}, with an area "
+        f"under the ROC curve of {_interval(best, alpha)}"
+    )
+    text += (
+        ", better than chance" if best["ci_low"] > _CHANCE else ", which has not been shown to be better than chance"
+    )
+    if not baselines.empty:
+        text += f"; the best baseline ({baselines.iloc[0]['model']}) reached {baselines.iloc[0]['estimate']:.2f}"
+    return text + "."
+
+
+def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -> str:
+    """Say in one sentence in how many tests the spectra of the groups differ, and where most surely.
+
+    Parameters
+    ----------
+    ranked : DataFrame
+        What `rank_differences` returns.
+    levels : sequence of str
+        The two groups, the reference first.
+    alpha : float
+        Level of significance.
+    """
+    if ranked.empty:
+        return "No group difference of the spectra could be tested."
+    first, n_found = ranked.iloc[0], int(ranked["found"].sum())
+    larger, smaller = (levels[1], levels[0]) if first["difference"] > 0 else (levels[0], levels[1])
+    feature, layer = name_feature(first["feature"]), layer_label(first["layer"])
+    where = f"the {feature} of the {first['kind']} of {layer} in {first['model']}"
+    numbers = (
+        f"d_z = {first['effect_size']:.2f} [{first['effect_low']:.2f}, {first['effect_high']:.2f}], corrected "
+        f"{tell_p(first['p_corrected'])}, {first['status']}, {first['n_runs']:.0f} training runs"
+    )
+    if not n_found:
+        return (
+            f"In none of {len(ranked)} tests were the spectra of the groups found to differ (corrected p < {alpha:g}), "
+            f"which does not show that they are alike; the test nearest to it is of {where} ({numbers})."
+        )
+    size = percent_of_mean(first)
+    return (
+        f"In {n_found} of {len(ranked)} tests the spectra of the groups differ (corrected p < {alpha:g}); most surely "
+        f"{where} is larger in {larger} than in {smaller}, by {abs(size['difference']):.3g} % of the mean of both "
+        f"({numbers})."
+    )
+
+
+def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:
+    """First and last epoch of each stretch in which the groups differ in the feature of a test.
+
+    Parameters
+    ----------
+    clusters : DataFrame
+        The table of clusters of epochs.
+    test : mapping
+        ``model``, ``layer``, ``kind`` and ``feature``.
+    alpha : float
+        Level of significance of the corrected p.
+    """
+    rows = clusters[(clusters[_KEYS] == [test[key] for key in _KEYS]).all(axis=1) & (clusters["p_corrected"] < alpha)]
+    return [(int(first), int(last)) for first, last in zip(rows["first_epoch"], rows["last_epoch"], strict=True)]
+
+
+def percent_of_mean(test: Any) -> dict[str, float]:
+    """Difference of a test and its interval, in percent of the mean of both groups."""
+    level = (abs(test["mean_reference"]) + abs(test["mean_comparison"])) / 2
+    return {name: 100 * test[name] / level if level else float("nan") for name in ("difference", "ci_low", "ci_high")}
+
+
+def name_feature(feature: str) -> str:
+    """Write the name of a feature in words."""
+    return feature.replace("_", " ")
+
+
+def tell_p(p_value: float) -> str:
+    """Write a p value."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+
+
+def _interval(row: Any, alpha: float) -> str:
+    return f"{row['estimate']:.2f} ({100 * (1 - alpha):g} % interval {row['ci_low']:.2f} to {row['ci_high']:.2f})"

@@ -1,0 +1,23 @@
+"""Write the overview of the report's first page."""
+
+from gradspec.job import start
+
+start(snakemake.log[0], snakemake.threads)
+
+from pathlib import Path
+
+from gradspec.figures.overview import count_flow, tell_result, write_overview
+from gradspec.files import read_json, read_table
+
+given, params = snakemake.input, snakemake.params
+tables = [read_table(path) for path in (given.checked, given.participants, given.excluded, given.splits)]
+write_overview(
+    snakemake.output.page,
+    result=tell_result(
+        read_table(given.differences), read_table(given.performance), params.models, params.levels, params.alpha
+    ),
+    flow=count_flow(*tables, params.levels),
+    picture=given.picture,
+    methods=Path(given.methods).read_text(encoding="utf-8") if given.methods else "",
+    environment=read_json(given.environment),
+)
