@@ -24,7 +24,7 @@ CLUSTERS = Path(sys.prefix) / "clusters"
 
 
 def environment(*, plugins: bool = False) -> dict[str, str]:
-    """Return the variables under which Snakemake of this environment runs, with the plugins of clusters if asked for."""
+    """Return the variables under which Snakemake of this environment runs, with the plugins of clusters or without."""
     variables = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return {**variables, "PYTHONPATH": str(CLUSTERS)} if plugins else variables
 

@@ -75,9 +75,7 @@ def test_slurm_asks_for_two_lines_only() -> None:
     edit = [line.split(":")[0].strip() for line in text.splitlines() if "EDIT:" in line]
     assert edit == ["slurm_partition", "slurm_account"]
     undocumented = [
-        line
-        for line in text.split("groups:")[0].splitlines()
-        if re.match(r" +\w", line) and "#" not in line
+        line for line in text.split("groups:")[0].splitlines() if re.match(r" +\w", line) and "#" not in line
     ]
     assert not undocumented
 

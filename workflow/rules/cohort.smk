@@ -71,8 +71,8 @@ rule check_cohort:
         "../../envs/cohort.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=with_participants(2000, each=0.1),
+        runtime=with_participants(60, each=0.05),
     params:
         config={key: config[key] for key in ("results", "on_error", "cohort")},
     script:
@@ -126,8 +126,8 @@ rule read_timeseries:
         "../../envs/cohort.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=with_participants(2000, each=2),
+        runtime=with_participants(20, each=0.01),
     params:
         cohort=config["cohort"],
         seed=config["seed"],
@@ -150,8 +150,8 @@ rule read_fnc:
         "../../envs/cohort.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=with_participants(2000, each=0.5),
+        runtime=with_participants(20, each=0.01),
     params:
         cohort=config["cohort"],
         seed=config["seed"],

@@ -37,8 +37,8 @@ rule reduce_participant:
         "../../envs/ica.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=with_image(1500, images=1),
+        runtime=with_files(20, each_mb=0.1),
     params:
         ica=ica_settings("n_subject_components", "merge", "grids"),
     script:
@@ -197,8 +197,8 @@ rule participant_components:
         "../../envs/ica.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=with_participants(3000, each=2),
+        runtime=with_participants(120, each=0.05),
     params:
         ica=config["ica"],
     script:
@@ -218,7 +218,7 @@ rule connectivity:
         "../../envs/ica.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=with_participants(2000, each=2),
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         ica=config["ica"],
@@ -273,8 +273,8 @@ rule dynamic_connectivity:
         "../../envs/ica.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=with_participants(4000, each=10),
+        runtime=with_participants(60, each=0.05),
     params:
         dynamic=config["ica"]["dynamic"],
         seed=config["seed"],

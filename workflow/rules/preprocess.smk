@@ -42,8 +42,8 @@ rule preprocess_participant:
         "../../envs/preprocess.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=with_image(4000, images=3),
+        runtime=with_files(120, each_mb=0.5),
     params:
         preprocess=config["preprocess"],
         on_error=config["on_error"],
@@ -68,8 +68,8 @@ rule denoise_participant:
         "../../envs/preprocess.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=with_image(2000, images=2),
+        runtime=with_files(30, each_mb=0.2),
     params:
         preprocess=config["preprocess"],
         on_error=config["on_error"],

@@ -14,7 +14,7 @@ rule merge_spectra:
         "../../envs/spectra.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=with_steps(2000, each=0.05),
         runtime=lambda wildcards, attempt: 20 * attempt,
     script:
         "../scripts/spectra/merge_spectra.py"
@@ -36,8 +36,8 @@ rule extract_features:
         "../../envs/spectra.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=with_steps(2000, each=0.05),
+        runtime=with_steps(20, each=0.0005),
     script:
         "../scripts/spectra/extract_features.py"
 

@@ -58,8 +58,8 @@ rule train_fold:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=with_participants(4000, each=2),
+        runtime=with_participants(60, each=0.1),
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
         training=fold_settings,
@@ -126,7 +126,7 @@ rule fit_baselines:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=with_participants(2000, each=1),
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         baselines=training["baselines"],

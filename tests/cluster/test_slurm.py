@@ -1,0 +1,144 @@
+"""The profile of Slurm on a real Slurm: jobs pass, ask for more where they fail, fail alone, and are cancelled."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from makers import make_fmriprep
+from running import environment, make_workdir, snakemake, write_config
+
+SMALL: dict[str, Any] = {
+    "cohort": {"source": "numerical", "numerical": {"kind": "gaussian-mixture", "n_samples": 16, "n_features": 6}},
+    "training": {"models": {"mlp": {"hidden": [8]}}, "folds": 2, "repeats": 1, "epochs": 2, "baselines": []},
+}
+PATIENCE = 600  # seconds, on a busy machine
+
+pytestmark = pytest.mark.slow
+
+
+class Run:
+    """A workflow that was started with the profile of Slurm, changed only where this Slurm is not a cluster's."""
+
+    def __init__(self, slurm: Any, workdir: Path, config: dict[str, Any], *arguments: str) -> None:
+        self.workdir = workdir
+        self.output = (workdir / "output").open("w+")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "snakemake", "--profile", "workflow/profiles/slurm"),
+                *("--configfile", write_config(workdir, config)),
+                *("--slurm-no-account", "--slurm-status-command", "squeue"),
+                *(
+                    "--slurm-init-seconds-before-status-checks",
+                    "1",
+                    "--latency-wait",
+                    "15",
+                    "--slurm-keep-successful-logs",
+                ),
+                *("--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=30", "tasks=1", "beside=1"),
+                *arguments,
+            ],
+            cwd=workdir,
+            env={**environment(plugins=True), **slurm.variables},
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def end(self) -> int:
+        """Wait for the end and return the exit status."""
+        return self.process.wait(PATIENCE)
+
+    def text(self) -> str:
+        """Return all that was printed so far."""
+        self.output.seek(0)
+        return self.output.read()
+
+    def logs(self) -> str:
+        """Return what the jobs themselves printed."""
+        return "\n".join(path.read_text() for path in (self.workdir / ".snakemake" / "slurm_logs").rglob("*.log"))
+
+
+def prepare(workdir: Path, config: dict[str, Any], *targets: str) -> None:
+    """Make files on this machine, without Slurm."""
+    done = snakemake(workdir, "--cores", "1", "--configfile", write_config(workdir, config), "--", *targets)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def runs(slurm: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Start the workflows that the tests look at, side by side."""
+    hungry = make_workdir(tmp_path_factory.mktemp("hungry"))
+    failing = make_workdir(tmp_path_factory.mktemp("failing"))
+    root = make_fmriprep(failing / "derivatives", 4)
+    images = {
+        "cohort": {"source": "fmriprep", "fmriprep": {"root": str(root)}},
+        "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1},
+    }
+    prepare(failing, images, "results/cohort/checked.tsv")
+    (failing / "results/logs/preprocess/denoise_participant/sub-02.log").mkdir(parents=True)  # in the way of the log
+    return {
+        "hungry": Run(slurm, hungry, SMALL, "--set-resources", "train_fold:mem_mb=300*attempt*attempt", "--", "train"),
+        "failing": Run(slurm, failing, images, "--retries", "0", "--", "preprocess"),
+    }
+
+
+def test_a_small_workflow_passes(slurm: Any, runs: dict[str, Run]) -> None:
+    run = runs["hungry"]
+    assert run.end() == 0, run.text() + run.logs()
+    folds = run.workdir / "results" / "training" / "mlp"
+    assert sorted(path.name for path in folds.iterdir()) == ["repeat-0_fold-0", "repeat-0_fold-1"]
+    assert (run.workdir / "results" / "spectra" / "mlp.nc").stat().st_size > 0
+    comments = [job["comment"] for job in slurm.jobs()]
+    assert sum("select_participants" in comment and "split_folds" in comment for comment in comments) == 1
+
+
+def test_a_job_that_needs_more_memory_is_tried_again_with_more(slurm: Any, runs: dict[str, Run]) -> None:
+    run = runs["hungry"]
+    assert run.end() == 0, run.text()
+    assert "exceeded memory limit" in run.logs(), run.logs()
+    training = [job for job in slurm.jobs() if "train_fold" in job["comment"]]
+    asked = {int(job["memory"].rstrip("M")) for job in training if job["state"] == "COMPLETED"}
+    assert len(training) > 2
+    assert min(asked) >= 1200, training
+    assert "Trying to restart job" in run.text()
+
+
+def test_training_is_handed_over_as_an_array(slurm: Any, runs: dict[str, Run]) -> None:
+    assert runs["hungry"].end() == 0
+    assert [job for job in slurm.jobs() if "train_fold" in job["comment"] and "_" in job["id"]]
+
+
+def test_a_participant_that_fails_does_not_stop_the_others(runs: dict[str, Run]) -> None:
+    run = runs["failing"]
+    assert run.end() != 0
+    statuses = {path.stem for path in (run.workdir / "results/preprocess/denoised/status").glob("*.json")}
+    assert statuses == {"sub-01", "sub-03", "sub-04"}, run.text() + run.logs()
+    assert "sub-02" in run.text().split("Error in", 1)[1]
+
+
+def train_for_long(slurm: Any, workdir: Path, **training: Any) -> Run:
+    """Start trainings of many epochs and wait until both run."""
+    config = {**SMALL, "training": {**SMALL["training"], "epochs": 20_000, **training}}
+    prepare(workdir, config, "results/training/splits.tsv", "results/cohort/fnc.nc")
+    before = {job["id"] for job in slurm.jobs()}
+    run = Run(slurm, workdir, config, "--", "train")
+    slurm.wait(
+        lambda: len([job for job in slurm.jobs("running") if job["id"] not in before]) == 2,
+        "the trainings have not begun",
+        PATIENCE,
+    )
+    return run
+
+
+def test_what_was_submitted_is_cancelled_with_the_workflow(slurm: Any, runs: dict[str, Run], workdir: Path) -> None:
+    for other in runs.values():
+        other.end()
+    run = train_for_long(slurm, workdir)
+    run.process.send_signal(signal.SIGINT)
+    assert run.end() != 0
+    slurm.wait(lambda: not slurm.jobs("running", "pending", "completing"), "jobs are left in the queue", 60)
+    done = snakemake(workdir, "-n", "--quiet", "rules", "--configfile", write_config(workdir, SMALL), "train")
+    assert done.returncode == 0, done.stderr  # not locked
