@@ -57,3 +57,8 @@ def test_each_network_has_a_panel_with_the_baseline_beside_it():
     assert [ax.get_title("left") for ax in figure.axes] == ["mlp (n = 40 participants)", "lstm (n = 40 participants)"]
     for ax in figure.axes:
         assert ax.get_legend_handles_labels()[1][-2] == "logistic"
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    table = summarise_calibration(make_predictions(("mlp", "lstm", "logistic")), LEVELS, 0.05)
+    same_picture(plot_calibration(table, LEVELS, ["mlp", "lstm"], "logistic", 0.05), "calibration")

@@ -120,3 +120,8 @@ def test_maps_of_a_template_have_names_but_no_stability(labels, artefacts, spect
     assert "c1\nVI: IC 5" in written
     assert "c3\nIC 9; artefact? spectrum, edge" in written
     assert "Iq" not in written
+
+
+def test_the_picture_is_the_one_that_was_approved(stability, labels, artefacts, spectra, template, same_picture):
+    table = describe_components(MAPS, stability, labels, artefacts)
+    same_picture(plot_components(MAPS, table, template, spectra), "components")

@@ -10,7 +10,7 @@ from gradspec.figures.style import COMPARISON_COLOUR, REFERENCE_COLOUR
 
 
 def make_table(layers=("a.weight", "b.weight")):
-    return summarise_spectra(spectra_tree(layers))
+    return summarise_spectra(spectra_tree(layers, n=(4, 4)))
 
 
 @pytest.mark.parametrize(("n_epochs", "chosen"), [(1, {0}), (2, {0, 2}), (3, {0, 1, 2}), (9, {0, 1, 2})])
@@ -44,3 +44,7 @@ def test_every_layer_has_its_panels(n_layers):
     table = choose_epochs(make_table(tuple(f"layers.{i}.weight" for i in range(n_layers))))
     figure = plot_epoch_spectra(table, LEVELS, "mlp")
     assert sum(bool(ax.lines) for ax in figure.axes) == 3 * n_layers
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    same_picture(plot_epoch_spectra(choose_epochs(make_table()), LEVELS, "mlp"), "epoch_spectra")

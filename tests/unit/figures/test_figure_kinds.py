@@ -34,3 +34,8 @@ def test_a_kind_that_a_layer_lacks_is_said_to_be_missing():
     features = feature_table(("a.weight", "b.weight"), KINDS)
     features = features[(features["layer"] == "b.weight") | (features["kind"] == "gradient")]
     assert texts(plot_kinds(summarise_kinds(features), LEVELS, "mlp")).count("not recorded") == 2
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    table = summarise_kinds(feature_table(("a.weight", "b.weight"), KINDS))
+    same_picture(plot_kinds(table, LEVELS, "mlp"), "kinds")

@@ -135,3 +135,11 @@ def test_epochs_in_which_the_groups_differ_have_a_bar():
     assert [len(found) for found in bars] == [0, 1, 0, 0, 0, 0]
     np.testing.assert_allclose(bars[1][0], [0.6, 2.4])
     assert figure.get_suptitle().endswith("black bar: epochs that differ")
+
+
+def test_the_pictures_are_those_that_were_approved(same_picture):
+    curves = summarise_metrics([make_metrics(0), make_metrics(1)], SCORES, "logistic")
+    same_picture(plot_learning_curves(curves, LEVELS, "mlp", "logistic"), "learning_curves")
+    clusters = cluster_table("mlp", "a.weight", "effective_rank", 1, 2)
+    trajectories = summarise_trajectories(make_features(["a.weight", "last.weight"]), clusters, 0.05)
+    same_picture(plot_trajectories(trajectories, LEVELS, "mlp"), "trajectories")
