@@ -47,6 +47,8 @@ fold_settings = {
         "groupings_every",
     )
 }
+# The baseline that stands beside the networks in figures: the dummy is but chance.
+baseline = next((name for name in training["baselines"] if name != "dummy"), None)
 batches = (
     part_into_batches(subjects, config["ica"]["merge_at_once"]) if has_images else {}
 )
@@ -277,12 +279,14 @@ def get_stats_targets(wildcards):
 
 def get_figures(wildcards):
     """Every figure that this kind of cohort can have."""
-    names = ["main", "group_differences", "connectivity"]
+    names = ["main", "group_differences", "connectivity", "calibration"]
     names += collect(
         "{model}/{figure}",
         model=models,
-        figure=["spectra", "trajectories", "learning_curves"],
+        figure=["spectra", "epoch_spectra", "trajectories", "learning_curves"],
     )
+    if len(training["kinds"]) > 1:
+        names += collect("{model}/kinds", model=models)
     if has_images:
         names += ["quality_control", "components"]
     if has_dynamics:

@@ -237,6 +237,7 @@ rule plot_recovery:
 rule plot_learning_curves:
     input:
         metrics=get_folds("metrics.tsv"),
+        scores="<results>/training/scores.tsv",
     output:
         png=report(
             "<results>/figures/{model}/learning_curves.png",
@@ -259,8 +260,41 @@ rule plot_learning_curves:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         levels=config["cohort"]["group"]["levels"],
+        baseline=baseline,
     script:
         "../scripts/figures/plot_learning_curves.py"
+
+
+rule plot_calibration:
+    input:
+        predictions=get_all_predictions,
+    output:
+        png=report(
+            "<results>/figures/calibration.png",
+            category="6 Training",
+            caption="../report/calibration.rst",
+            labels={"model": "all", "figure": "Calibration"},
+        ),
+        svg="<results>/figures/calibration.svg",
+        data="<results>/figures/calibration.tsv",
+        data_sidecar="<results>/figures/calibration.json",
+    log:
+        "<logs>/figures/plot_calibration.log",
+    benchmark:
+        "<benchmarks>/figures/plot_calibration.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+        models=models,
+        baseline=baseline,
+        alpha=config["stats"]["alpha"],
+    script:
+        "../scripts/figures/plot_calibration.py"
 
 
 rule plot_spectra:
@@ -292,9 +326,68 @@ rule plot_spectra:
         "../scripts/figures/plot_spectra.py"
 
 
+rule plot_epoch_spectra:
+    input:
+        spectra="<results>/figures/{model}/spectra.tsv",
+    output:
+        png=report(
+            "<results>/figures/{model}/epoch_spectra.png",
+            category="7 Spectra",
+            caption="../report/epoch_spectra.rst",
+            labels={"model": "{model}", "figure": "Spectra at chosen epochs"},
+        ),
+        svg="<results>/figures/{model}/epoch_spectra.svg",
+        data="<results>/figures/{model}/epoch_spectra.tsv",
+        data_sidecar="<results>/figures/{model}/epoch_spectra.json",
+    log:
+        "<logs>/figures/plot_epoch_spectra/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_epoch_spectra/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_epoch_spectra.py"
+
+
+rule plot_kinds:
+    input:
+        features="<results>/features/{model}.tsv",
+    output:
+        png=report(
+            "<results>/figures/{model}/kinds.png",
+            category="7 Spectra",
+            caption="../report/kinds.rst",
+            labels={"model": "{model}", "figure": "Gradient, activation and delta"},
+        ),
+        svg="<results>/figures/{model}/kinds.svg",
+        data="<results>/figures/{model}/kinds.tsv",
+        data_sidecar="<results>/figures/{model}/kinds.json",
+    log:
+        "<logs>/figures/plot_kinds/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_kinds/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_kinds.py"
+
+
 rule plot_trajectories:
     input:
         features="<results>/features/{model}.tsv",
+        clusters="<results>/stats/clusters.tsv",
     output:
         png=report(
             "<results>/figures/{model}/trajectories.png",
@@ -317,6 +410,7 @@ rule plot_trajectories:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
     script:
         "../scripts/figures/plot_trajectories.py"
 

@@ -120,3 +120,17 @@ def test_maps_of_a_template_have_names_but_no_stability(labels, artefacts, spect
     assert "c1\nVI: IC 5" in written
     assert "c3\nIC 9; artefact? spectrum, edge" in written
     assert "Iq" not in written
+
+
+def test_the_picture_is_the_one_that_was_approved(stability, labels, artefacts, spectra, template, same_picture):
+    table = describe_components(MAPS, stability, labels, artefacts)
+    same_picture(plot_components(MAPS, table, template, spectra), "components")
+
+
+def test_components_of_a_domain_stand_together_each_with_its_own_map(labels, artefacts, stability, spectra, template):
+    labels["domain"] = ["visual", "motor", "visual"]
+    figure = plot_components(MAPS, describe_components(MAPS, stability, labels, artefacts), template, spectra)
+    slices = [ax for ax in figure.axes if len(ax.images) == 6]
+    assert [ax.get_title().split()[0] for ax in slices] == ["c1", "c3", "c2"]
+    positions = [[text.get_text() for text in ax.texts] for ax in slices]
+    assert positions[1] == ["x = 24", "y = -48", "z = -12"]

@@ -136,3 +136,12 @@ def test_without_domains_nothing_moves():
     assert "domain" not in table
     ticks = [text.get_text() for text in plot_connectivity(table, LEVELS, 0.05).axes[0].get_yticklabels()]
     assert ticks == [f"network-{i + 1:02d}" for i in range(6)]
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    same_picture(plot_connectivity(compare_connectivity(make_fnc(), people(20), LEVELS), LEVELS, 0.05), "connectivity")
+
+
+def test_the_picture_of_feature_vectors_is_the_one_that_was_approved(same_picture):
+    table = compare_connectivity(make_features(), people(20), LEVELS)
+    same_picture(plot_connectivity(table, LEVELS, 0.05), "connectivity_features")

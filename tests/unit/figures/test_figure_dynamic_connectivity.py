@@ -81,3 +81,8 @@ def test_a_state_that_a_group_never_visits_is_left_empty(dfnc, curve):
     dfnc["dwell_time"][:, 0] = np.nan
     figure = plot_dynamic_connectivity(describe_states(dfnc, curve, people(9)), LEVELS)
     assert figure is not None
+
+
+def test_the_picture_is_the_one_that_was_approved(dfnc, curve, same_picture):
+    figure = plot_dynamic_connectivity(describe_states(dfnc, curve, people(9)), LEVELS)
+    same_picture(figure, "dynamic_connectivity")

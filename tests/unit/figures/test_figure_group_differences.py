@@ -100,3 +100,8 @@ def test_kinds_of_a_layer_are_rows_of_their_own():
     table = summarise_differences(make_differences(kinds=("gradient", "delta"), layers=("a.weight",)), 0.05)
     labels = [label.get_text() for label in plot_group_differences(table, LEVELS, 0.05).axes[0].get_yticklabels()]
     assert labels == ["a · gradient", "a · delta"]
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    table = summarise_differences(make_differences(("mlp", "lstm")), 0.05)
+    same_picture(plot_group_differences(table, LEVELS, 0.05), "group_differences")

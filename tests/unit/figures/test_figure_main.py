@@ -16,7 +16,7 @@ AREAS = {"mlp": (0.8, 0.6, 0.9), "logistic": (0.7, 0.5, 0.85)}
 
 def summarise(effects=EFFECTS, areas=AREAS):
     clusters = cluster_table("mlp", "b.weight", "effective_rank", 2, 3)
-    spectra = spectra_tree(("a.weight", "b.weight"))
+    spectra = spectra_tree(("a.weight", "b.weight"), n=(4, 4))
     return summarise_main(spectra, feature_table(), group_tests(effects), clusters, performance_table(areas), 0.05)
 
 
@@ -73,3 +73,7 @@ def test_groups_have_their_colours(levels):
     trajectory = next(ax for ax in figure.axes if ax.get_title("left").startswith("Effective rank"))
     colours = {line.get_label(): line.get_color() for line in trajectory.lines}
     assert (colours["control"], colours["patient"]) == ("#0072B2", "#D55E00")
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    same_picture(plot_main(summarise(), LEVELS, ["mlp", "lstm"], 0.05), "main")

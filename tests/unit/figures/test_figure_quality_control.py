@@ -73,3 +73,7 @@ def test_limits_are_lines_and_none_is_none(table):
 def test_a_measure_that_is_missing_throughout_is_said_to_be(table):
     figure = plot_quality_control(table.assign(tsnr=np.nan), LEVELS, LIMITS)
     assert "not available" in texts(figure)
+
+
+def test_the_picture_is_the_one_that_was_approved(table, same_picture):
+    same_picture(plot_quality_control(table, LEVELS, LIMITS), "quality_control")

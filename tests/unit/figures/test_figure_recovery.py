@@ -106,3 +106,8 @@ def test_volumes_without_a_value_are_left_out_of_the_correlation():
     first, second = table.loc[table["measure"] == "time course", "correlation"]
     assert first == pytest.approx(1)
     assert np.isnan(second)
+
+
+def test_the_picture_is_the_one_that_was_approved(case, template, same_picture):
+    table, match, maps = case
+    same_picture(plot_recovery(table, TRUE, maps, match, template, LEVELS), "recovery")

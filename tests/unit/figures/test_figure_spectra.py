@@ -83,3 +83,9 @@ def test_every_layer_has_its_four_panels(n_layers):
 def test_other_kinds_are_drawn_where_there_is_no_gradient(kind):
     table = summarise_spectra(make_tree(["a.weight"], kind=kind))
     assert set(table["kind"]) == {kind}
+
+
+def test_the_picture_is_the_one_that_was_approved(same_picture):
+    same_picture(
+        plot_spectra(summarise_spectra(make_tree(["a.weight", "b.weight"], n=(4, 4))), LEVELS, "mlp"), "spectra"
+    )

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from figure_inputs import LEVELS, feature_table
 
+from gradspec.figures.kinds import plot_kinds, summarise_kinds
 from gradspec.figures.style import (
     COMPARISON_COLOUR,
     DIVERGING,
@@ -52,3 +54,11 @@ def test_layers_are_told_apart_by_their_labels():
         "attn.in_proj/q",
         "attn.in_proj/k",
     ]
+
+
+def test_a_picture_in_other_colours_is_not_taken_for_the_same(same_picture, monkeypatch):
+    monkeypatch.delenv("NEW_PICTURES", raising=False)
+    table = summarise_kinds(feature_table(("a.weight", "b.weight"), ("gradient", "activation", "delta")))
+    swapped = plot_kinds(table, LEVELS[::-1], "mlp")
+    with pytest.raises(AssertionError, match="Look at both"):
+        same_picture(swapped, "kinds")

@@ -13,6 +13,9 @@ FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "report"
 FIGURES = (
     "main",
     "overview",
+    "epoch_spectra",
+    "kinds",
+    "calibration",
     "quality_control",
     "methods",
     "components",

@@ -99,6 +99,8 @@ def describe_spectra(timecourses: xr.Dataset) -> pd.DataFrame:
 def plot_components(maps: Any, table: pd.DataFrame, template: Any, spectra: pd.DataFrame) -> Figure:
     """Draw the components in a grid, each as a sagittal, coronal and axial slice over the template, and its spectrum.
 
+    Those of a domain stand together, where domains are known, in the order in which they are met; the others come last.
+
     Parameters
     ----------
     maps : Nifti1Image
@@ -123,7 +125,7 @@ def plot_components(maps: Any, table: pd.DataFrame, template: Any, spectra: pd.D
     for ax in (*slices[len(table) :], *courses[len(table) :]):
         ax.set_axis_off()
     top = 105 * float(spectra["power"].max())
-    for ax, below, (row, component) in zip(slices, courses, table.iterrows(), strict=False):
+    for ax, below, (row, component) in zip(slices, courses, _by_domain(table).iterrows(), strict=False):
         _draw_map(ax, component, volumes[..., row], maps.affine, anatomy, template.affine, largest)
         _draw_spectrum(below, spectra[spectra["component"] == component["component"]], top, _colour(component))
     figure.suptitle(_title(table))
@@ -166,6 +168,12 @@ def _draw_spectrum(ax: Any, spectrum: pd.DataFrame, top: float, colour: str) -> 
     ax.locator_params(nbins=3)
     ax.set_xlabel("Frequency (Hz)", fontsize=7, labelpad=1)
     ax.set_ylabel("Power (%)", fontsize=7, labelpad=1)
+
+
+def _by_domain(table: pd.DataFrame) -> pd.DataFrame:
+    """Bring the components of each domain together; the index still says which map is whose."""
+    place = {domain: index for index, domain in enumerate(table["domain"].dropna().unique())}
+    return table.iloc[table["domain"].map(place).fillna(len(place)).argsort(kind="stable")]
 
 
 def _colour(component: pd.Series) -> str:

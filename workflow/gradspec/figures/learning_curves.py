@@ -7,15 +7,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gradspec.figures.style import count_runs, group_colours, new_figure, styled
+from gradspec.figures.style import MISSING_COLOUR, count_runs, group_colours, new_figure, styled
 
 _METRICS = ("loss", "loss_reference", "loss_comparison", "balanced_accuracy", "roc_auc")
+_BASELINE_METRICS = ("balanced_accuracy", "roc_auc")
 _SET_STYLES = {"train": {"color": "#999999", "linestyle": "--"}, "test": {"color": "black", "linestyle": "-"}}
 
 COLUMNS = {
     "set": {
         "Description": "Participants",
-        "Levels": {"train": "learned from", "validation": "chose the epoch", "test": "held out"},
+        "Levels": {
+            "train": "learned from",
+            "validation": "chose the epoch",
+            "test": "held out",
+            "baseline": "held out, scored by the baseline, which has no epochs",
+        },
     },
     "metric": {
         "Description": "What was measured",
@@ -34,13 +40,17 @@ COLUMNS = {
 }
 
 
-def summarise_metrics(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def summarise_metrics(metrics: Sequence[pd.DataFrame], scores: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     """Average each metric over the training runs.
 
     Parameters
     ----------
     metrics : sequence of DataFrame
         One table a run: ``epoch``, ``set`` and the metrics.
+    scores : DataFrame
+        Scores of networks and baselines: ``model``, ``fold`` (missing where folds are pooled) and the metrics.
+    baseline : str or None
+        Model of `scores` that is drawn beside the curves.
 
     Returns
     -------
@@ -49,11 +59,17 @@ def summarise_metrics(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     rows = pd.concat(metrics).melt(["epoch", "set"], value_vars=list(_METRICS), var_name="metric")
     grouped = rows.groupby(["set", "metric", "epoch"], sort=True)["value"]
-    return grouped.agg(mean="mean", sd="std", n_runs="count").reset_index()[list(COLUMNS)]
+    curves = grouped.agg(mean="mean", sd="std", n_runs="count").reset_index()
+    if baseline is None:
+        return curves[list(COLUMNS)]
+    folds = scores[(scores["model"] == baseline) & scores["fold"].notna()]
+    beside = folds[list(_BASELINE_METRICS)].agg(["mean", "std", "count"]).T.set_axis(["mean", "sd", "n_runs"], axis=1)
+    beside = beside.rename_axis("metric").reset_index().assign(set="baseline").astype({"n_runs": int})
+    return pd.concat([curves, beside], ignore_index=True).reindex(columns=list(COLUMNS))
 
 
 @styled
-def plot_learning_curves(table: pd.DataFrame, levels: Sequence[str], model: str) -> Figure:
+def plot_learning_curves(table: pd.DataFrame, levels: Sequence[str], model: str, baseline: str | None = None) -> Figure:
     """Draw loss, loss of each group, balanced accuracy and area under the curve, mean ± sd over runs.
 
     Parameters
@@ -64,6 +80,8 @@ def plot_learning_curves(table: pd.DataFrame, levels: Sequence[str], model: str)
         The two groups, the reference first.
     model : str
         Name of the network.
+    baseline : str, optional
+        Name of the baseline, where the table holds one.
     """
     figure = new_figure(11.0, 6.6)
     axes = figure.subplots(2, 2, sharex=True)
@@ -80,7 +98,12 @@ def plot_learning_curves(table: pd.DataFrame, levels: Sequence[str], model: str)
         for subset, style in _SET_STYLES.items():
             line = {"color": colours[level], "linestyle": style["linestyle"]}
             _draw_curve(by_group, table, subset, metric, label=f"{level}, {subset}", **line)
-    for ax in (accuracy, auc):
+    for ax, metric in zip((accuracy, auc), _BASELINE_METRICS, strict=True):
+        beside = table[(table["set"] == "baseline") & (table["metric"] == metric)]
+        if beside["mean"].notna().any():
+            ax.axhline(
+                beside["mean"].item(), color=MISSING_COLOUR, lw=4, zorder=0, label=f"{baseline} (baseline), test"
+            )
         ax.axhline(0.5, color="black", lw=0.8, ls=":", label="chance")
         ax.set_ylim(min(0.0 if ax.dataLim.y0 < 0.3 else 0.3, 0.3), 1.02)
     for ax in axes.ravel():

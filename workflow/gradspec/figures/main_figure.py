@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator
 
 from gradspec.figures.findings import find_epochs, name_feature, rank_differences
@@ -137,7 +138,8 @@ def plot_main(table: pd.DataFrame, levels: Sequence[str], networks: Collection[s
     """
     parts: Mapping[str, pd.DataFrame] = dict(iter(table.groupby("panel", sort=False)))
     figure = new_figure(11.0, 7.0)
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.05))
+    grid = GridSpec(2, 1, figure, height_ratios=(1, 1.05))
+    above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     spectrum = parts["spectra"].rename(columns={"value": "singular_value"})
     _draw_spectra(above, spectrum, levels)
     trajectory_ax, differences_ax, performance_ax = below.subplots(1, 3, width_ratios=(1.15, 1, 0.9))

@@ -6,7 +6,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from gradspec.figures.style import POOLED, count_blocks, count_runs, group_colours, layer_label, new_figure, styled
+from gradspec.figures.findings import find_epochs
+from gradspec.figures.style import (
+    POOLED,
+    count_blocks,
+    count_runs,
+    group_colours,
+    layer_label,
+    mark_epochs,
+    new_figure,
+    styled,
+)
 
 FEATURES = {
     "spectral_norm": "Spectral norm\n({unit})",
@@ -25,17 +35,22 @@ COLUMNS = {
     "mean": "Mean over training runs",
     "sd": "Standard deviation over training runs; n/a for a single run",
     "n_runs": "Training runs (repeats × folds) with a value",
+    "significant": "Whether the epoch is in a stretch in which the groups differ (corrected for all epochs)",
 }
 
 
-def summarise_trajectories(features: pd.DataFrame) -> pd.DataFrame:
+def summarise_trajectories(features: pd.DataFrame, clusters: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """Average the main features of each layer and group over the training runs.
 
     Parameters
     ----------
     features : DataFrame
-        ``repeat``, ``fold``, ``layer``, ``kind``, ``epoch``, ``group`` and the features. Of several kinds the gradient
-        is drawn, or else the first.
+        ``model``, ``repeat``, ``fold``, ``layer``, ``kind``, ``epoch``, ``group`` and the features of a network. Of
+        several kinds the gradient is drawn, or else the first.
+    clusters : DataFrame
+        Stretches of epochs in which the groups differ, of all networks.
+    alpha : float
+        Level of significance of a stretch.
 
     Returns
     -------
@@ -51,12 +66,17 @@ def summarise_trajectories(features: pd.DataFrame) -> pd.DataFrame:
     table = rows.groupby(keys, sort=False)["value"].agg(mean="mean", sd="std", n_runs="count").reset_index()
     order = {layer: place for place, layer in enumerate(dict.fromkeys(features["layer"]))}
     table["order"] = table["layer"].map(order)
+    table["significant"] = False
+    for (layer, feature), part in table.groupby(["layer", "feature"]):
+        test = {"model": features["model"].iloc[0], "layer": layer, "kind": kind, "feature": feature}
+        for first, last in find_epochs(clusters, test, alpha):
+            table.loc[part.index[part["epoch"].between(first, last)], "significant"] = True
     return table.sort_values(["order", "feature", "group", "epoch"], ignore_index=True)[list(COLUMNS)]
 
 
 @styled
 def plot_trajectories(table: pd.DataFrame, levels: Sequence[str], model: str) -> Figure:
-    """Draw the features over the epochs, mean ± sd over runs.
+    """Draw the features over the epochs, mean ± sd over runs, with a bar where the groups differ.
 
     Parameters
     ----------
@@ -95,6 +115,7 @@ def plot_trajectories(table: pd.DataFrame, levels: Sequence[str], model: str) ->
                 dashed = "--" if group == POOLED else "-"
                 ax.plot(curve["epoch"], curve["mean"], dashed, color=colours[group], lw=1.4, label=group)
                 ax.fill_between(curve["epoch"], low, high, color=colours[group], alpha=0.18, lw=0)
+            mark_epochs(ax, rows.loc[rows["significant"], "epoch"])
             ax.set_ylabel(label.format(unit=_UNITS[kind]), fontsize=8)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             ax.yaxis.set_major_locator(MaxNLocator(nbins=3) if defined else NullLocator())
@@ -103,7 +124,9 @@ def plot_trajectories(table: pd.DataFrame, levels: Sequence[str], model: str) ->
                 ax.set_xlabel("Epoch")
                 ax.xaxis.set_tick_params(labelbottom=True)
         axes[0].set_title(layer_label(layers[place]), fontweight="bold", fontsize=9)
-    figure.suptitle(f"{model}: {kind} spectra over training, mean ± sd of {count_runs(table['n_runs'].max())}")
+    marked = "; black bar: epochs that differ" if table["significant"].any() else ""
+    runs = count_runs(table["n_runs"].max())
+    figure.suptitle(f"{model}: {kind} spectra over training, mean ± sd of {runs}{marked}")
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3)
     return figure

@@ -8,7 +8,9 @@ from gradspec.figures.learning_curves import COLUMNS, plot_learning_curves, summ
 from gradspec.figures.saving import save_figure
 from gradspec.files import read_table
 
-table = summarise_metrics([read_table(path) for path in snakemake.input.metrics])
-figure = plot_learning_curves(table, snakemake.params.levels, snakemake.wildcards.model)
+metrics = [read_table(path) for path in snakemake.input.metrics]
+baseline = snakemake.params.baseline
+table = summarise_metrics(metrics, read_table(snakemake.input.scores), baseline)
+figure = plot_learning_curves(table, snakemake.params.levels, snakemake.wildcards.model, baseline)
 output = snakemake.output
 save_figure(figure, table, COLUMNS, png=output.png, svg=output.svg, tsv=output.data)

@@ -8,7 +8,8 @@ from gradspec.figures.saving import save_figure
 from gradspec.figures.trajectories import COLUMNS, plot_trajectories, summarise_trajectories
 from gradspec.files import read_table
 
-table = summarise_trajectories(read_table(snakemake.input.features))
+given = snakemake.input
+table = summarise_trajectories(read_table(given.features), read_table(given.clusters), snakemake.params.alpha)
 figure = plot_trajectories(table, snakemake.params.levels, snakemake.wildcards.model)
 output = snakemake.output
 save_figure(figure, table, COLUMNS, png=output.png, svg=output.svg, tsv=output.data)
