@@ -71,6 +71,7 @@ fold_settings = {
         "record_every",
         "checkpoint_every",
         "groupings_every",
+        "alignment",
     )
 }
 batches = (
