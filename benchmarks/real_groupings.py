@@ -2,8 +2,8 @@
 
 The cohort is ABIDE's site NYU (184 participants) as `GRADSPEC_TEST_DATA` holds it. Each target is learnt by networks
 and by logistic regression on the same folds, and tested in every way that the workflow has; beside the diagnosis, the
-other two are recorded as further groupings. Where the group was drawn by lot nothing may be found. Run from the root of the project:
-``python -m benchmarks.real_groupings --folder /tmp/groupings``; what is there already is not run again.
+other two are recorded as further groupings. Where the group was drawn by lot nothing may be found. Run from the root
+of the project: ``python -m benchmarks.real_groupings --folder /tmp/groupings``; what is there already is not run again.
 """
 
 import argparse
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from gradspec.files import read_table, write_json
 
 ROOT = Path(__file__).parents[1]
-LEVELS = {"diagnosis": ["control", "autism"], "sex": ["F", "M"], "lot": ["a", "b"]}
+LEVELS = {"diagnosis": ["control", "autism"], "lot": ["a", "b"], "sex": ["F", "M"]}
 ALPHA = 0.05
 
 
@@ -38,7 +38,7 @@ def prepare_cohort(folder: Path, data: Path) -> Path:
     return folder / "participants.tsv"
 
 
-def configure(target: str, participants: Path, repeats: int, retraining: int) -> dict[str, Any]:
+def configure(target: str, participants: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """The configuration in which a column is learnt."""
     others = [name for name in LEVELS if name != target]
     return {
@@ -50,14 +50,14 @@ def configure(target: str, participants: Path, repeats: int, retraining: int) ->
             "timeseries": {"participants": str(participants), "repetition_time": 2.0},
         },
         "training": {
-            "models": {"mlp": {}, "cnn1d": {}},
+            "models": {name: {} for name in arguments.models},
             "folds": 5,
-            "repeats": repeats,
+            "repeats": arguments.repeats,
             "epochs": 20,
             "batch_size": 32,
             "groupings": {name: {"column": name} for name in others if target == "diagnosis"},
         },
-        "stats": {"permutation": {"regrouping": 99, "retraining": retraining}},
+        "stats": {"permutation": {"regrouping": 99, "retraining": arguments.retraining}},
     }
 
 
@@ -101,6 +101,7 @@ def main() -> None:
     """Run, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where everything is written")
+    parser.add_argument("--models", nargs="+", default=["mlp", "cnn1d"], help="networks (default: mlp cnn1d)")
     parser.add_argument("--repeats", type=int, default=2, help="repeats of the cross-validation (default: 2)")
     parser.add_argument("--retraining", type=int, default=0, help="permutations by training again (default: none)")
     parser.add_argument("--cores", type=int, default=1)
@@ -111,7 +112,7 @@ def main() -> None:
     participants = prepare_cohort(arguments.folder.resolve(), data)
     rows = []
     for target in LEVELS:
-        config = configure(target, participants, arguments.repeats, arguments.retraining)
+        config = configure(target, participants, arguments)
         run(config, arguments.cores)
         rows += read_results(target, Path(config["results"]))
     write_json(rows, arguments.folder / "groupings.json")

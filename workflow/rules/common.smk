@@ -45,6 +45,7 @@ fold_settings = {
         "record_every",
         "checkpoint_every",
         "groupings_every",
+        "alignment",
     )
 }
 # The baseline that stands beside the networks in figures: the dummy is but chance.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradspec.files import atomic_path
+from gradspec.spectra.alignment import ALIGNMENT
 from gradspec.spectra.features import FEATURES
 from gradspec.spectra.trajectories import SUMMARIES
 
@@ -15,17 +16,24 @@ every step and averaged over each epoch. Norms are of the mean over the samples 
 unequal size compare; each is there a second time as `…_per_loss`, over the loss of the group, which makes it the norm
 of the gradient of the logarithm of that loss.
 """
+_ALIGNMENT = """Where `training.alignment` asks for it, how the gradient A of a group lies to that of all other groups
+together, B; θ_i are the principal angles between the spaces of their k = 2 leading singular vectors, or fewer where
+either has a lower rank. Taken of one in `training.groupings_every` steps; with two groups it is the same for both:
+"""
 _SUMMARIES = "Of the trajectory y of a feature over the epochs e of a run:\n"
 
 
 def describe_features() -> str:
     """Return the section of results/README.md: a table of the features and one of the summaries of trajectories."""
     features = [(f"`{each.name}`", each.formula, each.source) for each in FEATURES.values()]
+    alignments = [(f"`{each.name}`", each.formula, each.source) for each in ALIGNMENT.values()]
     summaries = [(f"`{each.name}`", each.formula, each.unit) for each in SUMMARIES.values()]
     parts = [
         f"{HEADING}\n",
         _FEATURES,
         *_table(("feature", "formula", "source"), features),
+        f"\n{_ALIGNMENT}",
+        *_table(("feature", "formula", "source"), alignments),
         f"\n{_SUMMARIES}",
         *_table(("summary", "formula", "unit"), summaries),
     ]

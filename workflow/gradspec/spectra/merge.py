@@ -11,6 +11,7 @@ import numpy as np
 from gradspec.errors import ConfigError
 from gradspec.files import PathLike
 from gradspec.progress import track
+from gradspec.spectra.alignment import ALIGNMENT
 from gradspec.spectra.file import KINDS, iterate_layers, open_spectra
 
 if TYPE_CHECKING:
@@ -197,6 +198,11 @@ def _merge_layer(spectra: "Sequence[xr.Dataset]", folds: Sequence[Fold], n_steps
             )
             for kind in KINDS
             if kind in spectra[0]
+        }
+        | {
+            name: (("run_index", "step", "group"), _stack([one[name].values for one in spectra], folds, n_steps))
+            for name in ALIGNMENT
+            if all(name in one for one in spectra)
         },
         attrs={**spectra[0].attrs, "route": ", ".join(routes)},
     )

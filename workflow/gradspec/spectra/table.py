@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gradspec.progress import track
+from gradspec.spectra.alignment import ALIGNMENT_COLUMNS
 from gradspec.spectra.features import FEATURES, drop_rounding, rounding_tolerance
 from gradspec.spectra.file import KINDS, POOLED, iterate_layers
 
@@ -78,9 +79,10 @@ def extract_features(tree: "xr.DataTree") -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        Columns as in `FEATURE_COLUMNS`. A feature that is undefined in all steps of an epoch is NaN.
+        Columns as in `FEATURE_COLUMNS`, and `ALIGNMENT_COLUMNS` where it was recorded. A feature that is undefined in
+        all steps of an epoch is NaN.
     """
-    return tabulate_runs(tree)[list(FEATURE_COLUMNS)]
+    return tabulate_runs(tree).drop(columns="run_index")
 
 
 def tabulate_runs(tree: "xr.DataTree") -> "pd.DataFrame":
@@ -106,13 +108,16 @@ def tabulate_runs(tree: "xr.DataTree") -> "pd.DataFrame":
                 if definition.is_norm:
                     relative = np.full_like(values, np.nan) if kind == "activation" else values / loss
                     columns[_per_loss(name)] = _epoch_means(relative, epoch_of_step).ravel()
+            for name in ALIGNMENT_COLUMNS if kind == "gradient" else ():
+                if name in spectra:
+                    columns[name] = _epoch_means(spectra[name].values, epoch_of_step).ravel()
             tables.append(pd.DataFrame(columns, index=index).reset_index().assign(layer=layer, kind=kind))
     table = pd.concat(tables, ignore_index=True)
     run = table["run_index"].to_numpy()
     table = table.assign(
         model=tree.attrs["model"], repeat=tree["repeat"].values[run], fold=tree["fold"].values[run]
     ).sort_values("run_index", kind="stable", ignore_index=True)
-    return table[["run_index", *FEATURE_COLUMNS]]
+    return table[["run_index", *FEATURE_COLUMNS, *(name for name in ALIGNMENT_COLUMNS if name in table)]]
 
 
 def per_sample_scale(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from gradspec.spectra.alignment import ALIGNMENT_COLUMNS
 from gradspec.spectra.table import FEATURE_COLUMNS
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def summarise_trajectories(features: "pd.DataFrame") -> "pd.DataFrame":
     trajectory = features.groupby(_KEYS, sort=False).ngroup().to_numpy()
     epochs, place = np.unique(features["epoch"].to_numpy(dtype=float), return_inverse=True)
     tables = []
-    for name in _FEATURES:
+    for name in [*_FEATURES, *(name for name in ALIGNMENT_COLUMNS if name in features)]:
         values = np.full((len(keys), len(epochs)), np.nan)
         values[trajectory, place] = features[name]
         summaries = {summary: definition.function(values, epochs) for summary, definition in SUMMARIES.items()}

@@ -12,6 +12,7 @@ import torch
 
 from gradspec.capture.sampling import balanced_batches
 from gradspec.models.registry import build_model
+from gradspec.training.alignment import add_alignment
 from gradspec.training.checkpoint import Checkpoint, Progress, copy_weights, fingerprint_of
 from gradspec.training.device import choose_device, reproducible
 from gradspec.training.evaluation import predict, score
@@ -51,7 +52,7 @@ class Fold:
         Names of the two groups, the reference first.
     epochs, batch_size, learning_rate, weight_decay, patience, device, amp, kinds
         As in the config under ``training``.
-    record_every, checkpoint_every, groupings_every
+    record_every, checkpoint_every, groupings_every, alignment
         The same.
     """
 
@@ -72,6 +73,7 @@ class Fold:
     record_every: int
     checkpoint_every: int
     groupings_every: int
+    alignment: bool = False
 
     def derive_seed(self, *purpose: str | int) -> int:
         """Seed of the fold's random numbers for a purpose."""
@@ -188,7 +190,7 @@ def train_fold(
             groups=fold.levels,
             kinds=fold.kinds,
             every=fold.record_every,
-            keep_grams=fold.groupings_every if groupings else False,
+            keep_grams=fold.groupings_every if groupings or fold.alignment else False,
             path=None if place is None else place.spectra,
             resume=progress.step or False,
         )
@@ -209,6 +211,8 @@ def train_fold(
     _log.info("%s, repeat %d, fold %d:\n%s", fold.model, fold.repeat, fold.fold, recorder.report())
 
     spectra = recorder.spectra()
+    if fold.alignment:
+        spectra = add_alignment(spectra, recorder.alignment(torch.from_numpy(samples.groups)))
     spectra.attrs.update(identify(fold))
     regrouped, permuted = {}, {}
     for grouping in groupings:

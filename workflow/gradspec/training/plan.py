@@ -30,7 +30,7 @@ def check_training(config: Mapping[str, Any]) -> None:
             "training.patience stops by the loss of a validation set, but training.validation is 0; set it to the "
             "share of participants to keep from training, or training.patience to null"
         )
-    if training["groupings"] and training["groupings_every"] % training["record_every"]:
+    if (training["groupings"] or training["alignment"]) and training["groupings_every"] % training["record_every"]:
         raise ConfigError(
             f"training.groupings_every is {training['groupings_every']}, but spectra are taken of every "
             f"{training['record_every']} steps only (training.record_every); set it to a multiple of that"
