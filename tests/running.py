@@ -1,6 +1,7 @@
 """Running Snakemake on a stand-in for a clone, away from the results of whoever works here."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
+SMALL = str(ROOT / "tests" / "workflow" / "small.yaml")
+"""The demo in small."""
 
 PROJECT = ("Snakefile", "workflow", "config", "envs", "profiles")
 """What a clone must hold for the workflow to run."""
@@ -47,6 +50,17 @@ def make_workdir(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in PROJECT:
         (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def copy_clone(folder: Path) -> Path:
+    """Copy what a clone holds, so that its code may be changed."""
+    folder.mkdir(parents=True)
+    for name in PROJECT:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
     return folder
 
 

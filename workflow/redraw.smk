@@ -5,13 +5,18 @@ Neither the cohort nor the stages before are asked for: of those only what lies 
 
 from gradspec.cohort.recall import recall_cohort
 from gradspec.config import resolve
+from gradspec.errors import ConfigError
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-config.update(resolve(config))
-cohort = recall_cohort(config["results"])
+try:
+    config.update(resolve(config))
+    cohort = recall_cohort(config["results"])
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
 
 
 include: "rules/common.smk"

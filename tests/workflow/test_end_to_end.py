@@ -14,28 +14,11 @@ import pytest
 import xarray as xr
 import yaml
 from browsing import WIDTHS, assert_fits, assert_pictures_load, open_page
-from running import ROOT, make_workdir, snakemake, write_config
+from running import ROOT, SMALL, snakemake, write_config
 
 from gradspec.figures.report import finish_report
 
-HERE = Path(__file__).parent
-
-
-SMALL = str(HERE / "small.yaml")
 BROKEN = "sub-08"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run of the demo in small, in which one participant's BOLD image was cut short."""
-    folder = make_workdir(tmp_path_factory.mktemp("demo") / "Klon mit Ümlaut")
-    done = snakemake(folder, "--cores", "2", "--configfile", SMALL, "--until", "simulate_participant")
-    assert done.returncode == 0, done.stderr[-4000:]
-    bold = folder / "results" / "bids" / BROKEN / "func" / f"{BROKEN}_task-rest_bold.nii.gz"
-    bold.write_bytes(bold.read_bytes()[: bold.stat().st_size // 2])
-    done = snakemake(folder, "--cores", "2", "--configfile", SMALL)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from gradspec.errors import ConfigError
 from gradspec.files import PathLike, atomic_path, read_json
 
 METADATA = "ro-crate-metadata.json"
+_FORMATS = {".gz": "application/gzip", ".log": "text/plain", ".nc": "application/netcdf", ".pt": "application/zip"}
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 
 
@@ -101,11 +103,11 @@ def _describe(crate: ROCrate, files: list[Path]) -> None:
 
 def _add_software(crate: ROCrate, environment: dict[str, Any]) -> ContextEntity:
     """Add gradspec with its commit, and the packages that it ran with."""
-    versions = {"python": environment["python"], **environment["packages"], "gradspec": None}
+    versions = environment["packages"] | {"gradspec": None}
     packages = [
-        _add(crate, f"#software/{name}", "SoftwareApplication", name=name, softwareVersion=version)
+        _add(crate, page, "SoftwareApplication", name=name, softwareVersion=version, url=page)
         for name, version in versions.items()
-        if version
+        if version and (page := f"https://pypi.org/project/{name}/{version}/")
     ]
     git = environment["git"]["workflow"] or {}
     return _add(
@@ -118,6 +120,7 @@ def _add_software(crate: ROCrate, environment: dict[str, Any]) -> ContextEntity:
         description="a Snakemake workflow" + (", with changes that are not committed" if git.get("dirty") else ""),
         operatingSystem=environment["platform"],
         processorRequirements=environment["cpu"],
+        runtimePlatform=f"Python {environment['python']}",
         softwareRequirements=packages,
     )
 
@@ -130,6 +133,7 @@ def _add_job(crate: ROCrate, job: Job, results: Path, program: ContextEntity) ->
         "SoftwareSourceCode",
         name=job.rule,
         programmingLanguage="Python",
+        version=program["softwareVersion"],
         isPartOf=program,
     )
     made = [name for name in job.outputs if Path(name).exists()]
@@ -139,6 +143,7 @@ def _add_job(crate: ROCrate, job: Job, results: Path, program: ContextEntity) ->
         f"#job/{Path(job.log).with_suffix('').as_posix()}",
         "CreateAction",
         name=job.rule,
+        description=f"a job of the rule {job.rule}; its log is {job.log}",
         instrument=script,
         object=[_entity(crate, name, results) for name in job.inputs],
         result=[_entity(crate, name, results) for name in job.outputs],
@@ -156,6 +161,7 @@ def _add_run(crate: ROCrate, jobs: list[Job], results: Path, program: ContextEnt
         "#run",
         "CreateAction",
         name="The whole workflow",
+        description="from the files that were given to the figures",
         instrument=program,
         object=[_entity(crate, str(results / "config.json"), results)]
         + [_entity(crate, name, results) for name in given],
@@ -187,7 +193,12 @@ def _add(crate: ROCrate, name: str, kind: str, /, **properties: Any) -> ContextE
 def _properties(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"sha256": digest, "contentSize": str(path.stat().st_size), "dateModified": _time(path)}
+    return {
+        "sha256": digest,
+        "contentSize": str(path.stat().st_size),
+        "dateModified": _time(path),
+        "encodingFormat": _FORMATS.get(path.suffix) or guess_type(path.name)[0] or "application/octet-stream",
+    }
 
 
 def _modified(path: Path) -> float:

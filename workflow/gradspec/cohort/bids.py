@@ -37,13 +37,33 @@ def examine_bids(people: Sequence[Participant], section: Mapping[str, Any], min_
     ConfigError
         If the data set cannot be indexed or nothing in it is asked for.
     """
-    layout = _index(require_folder(section["root"], "cohort.bids.root").resolve())
-    bold = {person.id: _images(layout, person.id, "bold") for person in people}
+    data = _DataSet(require_folder(section["root"], "cohort.bids.root"))
+    bold = {person.id: data.images(person.id, "bold") for person in people}
     chosen = select_runs(bold, Selection.from_config(section, "cohort.bids"))
     return [
-        _examine_participant(person, chosen[person.id], layout, min_volumes)
+        _examine_participant(person, chosen[person.id], data, min_volumes)
         for person in track(people, "check images", total=len(people))
     ]
+
+
+class _DataSet:
+    """A data set as pybids has indexed it; paths begin with `root` as the config gives it, absolute or not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._layout = _index(root.resolve())
+
+    def images(self, participant: str, suffix: str) -> list[ImageFile]:
+        label = participant.removeprefix("sub-")
+        paths = self._layout.get(subject=label, suffix=suffix, extension=list(NIFTI), return_type="filename")
+        given = sorted(str(self.root / Path(path).relative_to(self._layout.root)) for path in paths)
+        return [ImageFile.from_path(path) for path in given]
+
+    def metadata(self, image: ImageFile) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._layout.get_metadata(
+            str(Path(self._layout.root, Path(image.path).relative_to(self.root)))
+        )
+        return found
 
 
 def _index(root: Path) -> Any:
@@ -55,30 +75,23 @@ def _index(root: Path) -> Any:
         raise ConfigError(f"{root}: pybids cannot index the data set ({error}); correct the file it names") from error
 
 
-def _images(layout: Any, participant: str, suffix: str) -> list[ImageFile]:
-    paths = layout.get(
-        subject=participant.removeprefix("sub-"), suffix=suffix, extension=list(NIFTI), return_type="filename"
-    )
-    return [ImageFile.from_path(path) for path in sorted(map(str, paths))]
-
-
-def _examine_participant(person: Participant, bold: Sequence[ImageFile], layout: Any, min_volumes: int) -> Finding:
+def _examine_participant(person: Participant, bold: Sequence[ImageFile], data: _DataSet, min_volumes: int) -> Finding:
     finding = Finding(person)
     if not bold:
         finding.faults.append(
             ParticipantError(
-                f"no BOLD image of the task and runs that are asked for in {Path(layout.root, person.id)}; add it, or "
+                f"no BOLD image of the task and runs that are asked for in {data.root / person.id}; add it, or "
                 "take the participant out of participants.tsv",
                 participant=person.id,
             )
         )
         return finding
-    anatomies = _images(layout, person.id, "T1w")
+    anatomies = data.images(person.id, "T1w")
     for image in bold:
         try:
             t1w = _anatomy_for(image, anatomies, person.id)
             examine_image(t1w, 3, person.id)
-            finding.runs.append(_examine_run(image, t1w, layout.get_metadata(image.path), person.id, min_volumes))
+            finding.runs.append(_examine_run(image, t1w, data.metadata(image), person.id, min_volumes))
         except ParticipantError as fault:
             finding.faults.append(fault)
     return finding

@@ -16,7 +16,7 @@ class Run:
     session, task, run : str or None
         Labels without prefix.
     bold, t1w, mask, confounds, file : str or None
-        Absolute paths.
+        Paths, absolute or from where the workflow runs.
     repetition_time : float or None
         Time between volumes, in seconds.
     n_volumes : int or None

@@ -84,7 +84,7 @@ def read_runs(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
     """Make runs of rows of ``cohort/runs.tsv`` (missing cells are None, NaN or ``n/a``)."""
     return [
         Run(
-            bold=Path(row["bold"]),
+            bold=Path(row["bold"]).absolute(),
             t1w=_path(row["t1w"]),
             session=_text(row["session"]),
             task=_text(row["task"]),
@@ -106,7 +106,7 @@ def _text(value: Any) -> str | None:
 
 def _path(value: Any) -> Path | None:
     text = _text(value)
-    return None if text is None else Path(text)
+    return None if text is None else Path(text).absolute()  # steps run in folders of their own
 
 
 def _times(value: Any) -> tuple[float, ...] | None:
@@ -189,6 +189,12 @@ def _reference(settings: Mapping[str, Any]) -> str:
     return f"ICBM 2009a non-linear symmetric template of nilearn, resampled to {settings['resolution']:g} mm"
 
 
+def _link(raw: Path, here: Path) -> str:
+    """Where the raw data are, as a URI; relative where they lie in the results too, which may be moved together."""
+    raw, here = raw.absolute(), here.absolute()
+    return f"../{raw.name}" if raw.parent == here.parent else raw.as_uri()
+
+
 def describe_derivatives(description: Path, ignore: Path, settings: Mapping[str, Any], raw: Path) -> None:
     """Write dataset_description.json and .bidsignore of the derivatives.
 
@@ -219,7 +225,7 @@ def describe_derivatives(description: Path, ignore: Path, settings: Mapping[str,
                 },
                 *({"Name": name, "Version": version(name)} for name in ("nipype", "nilearn", "SimpleITK", "deepbet")),
             ],
-            "DatasetLinks": {"raw": raw.absolute().as_uri()},
+            "DatasetLinks": {"raw": _link(raw, description.parent)},
         },
         description,
     )

@@ -1,70 +1,39 @@
 """A change of the code makes exactly those jobs run again whose results it may change."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from makers import make_fmriprep
-from running import PROJECT, ROOT, snakemake, write_config
+from running import SMALL, copy_clone, snakemake
 
 from gradspec.code import hash_code
 
 FIGURES = {"plot_spectra", "plot_group_differences", "plot_components", "write_explorer"}
 
 
-def clone(folder: Path) -> Path:
-    """Copy what a clone holds, so that its code may be changed."""
-    folder.mkdir()
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in PROJECT:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, folder / name)
+@pytest.fixture(scope="module")
+def finished(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone of its own code with the results of a run and what Snakemake knows of it."""
+    folder = copy_clone(tmp_path_factory.mktemp("clone") / "clone")
+    for name in ("results", ".snakemake"):
+        shutil.copytree(demo / name, folder / name, copy_function=os.link)
     return folder
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return a clone in which every output is there, as if the workflow had run, and its configuration."""
-    folder = clone(tmp_path_factory.mktemp("clone") / "clone")
-    root = make_fmriprep(folder / "derivatives", 4)
-    config = {
-        "cohort": {
-            "source": "fmriprep",
-            "group": {"column": "group", "levels": ["control", "patient"]},
-            "covariates": [],
-            "fmriprep": {"root": str(root), "participants": str(root / "participants.tsv")},
-        },
-        "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1},
-    }
-    name = write_config(folder, config)
-    plan = snakemake(folder, "-n", "--configfile", name)
-    assert plan.returncode == 0, plan.stderr
-    for line in re.findall(r"^    output: (.*)$", plan.stdout + plan.stderr, flags=re.MULTILINE):
-        for output in line.split(", "):
-            path = folder / output.partition(" ")[0]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch() if path.suffix else path.mkdir(exist_ok=True)
-    done = snakemake(folder, "--touch", "--cores", "1", "--configfile", name)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder, name
-
-
 @pytest.fixture
-def edit(finished: tuple[Path, str]) -> Iterator:
-    """Give a function that edits files of the clone and names the rules that would run; all is undone after."""
-    folder, name = finished
+def edit(finished: Path) -> Iterator:
+    """Give a function that edits a file of the clone and names the rules that would run; all is undone after."""
     before: dict[Path, str] = {}
 
     def rules_after(file: str, old: str, new: str) -> set[str]:
-        path = folder / "workflow" / file
+        path = finished / "workflow" / file
         text = before.setdefault(path, path.read_text(encoding="utf-8"))
         assert old in text
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
-        plan = snakemake(folder, "-n", "--quiet", "rules", "--configfile", name)
+        plan = snakemake(finished, "-n", "--quiet", "rules", "--configfile", SMALL)
         assert plan.returncode == 0, plan.stderr
         return set(re.findall(r"^(\w+) +\d+$", plan.stdout + plan.stderr, flags=re.MULTILINE)) - {"all", "total"}
 
@@ -82,7 +51,7 @@ class TestReruns:
     def test_ica_makes_ica_and_what_follows_run(self, edit) -> None:
         rules = edit("gradspec/ica/group.py", "import numpy as np\n", "import numpy as np\n\nCHANGED = True\n")
         assert {"group_ica", "participant_components", "train_fold", "test_groups"} | FIGURES <= rules
-        assert not {"check_cohort", "denoise_participant", "group_mask", "select_participants"} & rules
+        assert not {"preprocess_participant", "denoise_participant", "group_mask", "select_participants"} & rules
 
     def test_a_figure_makes_itself_run_alone(self, edit) -> None:
         assert edit("gradspec/figures/spectra.py", "import ", "CHANGED = True\nimport ") == {"plot_spectra"}
