@@ -9,7 +9,7 @@ from gradspec.config import resolve
 from gradspec.training.fold import Fold, train_fold
 from gradspec.training.samples import Samples
 
-MODELS = ["mlp", "cnn2d", "mean-mlp", "lstm", "gru", "transformer", "cnn1d"]
+MODELS = ["mlp", "cnn2d", "mean-mlp", "lstm", "elman", "gru", "transformer", "cnn1d"]
 LEVELS = ["control", "patient"]
 FILES = {
     "spectra": "spectra.nc",

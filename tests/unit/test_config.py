@@ -20,22 +20,36 @@ def keys(config: dict, path: str = "") -> set[str]:
     return found
 
 
+# Ready configs that are named after a cohort or a study, and its kind of source.
+NAMED = {
+    "config": "simulated",
+    "paper-numerical": "numerical",
+    "abide": "timeseries",
+    "ds000030": "bids",
+    "cobre": "bids",
+}
+
+
 @pytest.mark.parametrize("file", READY, ids=lambda file: file.name)
 def test_ready_configs_are_valid(file: Path) -> None:
     resolved = resolve(yaml.safe_load(file.read_text()))
-    assert resolved["cohort"]["source"] == (file.stem if file.stem != "config" else "simulated")
+    assert resolved["cohort"]["source"] == NAMED.get(file.stem, file.stem)
 
 
 def test_missing_keys_get_the_defaults_of_the_schema() -> None:
     resolved = resolve({"cohort": {"source": "simulated"}})
     assert resolved["training"]["folds"] == 5
     assert resolved["preprocess"]["denoise"]["strategy"] == "simple"
-    assert resolved["training"]["models"]["mlp"] == {"hidden": [64, 32], "dropout": 0.1}
+    assert resolved["training"]["models"]["mlp"] == {
+        "hidden": [64, 32],
+        "negative_slope": 0,
+        "dropout": 0.1,
+    }
 
 
 def test_models_that_are_not_named_are_not_trained() -> None:
     resolved = resolve({"cohort": {"source": "fnc"}, "training": {"models": {"mlp": {"hidden": [8]}}}})
-    assert resolved["training"]["models"] == {"mlp": {"hidden": [8], "dropout": 0.1}}
+    assert resolved["training"]["models"] == {"mlp": {"hidden": [8], "negative_slope": 0, "dropout": 0.1}}
 
 
 def test_a_network_of_ones_own_gets_its_defaults() -> None:
@@ -43,6 +57,20 @@ def test_a_network_of_ones_own_gets_its_defaults() -> None:
     resolved = resolve({"cohort": {"source": "fnc"}, "training": {"models": models}})["training"]["models"]
     assert resolved["net"] == {"class": "nets.Net", "input": "timecourses", "args": {}}
     assert list(resolved) == ["net", "mlp"]
+
+
+def test_a_network_under_another_name_gets_the_defaults_of_its_class() -> None:
+    config = {
+        "cohort": {"source": "fnc"},
+        "training": {"models": {"linear": {"class": "mlp", "args": {"negative_slope": 1}}}},
+    }
+    resolved = resolve(config)
+    args = {"hidden": [64, 32], "negative_slope": 1, "dropout": 0.1}
+    assert resolved["training"]["models"] == {"linear": {"class": "mlp", "args": args}}
+    assert resolve(resolved) == resolved
+    assert resolve({**config, "training": {"models": {"linear": {"class": "mlp"}}}})["training"]["models"]["linear"][
+        "args"
+    ]
 
 
 def test_resolving_leaves_the_input_alone_and_is_idempotent() -> None:
@@ -55,7 +83,14 @@ def test_resolving_leaves_the_input_alone_and_is_idempotent() -> None:
 def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
     demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     missing = {key for key in keys(resolve(demo)) - keys(demo) if not key.startswith("training.models.")}
-    other_sources = ("cohort.bids.", "cohort.fmriprep.", "cohort.timeseries.", "cohort.fnc.", "cohort.numerical.")
+    other_sources = (
+        "cohort.bids.",
+        "cohort.fmriprep.",
+        "cohort.timeseries.",
+        "cohort.fnc.",
+        "cohort.numerical.",
+        "fetch.",
+    )
     assert {key for key in missing if not key.startswith(other_sources)} == set()
 
 
@@ -76,7 +111,7 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
         ({"cohort": {"source": "bids", "group": {"levels": ["a"]}}}, "cohort.group.levels: .* too short"),
         (
             {"cohort": {"source": "bids"}, "training": {"models": {"resnet": {}}}},
-            "training.models.resnet: 'class' is a required property .Network of your own, under a name that is not",
+            "training.models.resnet: 'class' is a required property .Network under a name that is not one of those",
         ),
         (
             {"cohort": {"source": "bids"}, "training": {"models": {"my_net": {"class": "nets.Net"}}}},
@@ -84,7 +119,19 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
         ),
         (
             {"cohort": {"source": "bids"}, "training": {"models": {"net": {"class": "Net"}}}},
-            "training.models.net.class: 'Net' does not match .* .Dotted path of the class",
+            "training.models.net.class: 'Net' does not match .* .Name of a network above",
+        ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"net": {"class": "mpl"}}}},
+            "training.models.net.class: 'mpl' is neither a dotted path nor one of mlp, cnn2d",
+        ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"net": {"class": "mlp", "args": {"hiden": [3]}}}}},
+            "training.models.net.args: top level: unknown key 'hiden' .did you mean 'hidden'",
+        ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"net": {"class": "mlp", "input": "timecourses"}}}},
+            "training.models.net.input: .* follows from class: mlp; take the key out",
         ),
         ({"cohort": {"source": "bids"}, "training": {"device": "gpu"}}, "training.device: 'gpu' does not match"),
     ],

@@ -41,8 +41,35 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
         raise ConfigError("The configuration is not valid:\n" + "\n".join(f"  - {_explain(error)}" for error in errors))
-    resolved: dict[str, Any] = _fill(copy.deepcopy(config), schema, schema)
+    resolved: dict[str, Any] = copy.deepcopy(config)
+    variants = _find_variants(resolved, schema)
+    _fill(resolved, schema, schema)
+    for name, hyperparameters in variants.items():
+        network = resolved["training"]["models"][name]
+        del network["input"]  # follows from its class
+        network["args"] = _fill(network["args"], hyperparameters, schema)
     return resolved
+
+
+def _find_variants(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name the networks that are there under a name of their own, with the schema of their hyper-parameters."""
+    known = schema["properties"]["training"]["properties"]["models"]["properties"]
+    variants, problems = {}, []
+    for name, network in config.get("training", {}).get("models", {}).items():
+        if name in known or "." in network["class"]:
+            continue
+        key, kind = f"training.models.{name}", network["class"]
+        if kind not in known:
+            problems.append(f"{key}.class: {kind!r} is neither a dotted path nor one of {', '.join(known)}")
+            continue
+        if "input" in network:
+            problems.append(f"{key}.input: what it learns from follows from class: {kind}; take the key out")
+        variants[name] = known[kind]
+        checker = Draft202012Validator({**known[kind], "$defs": schema["$defs"]})
+        problems += [f"{key}.args: {_explain(error)}" for error in checker.iter_errors(network.get("args", {}))]
+    if problems:
+        raise ConfigError("The configuration is not valid:\n" + "\n".join(f"  - {text}" for text in problems))
+    return variants
 
 
 def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:

@@ -23,6 +23,7 @@ instead. Single keys can be set with `--config`, for instance `--config results=
 | [timeseries.yaml](timeseries.yaml) | one file of time courses a participant |
 | [fnc.yaml](fnc.yaml) | connectivity matrices or feature vectors |
 | [numerical.yaml](numerical.yaml) | data made on the fly, to study the method |
+| [paper-numerical.yaml](paper-numerical.yaml) | the method's own studies: ranks of gradients against their bounds |
 
 Unknown keys and values that are not allowed are refused, with the key's name. This page is made from
 `workflow/schemas/config.schema.yaml` by `make docs`.

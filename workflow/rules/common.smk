@@ -158,7 +158,8 @@ def get_reductions(wildcards):
 
 def get_fnc(wildcards):
     """Connectivity (or feature vectors) of the cohort, from the stage that makes them."""
-    return "<results>/ica/fnc.nc" if has_timecourses else "<results>/cohort/fnc.nc"
+    computed = has_timecourses and not cohort.has_features
+    return "<results>/ica/fnc.nc" if computed else "<results>/cohort/fnc.nc"
 
 
 def get_training_data(wildcards):
@@ -261,6 +262,8 @@ def get_figures(wildcards):
         names += ["dynamic_connectivity"]
     if source == "simulated":
         names += ["recovery"]
+    if source == "numerical":
+        names += ["rank_bounds", *collect("{model}/ranks", model=models)]
     return [
         *collect("<results>/figures/{name}.png", name=names),
         "<results>/figures/explore.html",

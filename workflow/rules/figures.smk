@@ -250,6 +250,68 @@ rule plot_trajectories:
         "../scripts/figures/plot_trajectories.py"
 
 
+rule plot_ranks:
+    input:
+        spectra="<results>/spectra/{model}.nc",
+    output:
+        png=report(
+            "<results>/figures/{model}/ranks.png",
+            category="Spectra",
+            caption="../report/ranks.rst",
+            labels={
+                "model": "{model}",
+                "figure": "Ranks over training, and their bounds",
+            },
+        ),
+        svg="<results>/figures/{model}/ranks.svg",
+        data="<results>/figures/{model}/ranks.tsv",
+        data_sidecar="<results>/figures/{model}/ranks.json",
+    log:
+        "<logs>/figures/plot_ranks/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_ranks/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        hyperparameters=lambda wildcards: training["models"][wildcards.model],
+        n_volumes=config["cohort"]["numerical"]["n_volumes"],
+    script:
+        "../scripts/figures/plot_ranks.py"
+
+
+rule plot_rank_bounds:
+    input:
+        ranks=collect("<results>/figures/{model}/ranks.tsv", model=models),
+    output:
+        png=report(
+            "<results>/figures/rank_bounds.png",
+            category="Spectra",
+            caption="../report/rank_bounds.rst",
+            labels={"model": "all", "figure": "Ranks against their bounds"},
+        ),
+        svg="<results>/figures/rank_bounds.svg",
+        data="<results>/figures/rank_bounds.tsv",
+        data_sidecar="<results>/figures/rank_bounds.json",
+    log:
+        "<logs>/figures/plot_rank_bounds.log",
+    benchmark:
+        "<benchmarks>/figures/plot_rank_bounds.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        models=models,
+    script:
+        "../scripts/figures/plot_rank_bounds.py"
+
+
 rule plot_group_differences:
     input:
         differences="<results>/stats/group_differences.tsv",

@@ -10,12 +10,18 @@ from gradspec.cohort.check import check_cohort
 from gradspec.cohort.numerical import (
     REPETITION_TIME,
     gaussian_mixture,
-    make_numerical,
+    numerical_features,
     numerical_participants,
+    numerical_timecourses,
     sinusoids,
 )
 
 GROUP = np.arange(2000) % 2
+MAKERS = [
+    (kind, make)
+    for make, own in ((numerical_features, "gaussian-mixture"), (numerical_timecourses, "sinusoids"))
+    for kind in (own, "both")
+]
 
 
 @pytest.mark.parametrize(("n", "last"), [(5, "sub-005"), (999, "sub-999"), (1000, "sub-1000")])
@@ -56,16 +62,16 @@ def test_signal_and_noise_of_the_sinusoids_have_equal_power():
     assert sinusoids(GROUP[:100], 4, 500, 1.0, seed=1).var() == pytest.approx(2, rel=0.02)
 
 
-@pytest.mark.parametrize("kind", ["gaussian-mixture", "sinusoids"])
-def test_a_sample_is_the_same_whoever_else_takes_part(kind):
+@pytest.mark.parametrize(("kind", "make"), MAKERS)
+def test_a_sample_is_the_same_whoever_else_takes_part(kind, make):
     cohort = make_config("numerical", numerical={"kind": kind, "n_samples": 8})["cohort"]
-    everybody = make_numerical(list(numerical_participants(8, cohort["group"]["levels"])), cohort, seed=3)
-    some = make_numerical(["sub-002", "sub-007"], cohort, seed=3)
+    everybody = make(list(numerical_participants(8, cohort["group"]["levels"])), cohort, seed=3)
+    some = make(["sub-002", "sub-007"], cohort, seed=3)
     assert some.identical(everybody.sel(participant=["sub-002", "sub-007"]))
-    assert not some.equals(make_numerical(["sub-002", "sub-007"], cohort, seed=4))
+    assert not some.equals(make(["sub-002", "sub-007"], cohort, seed=4))
 
 
-@pytest.mark.parametrize(("kind", "length"), [("sinusoids", 60), ("gaussian-mixture", None)])
+@pytest.mark.parametrize(("kind", "length"), [("sinusoids", 60), ("gaussian-mixture", None), ("both", 60)])
 def test_made_cohorts_pass_the_check(kind, length):
     config = make_config("numerical", numerical={"kind": kind, "n_samples": 8})
     participants, runs = check_cohort(config)

@@ -22,6 +22,8 @@ FIGURES = (
     "trajectories",
     "group_differences",
     "explorer",
+    "ranks",
+    "rank_bounds",
 )
 
 

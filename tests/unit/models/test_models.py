@@ -10,6 +10,7 @@ from gradspec.config import load_schema, resolve
 from gradspec.errors import ConfigError
 from gradspec.models.registry import build_model
 from gradspec.models.transformer import positional_encoding
+from gradspec.models.truncation import split_windows
 from gradspec.spectra.file import iterate_layers
 
 CASES = [
@@ -17,6 +18,7 @@ CASES = [
     ("cnn2d", (45,)),
     ("mean-mlp", (12, 5)),
     ("lstm", (12, 5)),
+    ("elman", (12, 5)),
     ("gru", (12, 5)),
     ("transformer", (12, 5)),
     ("cnn1d", (12, 5)),
@@ -106,6 +108,67 @@ def test_lstm_reads_out_the_mean_hidden_state():
         output, states = model.lstm(volume, states)
         mean += output[:, 0] / 9
     torch.testing.assert_close(model(timecourses), model.readout(mean), rtol=1e-4, atol=1e-6)
+
+
+def test_mlp_of_slope_one_is_linear_and_of_slope_zero_relu():
+    linear, relu = (build("mlp", (6,), dropout=0.0, negative_slope=slope) for slope in (1.0, 0.0))
+    first, second = torch.randn(2, 5, 6)
+    torch.testing.assert_close(linear(first + second) + linear(0 * first), linear(first) + linear(second))
+    assert [type(layer).__name__ for layer in relu.hidden][1] == "ReLU"
+
+
+def test_elman_is_the_recurrence_of_its_formula():
+    model = build("elman", (9, 4), readout="last").eval()
+    timecourses = torch.randn(3, 9, 4)
+    state = torch.zeros(3, 32)
+    for volume in timecourses.unbind(dim=1):
+        state = torch.tanh(volume @ model.input.weight.T + model.input.bias + state @ model.recurrent.weight.T)
+    torch.testing.assert_close(model(timecourses), model.readout(state))
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm"])
+@pytest.mark.parametrize("readout", ["mean", "last"])
+def test_truncation_changes_gradients_and_nothing_else(name, readout):
+    timecourses = torch.randn(3, 9, 4)
+    logits, gradients = [], []
+    for truncate in (None, 9, 4):
+        model = build(name, (9, 4), readout=readout, truncate=truncate, dropout=0.0)
+        logits.append(model(timecourses))
+        logits[-1].square().sum().backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(logits[0], logits[2])
+    assert torch.equal(gradients[0], gradients[1])
+    assert not torch.allclose(gradients[0], gradients[2])
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm"])
+def test_gradients_of_the_last_state_go_back_as_far_as_the_window(name):
+    model = build(name, (9, 4), readout="last", truncate=4, dropout=0.0)
+    timecourses = torch.randn(3, 9, 4, requires_grad=True)
+    model(timecourses).square().sum().backward()
+    reached = timecourses.grad.abs().sum(dim=(0, 2)) > 0
+    assert reached.tolist() == [False] * 5 + [True] * 4
+
+
+def test_windows_are_counted_from_the_end():
+    timecourses = torch.arange(10.0).reshape(1, 10, 1)
+    assert [window.flatten().tolist() for window in split_windows(timecourses, 4)] == [
+        [0, 1],
+        [2, 3, 4, 5],
+        [6, 7, 8, 9],
+    ]
+    assert [window.shape[1] for window in split_windows(timecourses, 5)] == [5, 5]
+    assert split_windows(timecourses, None)[0] is timecourses
+
+
+def test_transformer_sees_as_many_volumes_as_it_is_given():
+    model = build("transformer", (10, 3), n_volumes=4).eval()
+    timecourses = torch.randn(2, 10, 3)
+    changed = timecourses.clone()
+    changed[:, 4:] += 1
+    assert torch.equal(model(timecourses), model(changed))
+    with pytest.raises(ConfigError, match="n_volumes is 11, but the time courses have only 10"):
+        build("transformer", (10, 3), n_volumes=11)
 
 
 def test_gru_reads_out_the_mean_hidden_state():

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from gradspec.cohort.plan import learns_from_timecourses
 from gradspec.errors import ConfigError
 from gradspec.models.own import check_own_models
 from gradspec.models.registry import build_model
@@ -83,3 +84,15 @@ def test_the_class_gets_the_shape_the_classes_and_the_arguments():
 def test_what_cannot_be_built_is_refused_with_the_key(path, args, words):
     with pytest.raises(ConfigError, match=words):
         build_model("net", (4, 3), own(path, **args))
+
+
+def test_a_further_network_of_a_kind_is_built_from_its_class():
+    torch.manual_seed(0)
+    args = {"hidden": [3], "dropout": 0.0, "negative_slope": 1.0}
+    model = build_model("linear", (4,), {"class": "mlp", "args": args})
+    torch.manual_seed(0)
+    same = build_model("mlp", (4,), args)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
+    check_own_models({"linear": {"class": "mlp", "args": args}})
+    assert not learns_from_timecourses("linear", {"class": "mlp"})
+    assert learns_from_timecourses("short", {"class": "lstm"})

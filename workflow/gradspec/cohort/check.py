@@ -122,7 +122,7 @@ def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Findi
 def _made_run(section: Mapping[str, Any]) -> Run:
     from gradspec.cohort.numerical import REPETITION_TIME
 
-    if section["kind"] == "sinusoids":
+    if section["kind"] != "gaussian-mixture":
         return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
     return Run()
 

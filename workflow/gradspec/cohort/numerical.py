@@ -111,8 +111,8 @@ def sinusoids(
     return values
 
 
-def make_numerical(participants: Sequence[str], cohort: Mapping[str, Any], seed: int) -> "xr.Dataset":
-    """Make the data of the cohort; a sample is the same whoever else takes part.
+def numerical_features(participants: Sequence[str], cohort: Mapping[str, Any], seed: int) -> "xr.Dataset":
+    """Draw the feature vectors of the cohort; a sample is the same whoever else takes part.
 
     Parameters
     ----------
@@ -126,19 +126,40 @@ def make_numerical(participants: Sequence[str], cohort: Mapping[str, Any], seed:
     Returns
     -------
     Dataset
-        Variable ``timecourses`` (sinusoids) or ``features`` (gaussian-mixture).
+        Variable ``features`` (participant, feature).
     """
-    import numpy as np
+    from gradspec.cohort.datasets import features_dataset, numbered
 
-    from gradspec.cohort.datasets import features_dataset, numbered, timecourses_dataset
+    section = cohort["numerical"]
+    ids, wanted, group = _choose(participants, cohort)
+    values = gaussian_mixture(group, section["n_features"], section["separation"], seed)[wanted]
+    return features_dataset(values, ids, numbered("feature", values.shape[1]))
 
-    section, levels = cohort["numerical"], cohort["group"]["levels"]
-    everybody = numerical_participants(section["n_samples"], levels)
-    group = np.array([levels.index(level) for level in everybody.values()])
-    wanted = np.isin(list(everybody), list(participants))
-    ids = [who for who, is_wanted in zip(everybody, wanted, strict=True) if is_wanted]
-    if section["kind"] == "gaussian-mixture":
-        values = gaussian_mixture(group, section["n_features"], section["separation"], seed)[wanted]
-        return features_dataset(values, ids, numbered("feature", values.shape[1]))
+
+def numerical_timecourses(participants: Sequence[str], cohort: Mapping[str, Any], seed: int) -> "xr.Dataset":
+    """Draw the series of the cohort; parameters as for `numerical_features`.
+
+    Returns
+    -------
+    Dataset
+        Variable ``timecourses`` (participant, time, component).
+    """
+    from gradspec.cohort.datasets import numbered, timecourses_dataset
+
+    section = cohort["numerical"]
+    ids, wanted, group = _choose(participants, cohort)
     series = sinusoids(group, section["n_features"], section["n_volumes"], section["separation"], seed)[wanted]
     return timecourses_dataset(series, ids, [""] * len(ids), numbered("series", series.shape[2]), REPETITION_TIME)
+
+
+def _choose(
+    participants: Sequence[str], cohort: Mapping[str, Any]
+) -> "tuple[list[str], np.ndarray, Int[np.ndarray, ' sample']]":
+    """Return the ids that are wanted, where they are among all samples, and the group (0 or 1) of all."""
+    import numpy as np
+
+    levels = cohort["group"]["levels"]
+    everybody = numerical_participants(cohort["numerical"]["n_samples"], levels)
+    wanted = np.isin(list(everybody), list(participants))
+    ids = [who for who, is_wanted in zip(everybody, wanted, strict=True) if is_wanted]
+    return ids, wanted, np.array([levels.index(level) for level in everybody.values()])

@@ -15,7 +15,7 @@ from gradspec.cohort.participants import Participant, read_participants, read_ro
 from gradspec.errors import ConfigError
 from gradspec.files import participant_id
 
-_SERIES_MODELS = ("mean-mlp", "lstm", "gru", "transformer", "cnn1d")
+_SERIES_MODELS = ("mean-mlp", "lstm", "elman", "gru", "transformer", "cnn1d")
 """Networks that learn from time courses."""
 
 
@@ -33,6 +33,8 @@ class CohortPlan:
         Tables and sidecars that concern everybody.
     has_series : bool
         Whether the source itself gives time courses.
+    has_features : bool
+        Whether it gives feature vectors of its own beside them, so that connectivity is not what networks learn from.
     simulated_files : list of str
         Templates (``{subject}``) of the files of a simulated participant.
     """
@@ -41,6 +43,7 @@ class CohortPlan:
     files: dict[str, list[str]] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
     has_series: bool = False
+    has_features: bool = False
     simulated_files: list[str] = field(default_factory=list)
 
 
@@ -79,7 +82,7 @@ def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
             f"training.models: {', '.join(models)} learns from time courses, but cohort.source {source!r} has none; "
             "keep only networks on connectivity: mlp, cnn2d, or your own with input: connectivity"
         )
-    if "cnn2d" in config["training"]["models"] and _gives_features(config["cohort"]):
+    if "cnn2d" in {_class_of(*network) for network in networks} and _gives_features(config["cohort"]):
         raise ConfigError(
             "training.models: cnn2d learns from matrices of connectivity, but this cohort has vectors of features; "
             "keep only mlp"
@@ -90,12 +93,19 @@ def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
 def _gives_features(cohort: Mapping[str, Any]) -> bool:
     """Whether the source gives vectors of features, with no matrix behind them."""
     source = cohort["source"]
-    return bool(cohort["fnc"]["table"]) if source == "fnc" else cohort[source].get("kind") == "gaussian-mixture"
+    return (
+        bool(cohort["fnc"]["table"]) if source == "fnc" else cohort[source].get("kind") in ("gaussian-mixture", "both")
+    )
 
 
 def learns_from_timecourses(model: str, hyperparameters: Mapping[str, Any]) -> bool:
     """Whether a network of ``training.models`` learns from time courses, or else from connectivity."""
-    return model in _SERIES_MODELS or hyperparameters.get("input") == "timecourses"
+    return _class_of(model, hyperparameters) in _SERIES_MODELS or hyperparameters.get("input") == "timecourses"
+
+
+def _class_of(model: str, hyperparameters: Mapping[str, Any]) -> str:
+    name: str = hyperparameters.get("class", model)
+    return name
 
 
 def participants_table(cohort: Mapping[str, Any]) -> Path:
@@ -146,9 +156,14 @@ def _plan_numerical(config: Mapping[str, Any]) -> CohortPlan:
     everybody = list(numerical_participants(section["n_samples"], config["cohort"]["group"]["levels"]))
     if config["cohort"]["covariates"]:
         raise ConfigError("cohort.covariates: numerical data has no covariates; empty the list")
-    if section["kind"] == "sinusoids":
+    has_series = section["kind"] != "gaussian-mixture"
+    if has_series:
         _require_length(config["cohort"], "numerical")
-    return CohortPlan(_made(config, everybody, "cohort.numerical.n_samples"), has_series=section["kind"] == "sinusoids")
+    return CohortPlan(
+        _made(config, everybody, "cohort.numerical.n_samples"),
+        has_series=has_series,
+        has_features=section["kind"] != "sinusoids",
+    )
 
 
 def _require_length(cohort: Mapping[str, Any], source: str) -> None:

@@ -1,4 +1,4 @@
-"""Networks of one's own, named in the config by the dotted path of their class."""
+"""Networks under a name of one's own: further ones of those here, and those named by the dotted path of their class."""
 
 import ast
 import importlib
@@ -12,6 +12,26 @@ from gradspec.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def network_of(model: str, hyperparameters: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the network that a name of the config stands for, and its hyper-parameters.
+
+    Parameters
+    ----------
+    model : str
+        Key of ``training.models``.
+    hyperparameters : mapping
+        What stands there, with all defaults filled in.
+
+    Returns
+    -------
+    str
+        Name of one of the networks here, or the dotted path of one's own.
+    mapping
+        Its hyper-parameters.
+    """
+    return hyperparameters.get("class", model), hyperparameters.get("args", hyperparameters)
 
 
 def check_own_models(models: Mapping[str, Mapping[str, Any]]) -> None:
@@ -28,7 +48,7 @@ def check_own_models(models: Mapping[str, Mapping[str, Any]]) -> None:
         If there is no such module, or no such name in it.
     """
     for model, hyperparameters in models.items():
-        if "class" not in hyperparameters:
+        if "." not in hyperparameters.get("class", ""):
             continue
         module, _, name = hyperparameters["class"].rpartition(".")
         spec = _find_module(module)

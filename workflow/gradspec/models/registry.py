@@ -9,11 +9,12 @@ from torch import nn
 from gradspec.errors import ConfigError
 from gradspec.models.cnn1d import CNN1d
 from gradspec.models.cnn2d import CNN2d
+from gradspec.models.elman import Elman
 from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
 from gradspec.models.mean_mlp import MeanMLP
 from gradspec.models.mlp import MLP
-from gradspec.models.own import build_own_model
+from gradspec.models.own import build_own_model, network_of
 from gradspec.models.transformer import Transformer
 
 
@@ -28,6 +29,7 @@ _MODELS = {
     "cnn2d": _Entry(CNN2d, ("feature",)),
     "mean-mlp": _Entry(MeanMLP, ("time", "component")),
     "lstm": _Entry(LSTM, ("time", "component")),
+    "elman": _Entry(Elman, ("time", "component")),
     "gru": _Entry(GRU, ("time", "component")),
     "transformer": _Entry(Transformer, ("time", "component")),
     "cnn1d": _Entry(CNN1d, ("time", "component")),
@@ -48,7 +50,7 @@ def build_model(
     data_shape : tuple of int
         Shape of a sample: (n_features,) for ``mlp`` and ``cnn2d``, (n_volumes, n_components) for the others.
     hyperparameters : mapping
-        All keys that the config schema has for this network; of one's own, ``class`` and ``args``.
+        All keys that the config schema has for this network; of a network under another name, ``class`` and ``args``.
     n_classes : int
         Number of logits.
 
@@ -62,8 +64,9 @@ def build_model(
     ConfigError
         If there is no such network, or it does not fit the data or its own hyper-parameters.
     """
-    if "class" in hyperparameters:
+    if "." in hyperparameters.get("class", ""):
         return build_own_model(name, data_shape, hyperparameters, n_classes)
+    name, hyperparameters = network_of(name, hyperparameters)
     if name not in _MODELS:
         raise ConfigError(f"training.models: there is no model {name!r}; known are {', '.join(_MODELS)}")
     entry = _MODELS[name]

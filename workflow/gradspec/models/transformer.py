@@ -29,17 +29,27 @@ class Transformer(nn.Module):
         Number of encoder layers.
     dropout : float
         Share of units dropped during training, in the embedding and in each layer.
+    n_volumes : int or None
+        Volumes that it sees, from the first; None for all.
 
     Raises
     ------
     ConfigError
-        If `width` is not a multiple of `heads`.
+        If `width` is not a multiple of `heads`, or `n_volumes` more than there are.
     """
 
     position: Tensor
 
     def __init__(
-        self, data_shape: tuple[int, int], n_classes: int, *, width: int, heads: int, layers: int, dropout: float
+        self,
+        data_shape: tuple[int, int],
+        n_classes: int,
+        *,
+        width: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+        n_volumes: int | None = None,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -47,10 +57,16 @@ class Transformer(nn.Module):
                 f"training.models.transformer.width is {width}, which is not a multiple of "
                 f"training.models.transformer.heads ({heads}): change one of them"
             )
-        n_volumes, n_components = data_shape
+        available, n_components = data_shape
+        self.n_volumes = n_volumes or available
+        if self.n_volumes > available:
+            raise ConfigError(
+                f"training.models.transformer.n_volumes is {n_volumes}, but the time courses have only {available} "
+                "volumes: lower it"
+            )
         self.embedding = nn.Linear(n_components, width)
         self.class_token = nn.Parameter(torch.empty(width).normal_(std=0.02))
-        self.register_buffer("position", positional_encoding(n_volumes, width), persistent=False)
+        self.register_buffer("position", positional_encoding(self.n_volumes, width), persistent=False)
         self.dropout = nn.Dropout(dropout)
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout=dropout, activation="gelu", batch_first=True, norm_first=True
@@ -60,7 +76,7 @@ class Transformer(nn.Module):
 
     def forward(self, timecourses: Float[Tensor, "batch time component"]) -> Float[Tensor, "batch class"]:
         """Return the logits of each sample."""
-        volumes = self.embedding(timecourses) + self.position
+        volumes = self.embedding(timecourses[:, : self.n_volumes]) + self.position
         token = self.class_token.expand(len(volumes), 1, -1)
         encoded = self.encoder(self.dropout(torch.cat([token, volumes], dim=1)))
         logits: Tensor = self.readout(encoded[:, 0])
