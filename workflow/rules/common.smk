@@ -6,6 +6,7 @@ from pathlib import Path
 from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
+from gradspec.fetch.plan import describe_fetch
 from gradspec.files import remove_partial
 from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
@@ -29,7 +30,7 @@ try:
         features=config["stats"]["features"],
     )
 except ConfigError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(f"{error}{describe_fetch(config)}") from None
 
 
 # Maps that go back to the participants: those of the group, or of a template.

@@ -45,7 +45,7 @@ COLUMNS: dict[str, Any] = {
     "samples pooled; 0 where it is rounding",
     "numerical_rank": "Singular values above rounding, σ_1·max(m, n)·2^-23; mean over runs and steps",
     "largest_rank": "The largest numerical rank of any step and run of the epoch",
-    "effective_rank": "Exponential of the entropy of the singular values (Roy and Vetterli 2007); mean over runs, steps",
+    "effective_rank": "Exponential of the entropy of the singular values (Roy and Vetterli 2007), mean as above",
     "bound": "Largest rank that the network and its data allow",
     "reason": "What sets the bound",
     "n_runs": "Training runs (repeats × folds)",

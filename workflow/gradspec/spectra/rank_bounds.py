@@ -117,8 +117,8 @@ def linear_chain(widths: list[int], n_rows: int) -> list[int]:
 def leaky_tail(delta: Float[np.ndarray, " index"], rank: int, slope: float) -> Float[np.ndarray, " index"]:
     r"""Bound the singular values by which a leaky ReLU raises the rank of the gradients that pass it.
 
-    Back through the activation, :math:`\Delta = A \circ D` with :math:`D = \alpha 1 1^\top + (1 - \alpha) M`, where M is
-    1 where the activation is positive and 0 elsewhere, and A has rank r. By Weyl's inequality and since
+    Back through the activation, :math:`\Delta = A \circ D` with :math:`D = \alpha 1 1^\top + (1 - \alpha) M`, where
+    M is 1 where the activation is positive and 0 elsewhere, and A has rank r. By Weyl's inequality and since
     :math:`A \circ M` holds entries of Δ,
 
     .. math::
