@@ -11,7 +11,7 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo run report test test-fast lint format docs site lock clean help
+.PHONY: demo run fetch report test test-fast lint format docs site lock clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -20,6 +20,9 @@ demo: run report  ## run the whole workflow on the demo cohort, from raw BIDS to
 
 run: $(VENV)/.installed  ## run the workflow on CONFIG with CORES cores
 	$(SNAKEMAKE)
+
+fetch: $(VENV)/.installed  ## download the public data that CONFIG names; nothing else uses the network
+	$(SNAKEMAKE) --snakefile workflow/fetch.smk
 
 report: $(VENV)/.installed  ## write the report of the results of CONFIG
 	@if [ ! -e "$(RESULTS)/report.html" ] || [ -n "$$(find "$(RESULTS)/figures" "$(RESULTS)/stats" workflow/report -newer "$(RESULTS)/report.html" -type f | head -n 1)" ]; then \
@@ -66,7 +69,7 @@ site: $(VENV)/.installed  ## build the documentation below build/site, without n
 
 lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs uv)
 	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \
-	  --extra workflow --extra docs --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
+	  --extra workflow --extra fetch --extra docs --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
 	mv .partial.lock requirements.lock
 
 $(VENV)/.installed: requirements.lock

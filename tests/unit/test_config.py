@@ -83,7 +83,14 @@ def test_resolving_leaves_the_input_alone_and_is_idempotent() -> None:
 def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
     demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     missing = {key for key in keys(resolve(demo)) - keys(demo) if not key.startswith("training.models.")}
-    other_sources = ("cohort.bids.", "cohort.fmriprep.", "cohort.timeseries.", "cohort.fnc.", "cohort.numerical.")
+    other_sources = (
+        "cohort.bids.",
+        "cohort.fmriprep.",
+        "cohort.timeseries.",
+        "cohort.fnc.",
+        "cohort.numerical.",
+        "fetch.",
+    )
     assert {key for key in missing if not key.startswith(other_sources)} == set()
 
 

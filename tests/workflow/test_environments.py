@@ -23,6 +23,7 @@ PACKAGES = {
     "bids": {"pybids"},
     "isal": {"python-isal"},
     "matplotlib": {"matplotlib-base"},
+    "openneuro": {"openneuro-py"},
     "sklearn": {"scikit-learn"},
     "torch": {"pytorch-cpu", "pytorch-gpu"},
     "yaml": {"pyyaml"},

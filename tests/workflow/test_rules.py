@@ -8,7 +8,7 @@ import yaml
 from running import ROOT
 
 WORKFLOW = ROOT / "workflow"
-STAGES = ["cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"]
+STAGES = ["fetch", "cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"]
 
 
 def rules() -> list:
@@ -85,7 +85,7 @@ def library_imports(path: Path) -> set[str]:
 
 
 def test_imports_run_one_way() -> None:
-    order = ["cohort", "preprocess", "ica", "capture", "models", "training", "spectra", "stats", "figures"]
+    order = ["fetch", "cohort", "preprocess", "ica", "capture", "models", "training", "spectra", "stats", "figures"]
     for position, stage in enumerate(order):
         for file in (WORKFLOW / "gradspec" / stage).rglob("*.py"):
             later = library_imports(file) & set(order[position + 1 :])

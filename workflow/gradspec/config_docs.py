@@ -24,6 +24,9 @@ instead. Single keys can be set with `--config`, for instance `--config results=
 | [fnc.yaml](fnc.yaml) | connectivity matrices or feature vectors |
 | [numerical.yaml](numerical.yaml) | data made on the fly, to study the method |
 | [paper-numerical.yaml](paper-numerical.yaml) | the method's own studies: ranks of gradients against their bounds |
+| [abide.yaml](abide.yaml) | ABIDE: autism and control, time courses of regions, downloaded by `make fetch` |
+| [ds000030.yaml](ds000030.yaml) | UCLA CNP: schizophrenia and control, raw data, downloaded by `make fetch` |
+| [cobre.yaml](cobre.yaml) | COBRE: schizophrenia and control, time courses of 53 networks; ask for the data |
 
 Unknown keys and values that are not allowed are refused, with the key's name. This page is made from
 `workflow/schemas/config.schema.yaml` by `make docs`.

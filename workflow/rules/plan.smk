@@ -3,6 +3,7 @@
 from gradspec.cohort.plan import plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
+from gradspec.fetch.plan import describe_fetch
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.stats.plan import check_plan, get_tested_groupings
@@ -25,4 +26,4 @@ try:
         groupings=get_tested_groupings(config),
     )
 except ConfigError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(f"{error}{describe_fetch(config)}") from None

@@ -27,6 +27,8 @@ FIGURES = (
     "trajectories",
     "group_differences",
     "explorer",
+    "ranks",
+    "rank_bounds",
 )
 
 

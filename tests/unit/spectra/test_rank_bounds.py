@@ -106,7 +106,7 @@ def test_a_linear_recurrent_network_learns_along_one_direction_a_volume_that_gra
     assert ranks["recurrent.weight", "gradient", "pooled"] == back
     bounds = bound_ranks("elman", hyperparameters, shapes, Batch(N, T))
     assert bounds["recurrent.weight"].gradient == (back, "volumes back in time")
-    tanh, shapes, ranks = measure("elman", {**changes, "activation": "tanh"})
+    *_, ranks = measure("elman", {**changes, "activation": "tanh"})
     assert ranks["recurrent.weight", "gradient", "pooled"] == 9
 
 

@@ -41,11 +41,11 @@ COLUMNS: dict[str, Any] = {
     },
     "epoch": "Epoch, from 0",
     "index": "Number of the singular value, 1 is the largest",
-    "singular_value": "Over the largest of its step; mean over training runs and the steps of the epoch, of all samples "
-    "pooled; 0 where it is rounding",
+    "singular_value": "Over the largest of its step; mean over training runs and the steps of the epoch, of all "
+    "samples pooled; 0 where it is rounding",
     "numerical_rank": "Singular values above rounding, σ_1·max(m, n)·2^-23; mean over runs and steps",
     "largest_rank": "The largest numerical rank of any step and run of the epoch",
-    "effective_rank": "Exponential of the entropy of the singular values (Roy and Vetterli 2007); mean over runs and steps",
+    "effective_rank": "Exponential of the entropy of the singular values (Roy and Vetterli 2007), mean as above",
     "bound": "Largest rank that the network and its data allow",
     "reason": "What sets the bound",
     "n_runs": "Training runs (repeats × folds)",
@@ -141,7 +141,7 @@ def plot_ranks(table: pd.DataFrame, model: str) -> Figure:
                 if row == len(layers) - 1:
                     ax.set_xlabel("Epoch")
             if row == 0:
-                ax.set_title(title, fontsize=10, fontweight="bold")
+                ax.set_title(title, fontsize=10, fontweight="bold", pad=16)
         panels[row, 0].annotate(
             layer_label(layer),
             (0, 0.5),

@@ -8,7 +8,7 @@ from gradspec.models.truncation import split_windows
 
 
 class LSTM(nn.Module):
-    """Stacked LSTM layers, a linear read-out of the last layer's hidden states: of their mean over time, or of the last.
+    """Stacked LSTM layers, a linear read-out of the last layer's states: of their mean over time, or of the last.
 
     Hochreiter and Schmidhuber (1997). Dropout acts on what is read out only: dropout between the layers is drawn
     inside the fused kernel, where splitting the batch by group would change the order of its random numbers and so the

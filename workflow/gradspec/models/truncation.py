@@ -1,5 +1,6 @@
 """Truncated back-propagation through time: series cut into windows that gradients do not cross."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,4 +30,5 @@ def split_windows(
     if length is None or length >= n_volumes:
         return (timecourses,)
     n_whole, rest = divmod(n_volumes, length)
-    return timecourses.split([rest] * bool(rest) + [length] * n_whole, dim=1)
+    windows: tuple[Tensor, ...] = torch.split(timecourses, [rest] * bool(rest) + [length] * n_whole, dim=1)
+    return windows

@@ -1,6 +1,7 @@
 r"""How many directions a gradient can have at most, before anything is trained.
 
-A layer that sees N rows H (inputs) and Δ (gradients at its output) has the weight gradient :math:`G = \Delta^\top H`, so
+A layer that sees N rows H (inputs) and Δ (gradients at its output) has the weight gradient
+:math:`G = \Delta^\top H`, so
 
 .. math:: \operatorname{rank} G \le \min(\operatorname{rank} \Delta, \operatorname{rank} H) \le \min(N, m, n).
 
@@ -8,8 +9,8 @@ What is below follows Baker, Pearlmutter, Miller, Calhoun and Plis (2024), "Low-
 arXiv:2402.06751, in its questions: linear and leaky-ReLU networks, bottlenecks, recurrent networks and how far their
 gradients go back, the length of a sequence. The bounds are derived here, each in the docstring of its function, since
 equation (1) of that paper bounds the rank of the gradient of a layer by the rank of that layer's own weight, which does
-not hold: one linear layer with W = 0 and the squared loss has a gradient :math:`-Y^\top X` of any rank. The weights that
-count are those of the *other* layers, which H and Δ went through.
+not hold: one linear layer with W = 0 and the squared loss has a gradient :math:`-Y^\top X` of any rank. The weights
+that count are those of the *other* layers, which H and Δ went through.
 
 With the cross-entropy of C classes each row of Δ at the logits, softmax minus one-hot, adds up to zero: rank C - 1.
 """
@@ -116,11 +117,13 @@ def linear_chain(widths: list[int], n_rows: int) -> list[int]:
 def leaky_tail(delta: Float[np.ndarray, " index"], rank: int, slope: float) -> Float[np.ndarray, " index"]:
     r"""Bound the singular values by which a leaky ReLU raises the rank of the gradients that pass it.
 
-    Back through the activation, :math:`\Delta = A \circ D` with :math:`D = \alpha 1 1^\top + (1 - \alpha) M`, where M is 1
-    where the activation is positive and 0 elsewhere, and A has rank r. By Weyl's inequality and since
+    Back through the activation, :math:`\Delta = A \circ D` with :math:`D = \alpha 1 1^\top + (1 - \alpha) M`, where
+    M is 1 where the activation is positive and 0 elsewhere, and A has rank r. By Weyl's inequality and since
     :math:`A \circ M` holds entries of Δ,
 
-    .. math:: \sigma_{r+k}(\Delta) \le (1 - \alpha)\, \sigma_k(A \circ M) \le (1 - \alpha) \lVert \Delta \rVert_F / \sqrt k,
+    .. math::
+        \sigma_{r+k}(\Delta) \le (1 - \alpha)\, \sigma_k(A \circ M)
+        \le (1 - \alpha) \lVert \Delta \rVert_F / \sqrt k,
 
     so the closer the slope is to 1, the less lies outside the r directions of the linear network.
 
@@ -175,7 +178,7 @@ def _bound_mlp(hyperparameters: Mapping[str, Any], shapes: Shapes, batch: Batch)
         inputs = [min(rows, Bound(rank, "narrowest layer before"), key=_rank) for rank in ranks]
     bounds: dict[str, LayerBounds] = {}
     deltas = _classes(batch)
-    for (name, shape), known in zip(reversed(shapes.items()), reversed(inputs), strict=True):
+    for (name, shape), known in zip(reversed(list(shapes.items())), reversed(inputs), strict=True):
         bounds[name] = bound_layer(shape, known, min(deltas, rows, key=_rank))
         deltas = bounds[name].delta if is_linear else rows
     return {name: bounds[name] for name in shapes}
@@ -190,8 +193,8 @@ def _bound_recurrent(hyperparameters: Mapping[str, Any], shapes: Shapes, batch: 
 
     .. math:: \Delta_t = \sum_{j=0}^{k-1} \delta_{t+j} W^j,
 
-    so that every row lies in the span of :math:`W_o W^j`, with the C - 1 directions of the read-out :math:`W_o` that count:
-    rank (C - 1) k, for as many samples and volumes as there may be.
+    so that every row lies in the span of :math:`W_o W^j`, with the C - 1 directions of the read-out :math:`W_o` that
+    count: rank (C - 1) k, for as many samples and volumes as there may be.
     """
     n_samples, n_volumes = batch.n_samples, batch.n_volumes
     back = min(hyperparameters["truncate"] or n_volumes, n_volumes)
@@ -217,9 +220,9 @@ def _bound_recurrent(hyperparameters: Mapping[str, Any], shapes: Shapes, batch: 
 def _bound_transformer(hyperparameters: Mapping[str, Any], shapes: Shapes, batch: Batch) -> dict[str, LayerBounds]:
     """Bound a transformer, whose rows are samples × tokens: the volumes and the class token.
 
-    Only the class token is read out. In the last layer, therefore, queries, the output of attention and the feed-forward
-    part have gradients in one token a sample; keys and values, in every head, only along its query (keys) or the gradient
-    of its output (values): one direction a sample and head.
+    Only the class token is read out. In the last layer, therefore, queries, the output of attention and the
+    feed-forward part have gradients in one token a sample; keys and values, in every head, only along its query (keys)
+    or the gradient of its output (values): one direction a sample and head.
     """
     n_volumes = min(hyperparameters["n_volumes"] or batch.n_volumes, batch.n_volumes)
     volumes, tokens = _samples(batch.n_samples, n_volumes), _samples(batch.n_samples, n_volumes + 1)
