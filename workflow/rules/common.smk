@@ -10,6 +10,7 @@ from gradspec.files import remove_partial
 from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
+from gradspec.preprocess.steps import check_steps
 from gradspec.training.plan import check_training
 from gradspec.stats.plan import check_plan
 from snakemake.exceptions import WorkflowError
@@ -20,6 +21,8 @@ try:
     )  # in place: the report's front page reads the same dictionary
     check_own_models(config["training"]["models"])
     check_training(config)
+    if config["cohort"]["source"] in ("simulated", "bids"):
+        check_steps(config["preprocess"])
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
     check_plan(
