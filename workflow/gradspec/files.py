@@ -4,6 +4,7 @@ Everything is written to a temporary name beside its destination and moved into 
 """
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -64,6 +65,33 @@ def remove_partial(path: PathLike) -> None:
     beside = target.parent.glob(f"{glob.escape(_partial_prefix(target))}*")
     for left in sorted([*beside, *target.rglob(".partial-*")]):
         shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(target: PathLike) -> Iterator[Path]:
+    """Give a fresh folder for what is needed while `target` is made, and remove it at the end.
+
+    It lies in the system's folder for temporary files (TMPDIR). Its name is known by `target`: what a job that was
+    killed without warning left there is removed by the next that makes the same file on the same machine.
+
+    Parameters
+    ----------
+    target : path
+        What is made; only one process may be making it.
+
+    Yields
+    ------
+    Path
+    """
+    path = Path(target).absolute()
+    prefix = f"gradspec-{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _partial_prefix(target: Path) -> str:

@@ -6,6 +6,7 @@ from gradspec.errors import ConfigError
 from gradspec.fetch.plan import describe_fetch
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
+from gradspec.preprocess.steps import check_steps
 from gradspec.stats.plan import check_plan, get_tested_groupings
 from gradspec.training.plan import check_training
 from snakemake.exceptions import WorkflowError
@@ -16,6 +17,8 @@ try:
     )  # in place: the report's front page reads the same dictionary
     check_own_models(config["training"]["models"])
     check_training(config)
+    if config["cohort"]["source"] in ("simulated", "bids"):
+        check_steps(config["preprocess"])
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
     check_plan(

@@ -147,7 +147,6 @@ def another_time(root):
             "bold",
             "has 39 volumes, but cohort.min_volumes asks for 40",
         ),
-        (lambda root: (root / "sub-02/anat/sub-02_T1w.nii.gz").unlink(), "", "has no T1w image"),
         (lambda root: make_image(root / "sub-02/anat/sub-02_T1w.nii.gz", (*GRID, 3)), T1W, "but 3-D is expected"),
         (lambda root: bold(root).unlink(), "/sub-02", "no BOLD image of the task and runs that are asked for"),
     ],
@@ -199,9 +198,17 @@ def test_a_participant_keeps_the_runs_that_can_be_used(tmp_path):
 
 def test_a_fault_that_all_runs_share_is_told_once(tmp_path):
     root = make_bids(tmp_path, 6, runs=("1", "2"))
-    (root / "sub-01/anat/sub-01_T1w.nii.gz").unlink()
+    make_image(root / "sub-01/anat/sub-01_T1w.nii.gz", (*GRID, 3))
     participants, _ = check_raw(root)
-    assert participants.loc["sub-01", "reason"].count("has no T1w image") == 1
+    assert participants.loc["sub-01", "reason"].count("but 3-D is expected") == 1
+
+
+def test_who_has_no_t1w_image_is_included_with_a_note(raw):
+    (raw / "sub-02/anat/sub-02_T1w.nii.gz").unlink()
+    participants, runs = check_raw(raw)
+    assert list(participants["status"]) == ["included"] * 6
+    assert participants.loc["sub-02", "note"].startswith("has no T1w image: the BOLD reference itself")
+    assert list(runs.index[runs["t1w"].isna()]) == ["sub-02"]
 
 
 def test_a_row_without_folder_is_excluded(raw):

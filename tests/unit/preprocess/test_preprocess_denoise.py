@@ -18,7 +18,9 @@ from gradspec.preprocess.denoised import denoise_participant, smooth_inside
 from gradspec.preprocess.derivatives import Run
 
 N_VOLUMES = 80
-SIMPLE = {"strategy": "simple", "scrub": False, "high_pass": 0.008, "min_degrees_of_freedom": 20}
+SIMPLE = {"strategy": "simple", "scrub": False, "linear_trend": True, "high_pass": 0.008, "min_degrees_of_freedom": 20}
+
+SETTINGS: dict[str, Any] = {"fwhm": 4.0, "intensity": "grand_mean", "denoise": SIMPLE}
 
 
 def make_table(n_volumes: int = N_VOLUMES) -> pd.DataFrame:
@@ -41,7 +43,7 @@ def make_signals(n_volumes: int = N_VOLUMES, n_voxels: int = 30) -> np.ndarray:
 def test_residuals_are_those_of_least_squares_voxel_by_voxel(
     strategy: str, scrub: bool, high_pass: float | None
 ) -> None:
-    chosen = {"strategy": strategy, "scrub": scrub, "high_pass": high_pass}
+    chosen = {**SIMPLE, "strategy": strategy, "scrub": scrub, "high_pass": high_pass}
     design, names = make_design(make_table(), chosen, N_VOLUMES, 2.0)
     signals = make_signals()
     whole = np.column_stack([np.ones(N_VOLUMES), design])
@@ -160,7 +162,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -> None:
-    (status,) = denoise_participant("sub-01", [run], tmp_path / "out", {"fwhm": 4.0, "denoise": SIMPLE})
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "out", SETTINGS)
     assert status["bold"] == "func/sub-01_task-rest_space-MNI152NLin2009cAsym_desc-denoised_bold.nii.gz"
     assert status["quality"]["degrees_of_freedom"] == N_VOLUMES - 1 - status["quality"]["n_confounds"]
     image = nib.load(tmp_path / "out" / status["bold"])
@@ -179,10 +181,9 @@ def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -
 
 
 def test_the_quality_of_derivatives_made_elsewhere_is_measured(run: Run, tmp_path: Path) -> None:
-    settings = {"fwhm": 4.0, "denoise": SIMPLE}
-    (known,) = denoise_participant("sub-01", [run], tmp_path / "known", settings)
+    (known,) = denoise_participant("sub-01", [run], tmp_path / "known", SETTINGS)
     assert set(known["quality"]) == {"degrees_of_freedom", "n_confounds"}
-    (status,) = denoise_participant("sub-01", [run], tmp_path / "given", settings, measured=False)
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "given", SETTINGS, measured=False)
     mask = nib.load(run.mask).get_fdata() > 0
     bold = nib.load(run.bold).get_fdata()[mask].T
     time = np.linspace(-1, 1, len(bold))
@@ -195,7 +196,7 @@ def test_the_quality_of_derivatives_made_elsewhere_is_measured(run: Run, tmp_pat
 def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     written = []
     for folder in (tmp_path / "first", tmp_path / "second"):
-        (status,) = denoise_participant("sub-01", [run], folder, {"fwhm": 4.0, "denoise": SIMPLE})
+        (status,) = denoise_participant("sub-01", [run], folder, SETTINGS)
         written.append((folder / status["bold"]).read_bytes())
     assert written[0] == written[1]
 
@@ -204,11 +205,23 @@ def test_missing_columns_name_participant_and_table(run: Run, tmp_path: Path) ->
     assert run.confounds is not None
     make_table().drop(columns="csf").to_csv(run.confounds, sep="\t", index=False, na_rep="n/a")
     with pytest.raises(ParticipantError, match=r"sub-01: .*desc-confounds_timeseries.tsv: .*lacks csf"):
-        denoise_participant("sub-01", [run], tmp_path / "out", {"fwhm": 0.0, "denoise": SIMPLE})
+        denoise_participant("sub-01", [run], tmp_path / "out", {**SETTINGS, "fwhm": 0.0})
 
 
 def test_a_mask_on_another_grid_is_refused(run: Run, tmp_path: Path) -> None:
     assert run.mask is not None
     nib.save(nib.Nifti1Image(np.eye(5, dtype=np.uint8)[:, :, np.newaxis], np.eye(4)), run.mask)
     with pytest.raises(ParticipantError, match="must share one grid"):
-        denoise_participant("sub-01", [run], tmp_path / "out", {"fwhm": 0.0, "denoise": SIMPLE})
+        denoise_participant("sub-01", [run], tmp_path / "out", {**SETTINGS, "fwhm": 0.0})
+
+
+def test_where_everything_is_switched_off_the_run_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+    off = {**SIMPLE, "strategy": "none", "linear_trend": False, "high_pass": None}
+    settings = {"fwhm": 0.0, "intensity": "none", "denoise": off}
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "out", settings)
+    mask = nib.load(run.mask).get_fdata() > 0
+    found, expected = (nib.load(path).get_fdata()[mask] for path in (tmp_path / "out" / status["bold"], run.bold))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert status["quality"] == {"degrees_of_freedom": N_VOLUMES - 1, "n_confounds": 0}
+    sidecar = read_json((tmp_path / "out" / status["bold"]).with_suffix("").with_suffix(".json"))
+    assert (sidecar["Units"], sidecar["Regressors"], sidecar["LinearTrendRemoved"]) == ("arbitrary", [], False)

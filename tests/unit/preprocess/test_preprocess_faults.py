@@ -15,7 +15,7 @@ from nipype.pipeline.engine import Node, Workflow
 from gradspec.errors import ParticipantError
 from gradspec.preprocess.confounds import make_confounds
 from gradspec.preprocess.geometry import rigid_matrix
-from gradspec.preprocess.interfaces import OneFile, Step, _ConformInput
+from gradspec.preprocess.interfaces.base import InFile, OneFile, Step
 from gradspec.preprocess.masks import extract_brain
 from gradspec.preprocess.participant import _run
 from gradspec.preprocess.realignment import realign_run
@@ -84,7 +84,7 @@ def test_a_t1w_image_that_is_no_adult_head_is_refused(monkeypatch: pytest.Monkey
 
 
 class _FullDisk(Step):
-    input_spec = _ConformInput
+    input_spec = InFile
     output_spec = OneFile
 
     def compute(self, folder: Path) -> dict[str, Any]:

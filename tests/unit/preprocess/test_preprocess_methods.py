@@ -49,17 +49,25 @@ def test_counts_and_versions_are_those_of_what_ran(settings: dict[str, Any]) -> 
         ("slice_timing", False, "slice timing was not corrected", "slices were then brought"),
         ("dummy_scans", 4, "as the configuration states", "outliers of the mean"),
         ("fwhm", 0, "not smoothed", "FWHM"),
+        ("normalization", "affine", "affine registration on mutual information", "SyN registration"),
+        ("motion", "none", "head motion was neither estimated nor corrected", "24 motion terms"),
+        ("bias_field", False, "skull-stripped (deepbet 1.0.2) and normalised", "bias field"),
+        ("segmentation", "atropos", "segmented into liquor, grey and white matter (Atropos, ANTs 2.6.2)", "template's"),
+        ("confounds", [], "DVARS was computed", "CompCor"),
+        ("intensity", "none", "Signals were not scaled", "grand mean"),
         ("denoise", {"strategy": "24P+aCompCor", "scrub": True, "high_pass": 0.01}, "24 motion terms, five", "0.01 Hz"),
-        ("denoise", {"strategy": "simple", "scrub": False, "high_pass": 0.01}, "cosines below 0.01 Hz", "outlier ("),
+        ("denoise", {"strategy": "simple", "high_pass": 0.01}, "cosines below 0.01 Hz", "outlier ("),
+        ("denoise", {"strategy": "none", "high_pass": None}, "only a linear trend was regressed", "motion parameters"),
         (
             "denoise",
-            {"strategy": "none", "scrub": False, "high_pass": None},
-            "only a linear trend",
-            "motion parameters",
+            {"strategy": "none", "high_pass": None, "linear_trend": False},
+            "nothing was regressed out",
+            "a linear trend",
         ),
     ],
 )
 def test_a_step_is_told_as_it_was_set(settings: dict[str, Any], key: str, value: Any, said: str, unsaid: str) -> None:
+    value = {**settings[key], **value} if isinstance(value, dict) else value
     text = " ".join(describe_methods(STATUSES, {**settings, key: value}))
     assert said in text
     assert unsaid not in text
@@ -74,3 +82,17 @@ def test_derivatives_of_fmriprep_are_told_as_such(settings: dict[str, Any]) -> N
 
 def test_where_nothing_ran_nothing_is_told(settings: dict[str, Any]) -> None:
     assert describe_methods(STATUSES[4:], settings) == []
+
+
+def test_runs_without_a_t1w_image_are_told_apart(settings: dict[str, Any]) -> None:
+    alone = make_status("sub-02", "preprocess", n_dummy_scans=0)
+    alone["runs"][0]["normalized"] = "BOLD"
+    both = " ".join(describe_methods([STATUSES[0], alone], settings))
+    assert "Of 1 run without a T1w image, the BOLD reference was corrected for the bias field" in both
+    assert "deepbet" in both
+    only = " ".join(describe_methods([alone], settings))
+    assert "itself normalised to the ICBM 2009a" in only
+    assert "deepbet" not in only
+    everybody = " ".join(describe_methods([alone], {**settings, "coregistration": False, "bias_field": False}))
+    assert "Of every run, the BOLD reference was itself normalised" in everybody
+    assert "N4" not in everybody

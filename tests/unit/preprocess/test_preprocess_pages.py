@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from gradspec.config import resolve
 from gradspec.preprocess.derivatives import Run, name_anatomical, name_functional
 from gradspec.preprocess.group import COLUMNS, tabulate_quality
 from gradspec.preprocess.pages import PICTURES, render_group, render_participant
@@ -67,9 +68,10 @@ def test_the_page_of_a_participant_shows_every_picture_and_what_is_beyond_a_limi
 
 def test_every_picture_that_is_written_is_explained(tmp_path: Any) -> None:
     run = Run(tmp_path / "sub-01_task-rest_bold.nii.gz", None, None, "rest", None, 2.0, 80)
-    settings = {"normalization": "fast", "motion": "fast", "resolution": 3.0, "slice_timing": False}
+    settings = resolve({"cohort": {"source": "simulated"}})["preprocess"]
     outputs = [*name_anatomical("sub-01", tmp_path / "t1w.nii", settings), *name_functional("sub-01", run, settings)]
-    pictures = [output.path for output in outputs if output.path.endswith(".png")]
+    outputs += name_functional("sub-02", run, settings, has_t1w=False)
+    pictures = list(dict.fromkeys(output.path for output in outputs if output.path.endswith(".png")))
     assert len(pictures) == len(PICTURES)
     parse(render_participant("sub-01", [make_run(None, mean_fd=0.1)], pictures, BOUNDS, []))
 

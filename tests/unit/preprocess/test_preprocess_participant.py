@@ -11,24 +11,16 @@ from nipype.interfaces.base import CommandLine
 from nipype.interfaces.utility import Function
 from nipype.pipeline.engine import Node, Workflow
 
+from gradspec.config import resolve
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.denoised import denoise_participant
 from gradspec.preprocess.derivatives import PAGE, Run, describe_derivatives, name_functional, read_runs
-from gradspec.preprocess.interfaces import ConformT1w
-from gradspec.preprocess.outputs import SaveDerivative
+from gradspec.preprocess.interfaces.anatomical import ConformT1w
+from gradspec.preprocess.interfaces.save import SaveDerivative
 from gradspec.preprocess.participant import _run, init_participant_wf, preprocess_participant
 
-SETTINGS: dict[str, Any] = {
-    "dummy_scans": None,
-    "slice_timing": False,
-    "motion": "fast",
-    "normalization": "fast",
-    "resolution": 3.0,
-    "fwhm": 6.0,
-    "quality": {"max_mean_fd": 0.5, "min_overlap": 0.7},
-    "denoise": {"strategy": "simple", "scrub": False, "high_pass": 0.008, "min_degrees_of_freedom": 20},
-}
+SETTINGS: dict[str, Any] = resolve({"cohort": {"source": "simulated"}, "preprocess": {"motion": "fast"}})["preprocess"]
 
 
 @pytest.fixture
@@ -91,9 +83,7 @@ def test_the_data_set_is_described_as_derivative(tmp_path: Path) -> None:
     assert "denoised" in (tmp_path / "d" / ".bidsignore").read_text().splitlines()
 
 
-def test_a_participant_without_t1w_image_or_run_is_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(ParticipantError, match="sub-01: has no T1w image"):
-        init_participant_wf("sub-01", [replace(run, t1w=None)], tmp_path, tmp_path, SETTINGS, 1)
+def test_a_participant_without_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParticipantError, match="sub-01: has no usable BOLD run"):
         init_participant_wf("sub-01", [], tmp_path, tmp_path, SETTINGS, 1)
 
@@ -118,11 +108,11 @@ def test_a_fault_of_ours_is_not_blamed_on_the_data(tmp_path: Path) -> None:
         _run(one_node(tmp_path, bug), "sub-07")
 
 
-def test_nothing_is_left_in_the_temporary_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     with pytest.raises(ParticipantError):
-        preprocess_participant("sub-01", [replace(run, t1w=None)], tmp_path / "out", SETTINGS, 1)
+        preprocess_participant("sub-01", [], tmp_path / "out", SETTINGS, 1)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from gradspec.errors import ParticipantError
-from gradspec.preprocess.interfaces import CorrectSliceTiming
+from gradspec.preprocess.interfaces.functional import CorrectSliceTiming
 from gradspec.preprocess.slice_timing import check_slice_times, correct_slice_timing, reference_time
 
 REPETITION_TIME = 2.0

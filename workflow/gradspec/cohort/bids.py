@@ -87,31 +87,33 @@ def _examine_participant(person: Participant, bold: Sequence[ImageFile], data: _
         )
         return finding
     anatomies = data.images(person.id, "T1w")
+    if not anatomies:
+        finding.notes.append("has no T1w image: the BOLD reference itself is registered to the template")
     for image in bold:
         try:
             t1w = _anatomy_for(image, anatomies, person.id)
-            examine_image(t1w, 3, person.id)
+            if t1w is not None:
+                examine_image(t1w, 3, person.id)
             finding.runs.append(_examine_run(image, t1w, data.metadata(image), person.id, min_volumes))
         except ParticipantError as fault:
             finding.faults.append(fault)
     return finding
 
 
-def _anatomy_for(image: ImageFile, anatomies: Sequence[ImageFile], participant: str) -> str:
+def _anatomy_for(image: ImageFile, anatomies: Sequence[ImageFile], participant: str) -> str | None:
     """Return the T1w image of the same session, else of any; the first by name where there are several."""
     same = [anatomy for anatomy in anatomies if anatomy.entities.get("session") == image.entities.get("session")]
     candidates = same or anatomies
     if not candidates:
-        raise ParticipantError(
-            "the participant has no T1w image, which registration to the template needs; add anat/*_T1w.nii.gz",
-            participant=participant,
-        )
+        return None
     if len(candidates) > 1:
         log.info("%s: takes %s of %d T1w images", participant, candidates[0].path, len(candidates))
     return candidates[0].path
 
 
-def _examine_run(image: ImageFile, t1w: str, metadata: Mapping[str, Any], participant: str, min_volumes: int) -> Run:
+def _examine_run(
+    image: ImageFile, t1w: str | None, metadata: Mapping[str, Any], participant: str, min_volumes: int
+) -> Run:
     facts = examine_image(image.path, 4, participant)
     require_length(facts.shape[3], min_volumes, participant, image.path)
     session, task, run = image.key

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gradspec.errors import ConfigError
 
-PROGRAMS = ("antsRegistration", "antsApplyTransforms", "N4BiasFieldCorrection")
+PROGRAMS = ("antsRegistration", "antsApplyTransforms", "N4BiasFieldCorrection", "Atropos")
 
 _LAUNCHER_FILE = "launch_ants.py"
 

@@ -44,7 +44,7 @@ def draw_carpet(
     tissues : sequence of (label, colour, array of bool of shape (voxel,))
         Which voxels are shown, tissue by tissue from top to bottom.
     confounds : DataFrame
-        With ``framewise_displacement`` and ``std_dvars``.
+        With ``std_dvars``, and with ``framewise_displacement`` where motion was estimated.
     repetition_time : float
         In seconds.
     title : str
@@ -56,7 +56,8 @@ def draw_carpet(
     grid = figure.add_gridspec(3, 2, height_ratios=[1, 1, 4], width_ratios=[1, 60])
     seconds = np.arange(len(brain)) * repetition_time
     motion, change, carpet = (figure.add_subplot(grid[row, 1]) for row in range(3))
-    _trace(motion, seconds, confounds["framewise_displacement"], "FD (mm)", MAX_FRAMEWISE_DISPLACEMENT)
+    displacement = confounds.get("framewise_displacement", pd.Series(np.nan, index=confounds.index))
+    _trace(motion, seconds, displacement, "FD (mm)", MAX_FRAMEWISE_DISPLACEMENT)
     _trace(change, seconds, confounds["std_dvars"], "std DVARS", MAX_STD_DVARS)
     shown = {label: _thin(np.flatnonzero(voxels), len(tissues)) for label, _, voxels in tissues}
     signal = brain[:, np.concatenate(list(shown.values()))].astype(float)
@@ -100,6 +101,8 @@ def _trace(axes: Axes, seconds: Float[np.ndarray, " time"], values: pd.Series, l
     axes.set_ylabel(label, fontsize=8)
     axes.tick_params(labelbottom=False, labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+    if values.isna().all():
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center", fontsize=8)
 
 
 def correlate_confounds(confounds: pd.DataFrame) -> pd.DataFrame:

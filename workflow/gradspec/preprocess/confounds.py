@@ -3,7 +3,7 @@
 Units: mm, rad, and arbitrary image units for signals. A first row that has no value (differences) is NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,8 @@ from gradspec.errors import ParticipantError
 from gradspec.preprocess.compcor import make_compcor
 from gradspec.preprocess.geometry import rigid_parameters
 
+GROUPS = ("motion", "signals", "a_comp_cor", "t_comp_cor", "outliers")
+"""Groups of confounds; DVARS and the marks of dummy scans are always there."""
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 HEAD_RADIUS = 50.0
 """Radius, in mm, of the sphere on which Power turns rotations into displacements."""
@@ -29,6 +31,7 @@ def make_confounds(
     centre: Float[np.ndarray, "axis=3"],
     repetition_time: float,
     n_dummies: int = 0,
+    groups: Collection[str] = GROUPS,
 ) -> pd.DataFrame:
     """Put the confounds of a run together.
 
@@ -46,6 +49,8 @@ def make_confounds(
         In seconds.
     n_dummies : int
         Dummy scans at the start: each has a column that marks it, and components and DVARS do without them.
+    groups : collection of str
+        Those of `GROUPS` that are wanted. Without ``motion``, displacement is not measured either.
 
     Returns
     -------
@@ -57,32 +62,55 @@ def make_confounds(
     ParticipantError
         If a tissue has next to no voxels in the brain mask.
     """
+    if {"signals", "a_comp_cor"} & set(groups):
+        _require_tissues(tissues)
+    dvars, std_dvars = (_pad(values, n_dummies) for values in compute_dvars(brain[n_dummies:]))
+    columns: dict[str, np.ndarray] = {}
+    if "signals" in groups:
+        signals = {
+            "csf": brain[:, tissues["csf"]].mean(axis=1, dtype=float),
+            "white_matter": brain[:, tissues["white_matter"]].mean(axis=1, dtype=float),
+            "global_signal": brain.mean(axis=1, dtype=float),
+        }
+        columns |= expand(signals)
+    displacement = np.full(len(brain), np.nan)
+    if "motion" in groups:
+        parameters = np.stack([rigid_parameters(matrix, centre) for matrix in motion])
+        displacement = framewise_displacement(parameters)
+        columns |= {"framewise_displacement": displacement, "rmsd": relative_rms(motion, centre)}
+    columns |= {"dvars": dvars, "std_dvars": std_dvars}
+    if "motion" in groups:
+        columns |= expand(dict(zip(MOTION_COLUMNS, parameters.T, strict=True)))
+    columns |= _choose_compcor(groups, brain, tissues, repetition_time, n_dummies)
+    columns |= _mark("non_steady_state_outlier", np.arange(n_dummies), len(brain))
+    if "outliers" in groups:
+        columns |= motion_outliers(displacement, std_dvars, n_dummies)
+    return pd.DataFrame(columns)
+
+
+def _require_tissues(tissues: Mapping[str, Bool[np.ndarray, " voxel"]]) -> None:
     for name, voxels in tissues.items():
         if voxels.sum() < _MIN_TISSUE_VOXELS:
             raise ParticipantError(
                 f"only {voxels.sum()} voxels of {name} lie in the brain mask of the run, at least "
                 f"{_MIN_TISSUE_VOXELS} are needed: the registration failed, or the field of view misses the ventricles"
             )
-    parameters = np.stack([rigid_parameters(matrix, centre) for matrix in motion])
-    displacement = framewise_displacement(parameters)
-    dvars, std_dvars = (_pad(values, n_dummies) for values in compute_dvars(brain[n_dummies:]))
-    signals = {
-        "csf": brain[:, tissues["csf"]].mean(axis=1, dtype=float),
-        "white_matter": brain[:, tissues["white_matter"]].mean(axis=1, dtype=float),
-        "global_signal": brain.mean(axis=1, dtype=float),
-    }
-    columns: dict[str, np.ndarray] = {
-        **expand(signals),
-        "framewise_displacement": displacement,
-        "rmsd": relative_rms(motion, centre),
-        "dvars": dvars,
-        "std_dvars": std_dvars,
-        **expand(dict(zip(MOTION_COLUMNS, parameters.T, strict=True))),
-        **make_compcor(brain, tissues, repetition_time, n_dummies),
-        **_mark("non_steady_state_outlier", np.arange(n_dummies), len(brain)),
-        **motion_outliers(displacement, std_dvars, n_dummies),
-    }
-    return pd.DataFrame(columns)
+
+
+def _choose_compcor(
+    groups: Collection[str],
+    brain: Float[np.ndarray, "time voxel"],
+    tissues: Mapping[str, Bool[np.ndarray, " voxel"]],
+    repetition_time: float,
+    n_dummies: int,
+) -> dict[str, np.ndarray]:
+    """Components of the groups that are wanted, with the cosines that were removed before them."""
+    if not {"a_comp_cor", "t_comp_cor"} & set(groups):
+        return {}
+    left_out = {"a_comp_cor": ("a_comp_cor", "c_comp_cor", "w_comp_cor"), "t_comp_cor": ("t_comp_cor",)}
+    unwanted = tuple(prefix for group, prefixes in left_out.items() if group not in groups for prefix in prefixes)
+    components = make_compcor(brain, tissues, repetition_time, n_dummies)
+    return {name: values for name, values in components.items() if not name.startswith(unwanted)}
 
 
 def _pad(values: Float[np.ndarray, " time"], n_dummies: int) -> Float[np.ndarray, " time"]:
@@ -191,15 +219,16 @@ def _mark(name: str, volumes: np.ndarray, n_volumes: int) -> dict[str, np.ndarra
     }
 
 
-def describe_columns(columns: list[str]) -> dict[str, dict[str, str]]:
-    """Describe confound columns for the sidecar of the table."""
-    return {name: _describe(name) for name in columns}
+def describe_columns(columns: list[str], source: str = "template") -> dict[str, dict[str, str]]:
+    """Describe confound columns for the sidecar of the table; `source` is the image that the masks come from."""
+    return {name: _describe(name, source) for name in columns}
 
 
-def _describe(name: str) -> dict[str, str]:
+def _describe(name: str, source: str) -> dict[str, str]:
     base, *_ = name.partition("_derivative1")
     base = base.removesuffix("_power2")
     text, unit = _describe_base(base)
+    text = text.format(source=source)
     if "derivative1" in name:
         text += "; difference from the volume before"
     if name.endswith("power2"):
@@ -220,8 +249,8 @@ def _describe_base(name: str) -> tuple[str, str]:
 
 
 _DESCRIPTIONS = {
-    "csf": "Mean signal of the ventricles (template mask, eroded)",
-    "white_matter": "Mean signal of deep white matter (template mask, eroded)",
+    "csf": "Mean signal of the ventricles (mask of the {source}, eroded)",
+    "white_matter": "Mean signal of deep white matter (mask of the {source}, eroded)",
     "global_signal": "Mean signal of the brain mask",
     "framewise_displacement": "Framewise displacement (Power et al. 2012), sphere of 50 mm",
     "rmsd": "Root mean square displacement from the volume before over a sphere of 80 mm (Jenkinson 1999)",

@@ -87,7 +87,7 @@ def make_design(
     -------
     design : array, shape (time, regressor)
         Confounds (missing values, which differences have in the first row, become 0), a linear trend, and cosines
-        below ``high_pass``.
+        below ``high_pass``; without columns where all of them are switched off.
     names : list of str
         Of its columns.
 
@@ -98,7 +98,7 @@ def make_design(
     """
     strategy, scrub, high_pass = settings["strategy"], settings["scrub"], settings["high_pass"]
     names: list[str] = []
-    parts = []
+    parts = [np.empty((n_volumes, 0))]
     if strategy != "none" or scrub:
         if table is None:
             raise ParticipantError(f"the run has no confounds table, which the denoising strategy {strategy!r} needs")
@@ -106,8 +106,9 @@ def make_design(
             raise ParticipantError(f"the confounds table has {len(table)} rows, but the run has {n_volumes} volumes")
         names = select_confounds(table, strategy, scrub)
         parts.append(table[names].astype(float).fillna(0.0).to_numpy())
-    names = [*names, "linear_trend"]
-    parts.append(np.linspace(-1, 1, n_volumes)[:, np.newaxis])
+    if settings["linear_trend"]:
+        names = [*names, "linear_trend"]
+        parts.append(np.linspace(-1, 1, n_volumes)[:, np.newaxis])
     if high_pass is not None and not has_own_cosines(strategy):
         cosines = cosine_basis(n_volumes, repetition_time, high_pass)
         names = [*names, *(f"high_pass_{index:02d}" for index in range(cosines.shape[1]))]
@@ -171,7 +172,8 @@ def scale_to_grand_mean(signals: Float[np.ndarray, "time voxel"]) -> Float[np.nd
     median = float(np.median(signals.mean(axis=0)))
     if median <= 0:
         raise ParticipantError(
-            f"the median signal of the brain is {median:g}, expected a positive one: the mean was removed already"
+            f"the median signal of the brain is {median:g}, expected a positive one: the mean was removed already; "
+            "switch the scaling off (preprocess.intensity: none), or keep the mean"
         )
     signals *= GRAND_MEAN / median
     return signals

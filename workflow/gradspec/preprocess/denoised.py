@@ -17,6 +17,11 @@ from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.images import read_image, write_image
 from gradspec.preprocess.quality import measure_run, temporal_snr
 
+_UNITS = {
+    "grand_mean": f"percent of the grand mean: the median over the brain of the mean signal is {GRAND_MEAN:g}",
+    "none": "arbitrary",
+}
+
 
 def own_derivatives(status: Mapping[str, Any], folder: Path) -> list[Run]:
     """Runs in template space that the stage wrote itself.
@@ -100,7 +105,8 @@ def _denoise_run(
         signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
         del bold
         signals, degrees_of_freedom = regress_out(signals, design, denoise["min_degrees_of_freedom"])
-        scale_to_grand_mean(signals)
+        if settings["intensity"] == "grand_mean":
+            scale_to_grand_mean(signals)
     except ParticipantError as error:
         culprit = error.file or run.confounds or run.bold
         raise ParticipantError(error.reason, participant=participant, file=culprit) from error
@@ -124,7 +130,8 @@ def _denoise_run(
             "HighPass": denoise["high_pass"],
             "Regressors": names,
             "DegreesOfFreedom": degrees_of_freedom,
-            "Units": f"percent of the grand mean: the median over the brain of the mean signal is {GRAND_MEAN:g}",
+            "LinearTrendRemoved": denoise["linear_trend"],
+            "Units": _UNITS[settings["intensity"]],
         },
         f"{stem}_desc-denoised_bold.json",
     )

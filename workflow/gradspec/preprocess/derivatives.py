@@ -10,6 +10,7 @@ from gradspec import __version__
 from gradspec.files import write_json
 from gradspec.preprocess import SPACE
 from gradspec.preprocess.slice_timing import reference_time
+from gradspec.preprocess.tissues import LABELS
 
 PAGE = "report.html"
 """Name of the page of a participant, in the participant's folder."""
@@ -120,31 +121,34 @@ def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) ->
     """Outputs of the anatomical workflow."""
     prefix, template = f"anat/{participant}", f"anat/{participant}_space-{SPACE}"
     raw = [_raw_uri(t1w, participant)]
-    registration = {"Sources": raw, "Registration": "ANTs affine + SyN", "Setting": settings["normalization"]}
+    registration = {"Sources": raw, **_registration(settings)}
     here, there = {"Sources": raw, "SkullStripped": False}, {"Sources": raw, "SpatialReference": _reference(settings)}
-    return [
-        Output("t1w", f"{prefix}_desc-preproc_T1w.nii.gz", here),
-        Output("mask", f"{prefix}_desc-brain_mask.nii.gz", {"Sources": raw, "Type": "Brain", "Method": "deepbet"}),
-        Output("t1w_template", f"{template}_desc-preproc_T1w.nii.gz", {**there, "SkullStripped": False}),
+    corrected = {"BiasFieldCorrection": "N4 (ANTs)" if settings["bias_field"] else "none"}
+    mask = {"Sources": raw, "Type": "Brain", "Method": "deepbet"}
+    outputs = [
+        Output("t1w", f"{prefix}_desc-preproc_T1w.nii.gz", {**here, **corrected}),
+        Output("mask", f"{prefix}_desc-brain_mask.nii.gz", mask),
+        Output("t1w_template", f"{template}_desc-preproc_T1w.nii.gz", {**there, "SkullStripped": False, **corrected}),
         Output("mask_template", f"{template}_desc-brain_mask.nii.gz", {**there, "Type": "Brain"}),
         Output("to_template", f"{prefix}_from-T1w_to-{SPACE}_mode-image_xfm.h5", registration),
         Output("from_template", f"{prefix}_from-{SPACE}_to-T1w_mode-image_xfm.h5", registration),
         Output("picture", f"figures/{participant}_space-{SPACE}_desc-registration_T1w.png", {}),
         Output("before_after", f"figures/{participant}_space-{SPACE}_desc-beforeafter_T1w.png", {}),
     ]
+    if settings["segmentation"] == "atropos":
+        method = {"Sources": raw, "Method": "Atropos (ANTs), three classes", "LabelMap": LABELS}
+        outputs.append(Output("dseg", f"{prefix}_dseg.nii.gz", method))
+    return outputs
 
 
-def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> list[Output]:
-    """Outputs of the workflow of a BOLD run."""
+def name_functional(participant: str, run: Run, settings: Mapping[str, Any], has_t1w: bool = True) -> list[Output]:
+    """Outputs of the workflow of a BOLD run, which follows a T1w image to the template or goes there by itself."""
     prefix = f"{run.folder}/{run.prefix}"
     template = f"{prefix}_space-{SPACE}"
     raw = [_raw_uri(run.bold, participant)]
     native = {"Sources": raw}
     there = {"Sources": raw, "SpatialReference": _reference(settings)}
     timing = {"RepetitionTime": run.repetition_time, **({"TaskName": run.task} if run.task else {})}
-    estimator = {"precise": "SimpleITK, Mattes mutual information", "fast": "Gauss-Newton least squares"}
-    motion = {**native, "Method": estimator[settings["motion"]]}
-    coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
     bold = {
         **timing,
         **there,
@@ -156,8 +160,7 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
     return [
         Output("boldref", f"{prefix}_desc-hmc_boldref.nii.gz", native),
         Output("mask", f"{prefix}_desc-brain_mask.nii.gz", {**native, "Type": "Brain"}),
-        Output("motion", f"{prefix}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", motion),
-        Output("coregistration", f"{prefix}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt", coregistration),
+        *_name_transforms(prefix, native, settings, has_t1w),
         Output("bold_template", f"{template}_desc-preproc_bold.nii.gz", bold),
         Output("boldref_template", f"{template}_boldref.nii.gz", there),
         Output("mask_template", f"{template}_desc-brain_mask.nii.gz", {**there, "Type": "Brain"}),
@@ -168,8 +171,37 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
         Output("tsnr", f"{figure}_space-{SPACE}_desc-tsnr_bold.png", {}),
         Output("picture", f"{figure}_space-{SPACE}_desc-registration_bold.png", {}),
         Output("rois", f"{figure}_space-{SPACE}_desc-rois_bold.png", {}),
-        Output("before_after", f"{figure}_desc-coreg_bold.png", {}),
+        Output("before_after", f"{figure}_desc-{'coreg' if has_t1w else 'epinorm'}_bold.png", {}),
     ]
+
+
+_MOTION = {
+    "precise": "SimpleITK, Mattes mutual information",
+    "fast": "Gauss-Newton least squares",
+    "none": "not estimated, every transform is the identity",
+}
+
+
+def _name_transforms(
+    prefix: str, native: Mapping[str, Any], settings: Mapping[str, Any], has_t1w: bool
+) -> list[Output]:
+    motion = {**native, "Method": _MOTION[settings["motion"]]}
+    outputs = [Output("motion", f"{prefix}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", motion)]
+    if has_t1w:
+        coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
+        path = f"{prefix}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
+        return [*outputs, Output("coregistration", path, coregistration)]
+    registration = {**native, **_registration(settings), "Fixed": "the template in the contrast of a BOLD reference"}
+    return [
+        *outputs,
+        Output("to_template", f"{prefix}_from-boldref_to-{SPACE}_mode-image_xfm.h5", registration),
+        Output("from_template", f"{prefix}_from-{SPACE}_to-boldref_mode-image_xfm.h5", registration),
+    ]
+
+
+def _registration(settings: Mapping[str, Any]) -> dict[str, str]:
+    setting = settings["normalization"]
+    return {"Registration": "ANTs affine" if setting == "affine" else "ANTs affine + SyN", "Setting": setting}
 
 
 def _slice_timing(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:

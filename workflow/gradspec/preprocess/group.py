@@ -12,6 +12,10 @@ COLUMNS: dict[str, Any] = {
     "session": "Session label",
     "task": "Task label",
     "run": "Run label",
+    "normalized": {
+        "Description": "Image that was registered to the template",
+        "Levels": {"T1w": "the run follows the T1w image", "BOLD": "the BOLD reference itself, without a T1w image"},
+    },
     **QUALITY_COLUMNS,
     "exclude": "Whether the participant is left out (true or false)",
     "reason": "Why the participant is left out",
@@ -45,6 +49,7 @@ def tabulate_quality(
             entities = {key: run[key] for key in ("session", "task", "run")}
             row = rows.setdefault((status["participant_id"], *entities.values()), entities)
             row |= {"participant_id": status["participant_id"], **run["quality"]}
+            row |= {key: run[key] for key in ("normalized",) if key in run}
     reasons = dict(zip(excluded["participant_id"], excluded["reason"], strict=True))
     participants |= dict.fromkeys(reasons)
     listed = {row["participant_id"] for row in rows.values()}

@@ -9,11 +9,13 @@ from typing import Any
 
 from gradspec import __version__
 from gradspec.preprocess import SPACE
+from gradspec.preprocess.steps import confound_groups
 
 _REFERENCES = {
     "nipype": "Gorgolewski et al. (2011), Frontiers in Neuroinformatics 5, 13",
     "deepbet": "Fisch et al. (2024), Computers in Biology and Medicine 179, 108845",
     "N4": "Tustison et al. (2010), IEEE Transactions on Medical Imaging 29, 1310",
+    "Atropos": "Avants et al. (2011), Neuroinformatics 9, 381",
     "SyN": "Avants et al. (2008), Medical Image Analysis 12, 26",
     "template": "Fonov et al. (2011), NeuroImage 54, 313",
     "SimpleITK": "Lowekamp et al. (2013), Frontiers in Neuroinformatics 7, 45",
@@ -26,6 +28,11 @@ _REFERENCES = {
     "one step": "Lindquist et al. (2019), Human Brain Mapping 40, 2358",
     "nilearn": "Abraham et al. (2014), Frontiers in Neuroinformatics 8, 14",
     "fMRIPrep": "Esteban et al. (2019), Nature Methods 16, 111",
+}
+
+_SCALES = {
+    "grand_mean": "Signals were scaled to percent of the grand mean.",
+    "none": "Signals were not scaled.",
 }
 
 
@@ -67,38 +74,124 @@ def _describe_preprocessing(
     runs: Sequence[Mapping[str, Any]], n_people: int, settings: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
     software = runs[0]["software"]
-    cited = ["nipype", "deepbet", "N4", "SyN", "template"]
-    metric = {"fast": "mutual information", "precise": "cross-correlation"}[settings["normalization"]]
+    ways = {run.get("normalized", "T1w") for run in runs}
+    parts = [
+        _describe_t1w(settings, software) if "T1w" in ways else ("", []),
+        _describe_motion(runs, settings, software),
+        _describe_registration(runs, settings, software),
+        _describe_confounds(settings, has_t1w="T1w" in ways),
+    ]
+    text = (
+        f"Images of {_count(n_people, 'participant')} ({_count(len(runs), 'BOLD run')}) were preprocessed with "
+        f"gradspec {__version__} on nipype {software['nipype']}. " + " ".join(text for text, _ in parts if text)
+    )
+    return text, ["nipype", *(name for _, names in parts for name in names)]
+
+
+def _describe_t1w(settings: Mapping[str, Any], software: Mapping[str, str]) -> tuple[str, list[str]]:
+    steps, cited = [f"skull-stripped (deepbet {software['deepbet']})"], ["deepbet"]
+    if settings["bias_field"]:
+        steps.append(f"corrected for the bias field (N4, {software['ANTs']})")
+        cited.append("N4")
+    if settings["segmentation"] == "atropos":
+        steps.append(f"segmented into liquor, grey and white matter (Atropos, {software['ANTs']})")
+        cited.append("Atropos")
+    template = f"normalised to the ICBM 2009a non-linear symmetric template ({SPACE}) by {_warp(settings, software)}"
+    *first, last = [*steps, template]
+    return f"The T1w image was {', '.join(first)} and {last}.", [*cited, "SyN", "template"]
+
+
+def _warp(settings: Mapping[str, Any], software: Mapping[str, str]) -> str:
+    ants = software["ANTs"]
+    return {
+        "affine": f"affine registration on mutual information ({ants})",
+        "fast": f"affine and SyN registration on mutual information ({ants})",
+        "precise": f"affine and SyN registration on cross-correlation ({ants})",
+    }[settings["normalization"]]
+
+
+def _describe_motion(
+    runs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], software: Mapping[str, str]
+) -> tuple[str, list[str]]:
     dummies = sorted({run["quality"]["n_dummy_scans"] for run in runs})
     counted = f"{dummies[0]}" if len(dummies) == 1 else f"{dummies[0]} to {dummies[-1]}"
     source = "as the configuration states" if settings["dummy_scans"] is not None else "found as outliers of the mean"
-    if settings["motion"] == "precise":
-        estimator = f"mutual information (SimpleITK {software['SimpleITK']})"
-        cited += ["SimpleITK", "Mattes"]
-    else:
-        estimator = "least squares (Gauss-Newton, gradient of the reference)"
-        cited += ["Gauss-Newton", "SimpleITK", "Mattes"]
+    motion, cited = {
+        "precise": (
+            "head motion was estimated by rigid registration to it on mutual information "
+            f"(SimpleITK {software['SimpleITK']})",
+            ["SimpleITK", "Mattes"],
+        ),
+        "fast": (
+            "head motion was estimated by rigid registration to it on least squares (Gauss-Newton, gradient of the "
+            "reference)",
+            ["Gauss-Newton"],
+        ),
+        "none": ("head motion was neither estimated nor corrected", []),
+    }[settings["motion"]]
     timing = (
         "slices were then brought to the middle of each volume's acquisition by cubic splines in time"
         if settings["slice_timing"]
         else "slice timing was not corrected"
     )
     text = (
-        f"Images of {_count(n_people, 'participant')} ({_count(len(runs), 'BOLD run')}) were preprocessed with "
-        f"gradspec {__version__} on nipype {software['nipype']}. "
-        f"The T1w image was skull-stripped (deepbet {software['deepbet']}), corrected for the bias field (N4, "
-        f"{software['ANTs']}) and normalised to the ICBM 2009a non-linear symmetric template ({SPACE}) by affine and "
-        f"SyN registration on {metric}. "
         f"Of each BOLD run, dummy scans ({source}; {counted} a run) were marked, a reference was made of volumes after "
-        f"them, and head motion was estimated by rigid registration to it on {estimator}; {timing}. Susceptibility "
-        "distortion was not corrected. "
-        "The reference was registered to the T1w image by a rigid transform on mutual information (SimpleITK "
-        f"{software['SimpleITK']}), and motion, coregistration and normalisation were applied in one cubic-spline "
-        f"interpolation at {settings['resolution']:g} mm. "
-        "Framewise displacement, DVARS, mean signals of ventricles, deep white matter and brain, 24 motion terms, and "
-        "anatomical and temporal CompCor (cosines below 1/128 Hz removed) were computed from the result."
+        f"them, and {motion}; {timing}. Susceptibility distortion was not corrected."
     )
-    return text, [*cited, "FD", "DVARS", "24P", "CompCor"]
+    return text, cited
+
+
+def _describe_registration(
+    runs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], software: Mapping[str, str]
+) -> tuple[str, list[str]]:
+    alone = [run for run in runs if run.get("normalized", "T1w") == "BOLD"]
+    sentences, cited, steps = [], [], []
+    if len(alone) < len(runs):
+        sentences.append(
+            "The reference was registered to the T1w image by a rigid transform on mutual information (SimpleITK "
+            f"{software['SimpleITK']})."
+        )
+        cited, steps = ["SimpleITK", "Mattes"], ["coregistration"]
+    if alone:
+        which = (
+            f"{_count(len(alone), 'run')} without a T1w image, the BOLD reference"
+            if settings["coregistration"]
+            else "every run, the BOLD reference"
+        )
+        corrected = (
+            f"was corrected for the bias field (N4, {software['ANTs']}) and" if settings["bias_field"] else "was"
+        )
+        sentences.append(
+            f"Of {which} {corrected} itself normalised to the ICBM 2009a non-linear symmetric template ({SPACE}), "
+            f"given the contrast of a BOLD image by its tissue maps, by {_warp(settings, software)}."
+        )
+        cited += [*(["N4"] if settings["bias_field"] else []), "SyN", "template"]
+    steps = [*(["motion"] if settings["motion"] != "none" else []), *steps, "normalisation"]
+    applied = " and ".join(filter(None, [", ".join(steps[:-1]), steps[-1]]))
+    verb = "was" if len(steps) == 1 else "were"
+    sentences.append(
+        f"{applied[0].upper()}{applied[1:]} {verb} applied in one cubic-spline interpolation at "
+        f"{settings['resolution']:g} mm."
+    )
+    return " ".join(sentences), cited
+
+
+def _describe_confounds(settings: Mapping[str, Any], has_t1w: bool) -> tuple[str, list[str]]:
+    groups, made, cited = confound_groups(settings), ["DVARS"], ["DVARS"]
+    masks = "segmented" if has_t1w and settings["segmentation"] == "atropos" else "template's"
+    if "motion" in groups:
+        made = ["framewise displacement", *made, "24 motion terms"]
+        cited = ["FD", *cited, "24P"]
+    if "signals" in groups:
+        made.append(f"mean signals of ventricles, deep white matter ({masks} masks) and brain")
+    kinds = [word for group, word in (("a_comp_cor", "anatomical"), ("t_comp_cor", "temporal")) if group in groups]
+    if kinds:
+        made.append(f"{' and '.join(kinds)} CompCor (cosines below 1/128 Hz removed)")
+        cited.append("CompCor")
+    if "outliers" in groups:
+        made.append("marks of motion outliers")
+    text = f"{made[0]} was" if len(made) == 1 else f"{', '.join(made[:-1])} and {made[-1]} were"
+    return f"{text[0].upper()}{text[1:]} computed from the result.", cited
 
 
 def _describe_denoising(
@@ -117,7 +210,10 @@ def _describe_denoising(
     if denoise["scrub"]:
         parts.append("one regressor for each motion outlier (displacement > 0.5 mm or standardised DVARS > 1.5)")
         cited.append("FD")
-    removed = f"{', '.join(parts)}, and a linear trend" if parts else "only a linear trend"
+    if denoise["linear_trend"]:
+        parts.append("a linear trend")
+    *most, last = parts or ["nothing"]
+    removed = f"{', '.join(most)}, and {last}" if most else f"only {last}" if parts else "nothing"
     left = sorted(run["quality"]["degrees_of_freedom"] for run in runs)
     degrees = f"{left[0]}" if left[0] == left[-1] else f"{left[0]} to {left[-1]}"
     smoothing = f"smoothed ({settings['fwhm']:g} mm FWHM)" if settings["fwhm"] else "not smoothed"
@@ -128,8 +224,8 @@ def _describe_denoising(
     )
     text = (
         f"{beginning} were {smoothing} and denoised in one least-squares step (nilearn "
-        f"{runs[0]['software']['nilearn']}, gradspec {__version__}): {removed} were regressed out, which left "
-        f"{degrees} degrees of freedom a run. Signals were scaled to percent of the grand mean."
+        f"{runs[0]['software']['nilearn']}, gradspec {__version__}): {removed} {'were' if most else 'was'} regressed "
+        f"out, which left {degrees} degrees of freedom a run. {_SCALES[settings['intensity']]}"
     )
     return text, cited if own else ["fMRIPrep", *cited]
 

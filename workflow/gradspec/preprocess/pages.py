@@ -15,6 +15,7 @@ PICTURES = {
     "beforeafter_T1w": "The T1w image before and after normalisation, below the outlines of the template.",
     "registration_T1w": "The normalised T1w image: its mask, and the template's brain and grey matter.",
     "coreg_bold": "The BOLD reference before and after coregistration, below the outlines of the T1w image.",
+    "epinorm_bold": "The BOLD reference before and after its own normalisation, below the outlines of the template.",
     "registration_bold": "The mean BOLD image in template space: its mask, and the template's brain and grey matter.",
     "rois_bold": "The masks that the signals of ventricles and white matter, and aCompCor, were taken from.",
     "carpetplot_bold": "Framewise displacement, standardised DVARS, and the signal of the voxels over time.",
@@ -32,6 +33,9 @@ _PAGE = """\
 <title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 82rem; padding: 0 1rem; color: #222; }}
+.wide {{ overflow-x: auto; }}
+.wide th:first-child, .wide td:first-child {{ position: sticky; left: 0; background: #fff; }}
+.wide td:last-child {{ min-width: 16rem; }}
 table {{ border-collapse: collapse; margin: 1rem 0; font-size: 0.9em; }}
 th, td {{ border-bottom: 1px solid #ddd; padding: 0.3rem 0.6rem; text-align: right; }}
 th:first-child, td:first-child, td.text {{ text-align: left; }}
@@ -69,6 +73,11 @@ document.querySelectorAll("th button").forEach((button) => button.addEventListen
   body.append(...[...body.rows].sort(order));
 }));
 </script>"""
+
+_WITHOUT_T1W = (
+    "<p>No T1w image was used: the BOLD reference itself was registered to the template, in the contrast of a BOLD "
+    "image. This is less exact; look at the reference before and after normalisation.</p>"
+)
 
 
 def render_participant(
@@ -116,8 +125,10 @@ def render_participant(
     ]
     shown = sorted(pictures, key=lambda path: (list(PICTURES).index(_kind(path)), path))
     anatomical = [path for path in shown if _kind(path).endswith("T1w")]
+    alone = [name for name, run in zip(names, runs, strict=True) if run.get("normalized") == "BOLD"]
     parts = [
         f"<h1>{escape(participant)}</h1>",
+        _WITHOUT_T1W if alone else "",
         f"<p>Beyond the limits of the configuration:</p><ul>{''.join(faults)}</ul>" if faults else "",
         f"<table><thead><tr><th>Quality</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>",
         *map(_figure, anatomical),
@@ -170,7 +181,8 @@ def render_group(
         "<h1>Quality of the images</h1>",
         f"<p>{table['participant_id'].nunique()} participants, {n_out} of them excluded (struck out; the last column "
         "says why). A number on red is beyond a limit of the configuration. Click on a name to sort.</p>",
-        f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>",
+        '<div class="wide" tabindex="0" role="region" aria-label="Quality of each run">'
+        f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>",
         _methods(methods),
         _SORT,
     ]

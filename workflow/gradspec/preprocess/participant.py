@@ -1,8 +1,9 @@
 """One participant from raw images to derivatives: the workflows put together, run, and judged."""
 
+import errno
 import logging
+import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,21 +13,26 @@ from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.engine.nodes import NodeExecutionError
 
 from gradspec.errors import ParticipantError
-from gradspec.files import read_json, write_text
+from gradspec.files import read_json, scratch_folder, write_text
 from gradspec.preprocess.anatomical import init_anatomical_wf
 from gradspec.preprocess.ants import ants_on_path, ants_version
 from gradspec.preprocess.derivatives import PAGE, Output, Run, name_anatomical, name_functional
 from gradspec.preprocess.functional import init_bold_wf
-from gradspec.preprocess.interfaces import Step
+from gradspec.preprocess.interfaces.base import Step
+from gradspec.preprocess.interfaces.save import SaveDerivative
 from gradspec.preprocess.methods import describe_methods
-from gradspec.preprocess.outputs import SaveDerivative
 from gradspec.preprocess.pages import render_participant
 
 log = logging.getLogger(__name__)
 
 
 def preprocess_participant(
-    participant: str, runs: Sequence[Run], folder: Path, settings: Mapping[str, Any], seed: int
+    participant: str,
+    runs: Sequence[Run],
+    folder: Path,
+    settings: Mapping[str, Any],
+    seed: int,
+    target: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Preprocess a participant.
 
@@ -42,6 +48,8 @@ def preprocess_participant(
         The section ``preprocess`` of the configuration.
     seed : int
         Seed of everything random.
+    target : Path, optional
+        Where the folder will be moved in the end; temporary files that a killed job left are known by it.
 
     Returns
     -------
@@ -53,9 +61,9 @@ def preprocess_participant(
     ParticipantError
         If an image cannot be used or a registration fails.
     """
+    t1w = _usable_t1w(runs, settings)
     folder = folder.absolute()  # nodes run in folders of their own
-    work = Path(tempfile.mkdtemp(prefix=f"gradspec-{participant}-"))
-    try:
+    with scratch_folder(target or folder) as work:
         with ants_on_path(work / "ants"):
             _run(init_participant_wf(participant, runs, folder, work, settings, seed), participant)
             software = {"ANTs": ants_version(), **{name: version(name) for name in ("nipype", "SimpleITK", "deepbet")}}
@@ -63,11 +71,12 @@ def preprocess_participant(
             {
                 **_identify(run),
                 **{
-                    key: _path_of(name_functional(participant, run, settings), field)
+                    key: _path_of(name_functional(participant, run, settings, t1w is not None), field)
                     for key, field in (("bold", "bold_template"), ("mask", "mask_template"), ("confounds", "confounds"))
                 },
                 "repetition_time": run.repetition_time,
                 "n_volumes": run.n_volumes,
+                "normalized": "BOLD" if t1w is None else "T1w",
                 "quality": read_json(work / f"{run.prefix}_quality.json"),
                 "software": software,
             }
@@ -75,8 +84,6 @@ def preprocess_participant(
         ]
         _write_page(participant, done, folder, settings)
         return done
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_page(participant: str, runs: Sequence[Mapping[str, Any]], folder: Path, settings: Mapping[str, Any]) -> None:
@@ -110,31 +117,40 @@ def init_participant_wf(
     Raises
     ------
     ParticipantError
-        If there is no run or no T1w image.
+        If there is no run.
     """
     if not runs:
         raise ParticipantError("has no usable BOLD run", participant=participant)
-    t1w = runs[0].t1w
-    if t1w is None:
-        raise ParticipantError("has no T1w image, which the normalisation needs", participant=participant)
+    t1w = _usable_t1w(runs, settings)
     workflow = Workflow(name="participant", base_dir=str(work))
-    anatomical = init_anatomical_wf(
-        settings["normalization"], settings["resolution"], seed, f"{participant}: T1w image in template space"
-    )
-    anatomical.inputs.inputnode.t1w = str(t1w)
-    _save(workflow, anatomical, name_anatomical(participant, t1w, settings), folder)
+    anatomical = None
+    if t1w is not None:
+        anatomical = init_anatomical_wf(settings, seed, f"{participant}: T1w image in template space")
+        anatomical.inputs.inputnode.t1w = str(t1w)
+        _save(workflow, anatomical, name_anatomical(participant, t1w, settings), folder)
     for index, run in enumerate(runs):
-        bold = init_bold_wf(f"bold_{index:02d}", run, settings, seed)
+        bold = init_bold_wf(f"bold_{index:02d}", run, settings, seed, t1w is not None)
         bold.inputs.inputnode.bold = str(run.bold)
-        links = [
-            ("outputnode.brain", "inputnode.t1w_brain"),
-            ("outputnode.points", "inputnode.points"),
-            ("outputnode.overlap", "inputnode.normalization_overlap"),
-        ]
-        workflow.connect([(anatomical, bold, links)])
-        _save(workflow, bold, name_functional(participant, run, settings), folder)
+        if anatomical is None:
+            workflow.add_nodes([bold])
+        else:
+            workflow.connect([(anatomical, bold, _anatomical_links(settings))])
+        _save(workflow, bold, name_functional(participant, run, settings, t1w is not None), folder)
         _save(workflow, bold, [Output("quality", f"{run.prefix}_quality.json", {})], work)
     return workflow
+
+
+def _usable_t1w(runs: Sequence[Run], settings: Mapping[str, Any]) -> Path | None:
+    """The T1w image that the runs follow to the template; None where they go there by themselves."""
+    return runs[0].t1w if runs and settings["coregistration"] else None
+
+
+def _anatomical_links(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What every run takes from the anatomical workflow, by the names of either."""
+    names = {"brain": "t1w_brain", "points": "points", "overlap": "normalization_overlap"}
+    if settings["segmentation"] == "atropos":
+        names |= {"csf": "csf", "white_matter": "white_matter"}
+    return [(f"outputnode.{theirs}", f"inputnode.{ours}") for theirs, ours in names.items()]
 
 
 def _save(workflow: Workflow, source: Workflow, outputs: Sequence[Output], folder: Path) -> None:
@@ -167,8 +183,21 @@ def _run(workflow: Workflow, participant: str) -> None:
         if "Cmdline:" not in str(error):
             raise  # a fault of ours, not of the data
         log.error("%s", error)
+        _require_room(Path(workflow.base_dir), str(error))
         program, last = _explain_program(str(error))
         raise ParticipantError(f"{program} failed ({last}); look at the images", participant=participant) from error
+
+
+_LEAST_ROOM = 16 << 20  # bytes: less, and it was the disk that made the program fail
+
+
+def _require_room(folder: Path, text: str) -> None:
+    """Refuse to blame the images where the computer made a program fail: a full disk, no memory, a signal."""
+    if shutil.disk_usage(folder).free < _LEAST_ROOM:
+        raise OSError(errno.ENOSPC, "the disk for temporary files is full, choose another by TMPDIR", str(folder))
+    code = re.search(r"exited with code (-?\d+)", text)
+    if (code and not 0 <= int(code.group(1)) < 128) or "bad_alloc" in text or "allocate memory" in text:
+        raise MemoryError(f"a program was killed or had no memory left, give the job more mem_mb:\n{text}")
 
 
 def _explain_program(text: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ def temporal_snr(brain: Float[np.ndarray, "time voxel"], block: int = 8192) -> F
 
 
 def measure_run(
-    confounds: pd.DataFrame | None, tsnr: Float[np.ndarray, " voxel"], **overlaps: float
+    confounds: pd.DataFrame | None, tsnr: Float[np.ndarray, " voxel"], marked: bool = True, **overlaps: float
 ) -> dict[str, float | int]:
     """Quality numbers of a run.
 
@@ -58,6 +58,8 @@ def measure_run(
         Confounds of the run; what it lacks (tables made elsewhere may lack much) is not measured.
     tsnr : array, shape (voxel,)
         Temporal signal-to-noise ratio.
+    marked : bool
+        Whether motion outliers were looked for; otherwise they are not counted.
     **overlaps : float
         Dice coefficients, ``overlap`` and ``normalization_overlap``, where they are known.
 
@@ -75,11 +77,12 @@ def measure_run(
         n_dummies, n_outliers = (
             sum(name.startswith(kind) for name in table) for kind in ("non_steady_state_outlier", "motion_outlier")
         )
-        numbers |= {
-            "n_dummy_scans": n_dummies,
-            "n_motion_outliers": n_outliers,
-            "share_motion_outliers": _round(n_outliers / len(table)),
-        }
+        numbers["n_dummy_scans"] = n_dummies
+        if marked:
+            numbers |= {
+                "n_motion_outliers": n_outliers,
+                "share_motion_outliers": _round(n_outliers / len(table)),
+            }
     if "dvars" in table:
         numbers["mean_dvars"] = _round(table["dvars"].mean())
     return numbers | {"tsnr": _round(float(np.median(tsnr)))} | {key: _round(dice) for key, dice in overlaps.items()}

@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from gradspec.preprocess.tissues import DEPTH_OF_VENTRICLES
+
 _BRAIN_THRESHOLD = 0.2  # of the maximum, as in nilearn's load_mni152_brain_mask
-_DEPTH_OF_VENTRICLES = 18.0  # mm from the outside of the brain
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,13 @@ def load_template(resolution: float) -> Template:
     white_matter = datasets.load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32)
     liquor = _mask_on_grid(ndimage.binary_erosion(gray_matter + white_matter < 0.1), fine_gray.affine, t1w)
     deep_white = _mask_on_grid(ndimage.binary_erosion(white_matter > 0.95, iterations=3), fine_gray.affine, t1w)
-    # Liquor on the outer surface moves with the head and neighbours the cortex: only the inner one is taken.
     depth = ndimage.distance_transform_edt(brain.get_fdata() > 0, sampling=resolution)
     return Template(
         t1w,
         brain,
         _resample(fine_gray, resolution),
         nib.Nifti1Image(deep_white, t1w.affine),
-        nib.Nifti1Image(liquor * (depth > _DEPTH_OF_VENTRICLES), t1w.affine),
+        nib.Nifti1Image(liquor * (depth > DEPTH_OF_VENTRICLES), t1w.affine),
     )
 
 
@@ -70,6 +70,28 @@ def load_template_t1w(resolution: float) -> Any:
     from nilearn.datasets import load_mni152_template
 
     return _resample(load_mni152_template(resolution=1), resolution)
+
+
+def load_template_epi(resolution: float) -> Any:
+    """Make an image of the template with the contrast of a BOLD reference: liquor bright, white matter dark.
+
+    The shares of the tissues are weighted with the signals that they have at 3 T and an echo time of about 30 ms, in
+    parts of that of liquor.
+
+    Parameters
+    ----------
+    resolution : float
+        Voxel edge in mm.
+    """
+    from nilearn import datasets
+
+    brain = load_template_t1w(1.0)
+    inside = brain.get_fdata(dtype=np.float32) > _BRAIN_THRESHOLD
+    gray_matter = datasets.load_mni152_gm_template(resolution=1).get_fdata(dtype=np.float32)
+    white_matter = datasets.load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32)
+    liquor = np.clip(1 - gray_matter - white_matter, 0, 1)
+    contrast = inside * (liquor + 0.7 * gray_matter + 0.55 * white_matter)
+    return _resample(nib.Nifti1Image(contrast.astype(np.float32), brain.affine), resolution)
 
 
 def _resample(image: Any, resolution: float) -> Any:

@@ -16,13 +16,14 @@ participant = snakemake.wildcards.subject
 settings = snakemake.params.preprocess
 runs = read_table(snakemake.input.runs)
 own = read_runs(runs[runs["participant_id"] == participant].to_dict("records"))
+target = Path(snakemake.output.derivatives)
 finish(
     participant,
     "preprocess",
-    Path(snakemake.output.derivatives),
+    target,
     Path(snakemake.output.status),
     snakemake.params.on_error,
     earlier_reason(participant, find_row(read_table(snakemake.input.participants), participant), None),
-    lambda folder: preprocess_participant(participant, own, folder, settings, snakemake.params.seed),
+    lambda folder: preprocess_participant(participant, own, folder, settings, snakemake.params.seed, target),
     lambda done: judge(participant, done, settings["quality"]),
 )

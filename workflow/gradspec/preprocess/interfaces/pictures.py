@@ -1,18 +1,30 @@
-"""The last steps as nipype interfaces: pictures of registrations, and results put in their places."""
+"""Pictures of registrations."""
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.openers import ImageOpener
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, isdefined, traits
 
-from gradspec.preprocess.interfaces import OneFile, Step
+from gradspec.preprocess.interfaces.base import OneFile, Step
+from gradspec.preprocess.template import Template
 
 _COREGISTRATION_GRID = 2.0  # mm, of the picture
+
+
+def _template_outlines(template: Template) -> list[tuple[str, str, Any]]:
+    return [("template brain", "#ef476f", template.brain), ("template grey matter", "#06d6a0", template.gray_matter)]
+
+
+def _as_contours(outlines: list[tuple[str, str, Any]]) -> list[tuple[str, str, np.ndarray]]:
+    """Labels, colours and voxels of images."""
+    return [(label, colour, image.get_fdata(dtype=np.float32)) for label, colour, image in outlines]
+
+
+def _given(path: Any, default: Any) -> Any:
+    """Load the image that an optional input names, else take the default."""
+    return nib.load(path) if isdefined(path) else default
 
 
 class _DrawInput(BaseInterfaceInputSpec):
@@ -21,6 +33,8 @@ class _DrawInput(BaseInterfaceInputSpec):
     resolution = traits.Float(mandatory=True, desc="voxel edge of the template grid in mm")
     title = traits.Str(mandatory=True, desc="title of the picture")
     outlines = traits.Enum("registration", "confounds", usedefault=True, desc="what is drawn on the image")
+    csf = File(exists=True, desc="mask of the ventricles; the template's if none is given")
+    white_matter = File(exists=True, desc="mask of deep white matter; the template's if none is given")
 
 
 class DrawRegistration(Step):
@@ -36,32 +50,26 @@ class DrawRegistration(Step):
         template = load_template(self.inputs.resolution)
         image, mask = nib.load(self.inputs.in_file), nib.load(self.inputs.in_mask)
         others = {
-            "registration": [
-                ("template brain", "#ef476f", template.brain),
-                ("template grey matter", "#06d6a0", template.gray_matter),
-            ],
+            "registration": _template_outlines(template),
             "confounds": [
-                ("ventricles", "#4cc9f0", template.csf),
-                ("deep white matter", "#f72585", template.white_matter),
+                ("ventricles", "#4cc9f0", _given(self.inputs.csf, template.csf)),
+                ("deep white matter", "#f72585", _given(self.inputs.white_matter, template.white_matter)),
             ],
         }[self.inputs.outlines]
-        contours = [
-            (label, colour, outline.get_fdata(dtype=np.float32))
-            for label, colour, outline in [("mask of the image", "#ffd166", mask), *others]
-        ]
+        contours = _as_contours([("mask of the image", "#ffd166", mask), *others])
         path = folder / "registration.png"
         draw_registration(image.get_fdata(dtype=np.float32), contours, image.affine, self.inputs.title, path)
         return {"out_file": str(path)}
 
 
 class _DrawNormalizationInput(BaseInterfaceInputSpec):
-    before = File(exists=True, mandatory=True, desc="brain of the T1w image where the scanner had it")
+    before = File(exists=True, mandatory=True, desc="brain of the image where the scanner had it")
     after = File(exists=True, mandatory=True, desc="the same in template space")
     title = traits.Str(mandatory=True, desc="title of the picture")
 
 
 class DrawNormalization(Step):
-    """Draw the T1w image before and after normalisation below the outlines of the template."""
+    """Draw an image before and after normalisation below the outlines of the template."""
 
     input_spec = _DrawNormalizationInput
     output_spec = OneFile
@@ -73,10 +81,7 @@ class DrawNormalization(Step):
 
         after, before = nib.load(self.inputs.after), nib.load(self.inputs.before)
         template = load_template(float(after.header.get_zooms()[0]))
-        contours = [
-            ("template brain", "#ef476f", template.brain.get_fdata(dtype=np.float32)),
-            ("template grey matter", "#06d6a0", template.gray_matter.get_fdata(dtype=np.float32)),
-        ]
+        contours = _as_contours(_template_outlines(template))
         draw_before_after(
             resample_to_grid(before.get_fdata(dtype=np.float32), before.affine, np.eye(4), after.shape, after.affine),
             after.get_fdata(dtype=np.float32),
@@ -123,34 +128,3 @@ class DrawCoregistration(Step):
             folder / "coregistration.png",
         )
         return {"out_file": str(folder / "coregistration.png")}
-
-
-class _SaveInput(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="a result")
-    out_file = traits.Str(mandatory=True, desc="where it goes")
-    sidecar = traits.Dict(desc="metadata written beside it as JSON; none without")
-
-
-class SaveDerivative(Step):
-    """Put a result at its place among the derivatives, with a sidecar; images are compressed on the way."""
-
-    input_spec = _SaveInput
-    output_spec = OneFile
-
-    def compute(self, folder: Path) -> dict[str, Any]:
-        source, target = Path(self.inputs.in_file), Path(self.inputs.out_file)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix == ".nii" and target.suffix == ".gz":
-            with source.open("rb") as raw, ImageOpener(target, "wb") as packed:
-                shutil.copyfileobj(raw, packed)
-        elif target.suffix == ".h5":
-            from gradspec.preprocess.geometry import copy_itk_hdf5
-
-            copy_itk_hdf5(source, target)
-        else:
-            shutil.copyfile(source, target)
-        if self.inputs.sidecar:
-            name = target.name.removesuffix(".gz")
-            text = json.dumps(dict(self.inputs.sidecar), indent=2, ensure_ascii=False)
-            target.with_name(name).with_suffix(".json").write_text(text + "\n", encoding="utf-8")
-        return {"out_file": str(target)}
