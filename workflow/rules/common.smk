@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gradspec.cohort.plan import learns_from_timecourses, plan_cohort
+from gradspec.cohort.plan import learns_from, plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.files import remove_partial
@@ -35,12 +35,15 @@ except ConfigError as error:
 # Maps that go back to the participants: those of the group, or of a template.
 template = config["ica"]["template"]["path"]
 
+folds_together = config["training"]["folds_per_job"] == "all"
+
 
 pathvars:
     results=config["results"],
     maps=os.path.join(
         config["results"], *(["ica", "template"] if template else ["ica"])
     ),
+    job="repeat-{repeat}" if folds_together else "repeat-{repeat}_fold-{fold}",
     logs=f"{config['results']}/logs",
     benchmarks=f"{config['results']}/benchmarks",
 
@@ -161,15 +164,44 @@ def get_fnc(wildcards):
     return "<results>/ica/fnc.nc" if has_timecourses else "<results>/cohort/fnc.nc"
 
 
-def get_training_data(wildcards):
-    """Input of a model: time courses, or connectivity; of its own fold where asked."""
-    takes_series = learns_from_timecourses(
-        wildcards.model, training["models"][wildcards.model]
+def get_job_folds(wildcards):
+    """Folds that a job trains: one, or all of its repeat."""
+    return list(range(training["folds"])) if folds_together else [int(wildcards.fold)]
+
+
+def files_of_job(name):
+    """Files of a name that a job of training writes: of each of its folds (and groupings)."""
+    return collect(
+        "<results>/training/{{model}}/repeat-{{repeat}}_fold-{fold}/" + name,
+        fold=range(training["folds"]) if folds_together else ["{fold}"],
+        grouping=training["groupings"],
     )
-    if has_images and config["ica"]["per_fold"] and not template:
-        name = "timecourses" if takes_series else "fnc"
-        return f"<results>/ica/folds/repeat-{wildcards.repeat}_fold-{wildcards.fold}/{name}.nc"
-    return get_timecourses(wildcards) if takes_series else get_fnc(wildcards)
+
+
+def get_events_of_job():
+    """Folders of the events for TensorBoard, where they are asked for."""
+    folders = files_of_job("tensorboard") if training["tensorboard"] else []
+    return [directory(folder) for folder in folders]
+
+
+def get_training_data(wildcards):
+    """Input of a model for each fold of a job; of components of its own fold where asked."""
+    kind = learns_from(wildcards.model, training["models"][wildcards.model])
+    folds = get_job_folds(wildcards)
+    if has_images and config["ica"]["per_fold"] and not template and kind != "alff":
+        return collect(
+            "<results>/ica/folds/repeat-{repeat}_fold-{fold}/{name}.nc",
+            repeat=wildcards.repeat,
+            fold=folds,
+            name="fnc" if kind == "connectivity" else kind,
+        )
+    shared = {
+        "timecourses": get_timecourses(wildcards),
+        "connectivity": get_fnc(wildcards),
+        "maps": "<results>/ica/maps.nc",
+        "alff": "<results>/ica/alff.nc",
+    }[kind]
+    return [shared] * len(folds)
 
 
 def get_folds(file):
