@@ -6,28 +6,27 @@ import numpy as np
 import torch
 
 from gradspec.config import resolve
-from gradspec.training.fold import Fold, train_fold
+from gradspec.training.checkpoint import Checkpoint
+from gradspec.training.fold import Fold, fingerprint, train_fold
 from gradspec.training.samples import Samples
 
-MODELS = ["mlp", "cnn2d", "mean-mlp", "lstm", "elman", "gru", "transformer", "cnn1d"]
+MODELS = ["mlp", "cnn2d", "mean-mlp", "lstm", "elman", "gru", "transformer", "cnn1d", "cnn3d"]
+ALL_MODELS = [*MODELS, "autoencoder"]
 LEVELS = ["control", "patient"]
-FILES = {
-    "spectra": "spectra.nc",
-    "metrics": "metrics.tsv",
-    "predictions": "predictions.tsv",
-    "model": "model.pt",
-    "record": "training.json",
-}
 
 
 def make_samples(model, separation, n=24, seed=0):
-    """Vectors that differ in the mean of a few features, or time courses that differ in the sign of a correlation."""
+    """Vectors or maps that differ in a few places, or time courses that differ in the sign of a correlation."""
     rng = np.random.default_rng(seed)
     groups = np.arange(n) % 2
     if model in ("mlp", "cnn2d"):
         values = rng.standard_normal((n, 15))
         values[:, :5] += separation * groups[:, None]
         kind = "fnc"
+    elif model == "cnn3d":
+        values = rng.standard_normal((n, 2, 6, 5, 4))
+        values[:, 1, :3, :3, :2] += separation * groups[:, None, None, None]
+        kind = "maps"
     else:
         values = rng.standard_normal((n, 20, 3))
         values[:, :, 1] += separation * np.where(groups == 1, 1, -1)[:, None] * values[:, :, 0]
@@ -66,8 +65,10 @@ def make_sides(samples, n_test=8, n_validation=0):
     return sides | ({"validation": ids[n_test : n_test + n_validation]} if n_validation else {})
 
 
-def train(samples, fold, n_test=8, n_validation=0, **options):
-    return train_fold(samples, make_sides(samples, n_test, n_validation), fold, **options)
+def train(samples, fold, n_test=8, n_validation=0, groupings=(), checkpoint=None):
+    sides = make_sides(samples, n_test, n_validation)
+    place = checkpoint and Checkpoint(checkpoint, fingerprint(samples, sides, fold, groupings))
+    return train_fold(samples, sides, fold, groupings=groupings, checkpoint=place)
 
 
 def assert_same_weights(first, second):

@@ -80,7 +80,7 @@ def runs(slurm: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]
     prepare(failing, images, "results/cohort/checked.tsv")
     (failing / "results/logs/preprocess/denoise_participant/sub-02.log").mkdir(parents=True)  # in the way of the log
     return {
-        "hungry": Run(slurm, hungry, SMALL, "--set-resources", "train_fold:mem_mb=300*attempt*attempt", "--", "train"),
+        "hungry": Run(slurm, hungry, SMALL, "--set-resources", "train_folds:mem_mb=300*attempt*attempt", "--", "train"),
         "failing": Run(slurm, failing, images, "--retries", "0", "--", "preprocess"),
     }
 
@@ -99,7 +99,7 @@ def test_a_job_that_needs_more_memory_is_tried_again_with_more(slurm: Any, runs:
     run = runs["hungry"]
     assert run.end() == 0, run.text()
     assert "exceeded memory limit" in run.logs(), run.logs()
-    training = [job for job in slurm.jobs() if "train_fold" in job["comment"]]
+    training = [job for job in slurm.jobs() if "train_folds" in job["comment"]]
     asked = {int(job["memory"].rstrip("M")) for job in training if job["state"] == "COMPLETED"}
     assert len(training) > 2
     assert min(asked) >= 1200, training
@@ -108,7 +108,7 @@ def test_a_job_that_needs_more_memory_is_tried_again_with_more(slurm: Any, runs:
 
 def test_training_is_handed_over_as_an_array(slurm: Any, runs: dict[str, Run]) -> None:
     assert runs["hungry"].end() == 0
-    assert [job for job in slurm.jobs() if "train_fold" in job["comment"] and "_" in job["id"]]
+    assert [job for job in slurm.jobs() if "train_folds" in job["comment"] and "_" in job["id"]]
 
 
 def test_a_participant_that_fails_does_not_stop_the_others(runs: dict[str, Run]) -> None:

@@ -25,7 +25,7 @@ CONFIG = {
 @pytest.mark.skipif(sys.platform != "linux", reason="the channel is made for linux-64")
 def test_a_rule_runs_in_an_environment_of_its_own(workdir: Path, tmp_path: Path) -> None:
     config = write_config(workdir, CONFIG)
-    prepared = snakemake(workdir, "--cores", "1", "--configfile", config, "--until", "train_fold", "--", TARGET)
+    prepared = snakemake(workdir, "--cores", "1", "--configfile", config, "--until", "train_folds", "--", TARGET)
     assert prepared.returncode == 0, prepared.stderr
     assert not (workdir / TARGET).exists()
 

@@ -14,11 +14,11 @@ from gradspec.advice import advise, advise_on_log
     ],
 )
 def test_a_killed_job_is_put_down_to_memory(line: str) -> None:
-    assert "--set-resources RULE:mem_mb" in str(advise_on_log(f"Error in rule train_fold:\n{line}\n"))
+    assert "--set-resources RULE:mem_mb" in str(advise_on_log(f"Error in rule train_folds:\n{line}\n"))
 
 
 def test_a_job_that_failed_by_itself_is_left_without_advice() -> None:
-    assert advise_on_log("Error in rule train_fold:\nreturned non-zero exit status 1.\n") is None
+    assert advise_on_log("Error in rule train_folds:\nreturned non-zero exit status 1.\n") is None
 
 
 def test_a_circle_of_causes_comes_to_an_end() -> None:

@@ -50,7 +50,7 @@ class TestReruns:
 
     def test_ica_makes_ica_and_what_follows_run(self, edit) -> None:
         rules = edit("gradspec/ica/group.py", "import numpy as np\n", "import numpy as np\n\nCHANGED = True\n")
-        assert {"group_ica", "participant_components", "train_fold", "test_groups"} | FIGURES <= rules
+        assert {"group_ica", "participant_components", "train_folds", "test_groups"} | FIGURES <= rules
         assert not {"preprocess_participant", "denoise_participant", "group_mask", "select_participants"} & rules
 
     def test_a_figure_makes_itself_run_alone(self, edit) -> None:
@@ -63,7 +63,7 @@ class TestReruns:
     def test_a_script_makes_its_rule_run(self, edit) -> None:
         rules = edit("scripts/stats/score_models.py", "from gradspec.files", "CHANGED = True\nfrom gradspec.files")
         assert "score_models" in rules
-        assert not {"train_fold", "test_groups", "plot_spectra"} & rules
+        assert not {"train_folds", "test_groups", "plot_spectra"} & rules
 
 
 LIBRARY = {

@@ -10,7 +10,8 @@ import yaml
 from makers import make_bids, make_fmriprep, make_fnc, make_timeseries
 from running import ROOT, snakemake, write_config
 
-N_RUNS = 2 * 3
+N_REPEATS = 3
+N_RUNS = 2 * N_REPEATS
 
 
 def ready(name: str, **section: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def test_the_demo_is_planned_whole_from_both_entries(workdir: Path, entry: list[
     done = snakemake(workdir, "-n", "--quiet", "rules", *entry)
     jobs = count_jobs(done.stdout + done.stderr)
     assert jobs["simulate_participant"] == jobs["preprocess_participant"] == jobs["denoise_participant"] == 16
-    assert jobs["train_fold"] == 3 * 4 * 2
+    assert jobs["train_folds"] == 3 * 2
     assert jobs["plot_recovery"] == 1
 
 
@@ -55,7 +56,7 @@ def test_raw_bids_with_sessions_and_runs_in_a_folder_with_spaces(workdir: Path) 
     root = make_bids(workdir / "Daten für alle", 4, sessions=["1", "2"], runs=["1", "2"], extension=".nii")
     jobs = dry_run(workdir, ready("bids", root=str(root)))
     assert jobs["preprocess_participant"] == 4
-    assert jobs["train_fold"] == 3 * N_RUNS
+    assert jobs["train_folds"] == 3 * N_REPEATS
     assert "simulate_participant" not in jobs
     assert "plot_recovery" not in jobs
 
@@ -111,23 +112,47 @@ def test_time_courses_skip_preprocessing_and_ica(workdir: Path) -> None:
     jobs = dry_run(workdir, ready("timeseries", participants=str(make_timeseries(workdir / "series"))))
     assert not {"preprocess_participant", "denoise_participant", "group_ica", "plot_components"} & set(jobs)
     assert jobs["read_timeseries"] == jobs["connectivity"] == 1
-    assert jobs["train_fold"] == 3 * N_RUNS
+    assert jobs["train_folds"] == 3 * N_REPEATS
 
 
 def test_connectivity_goes_straight_to_training(workdir: Path) -> None:
     jobs = dry_run(workdir, ready("fnc", participants=str(make_fnc(workdir / "fnc"))))
     assert "connectivity" not in jobs
-    assert jobs["train_fold"] == N_RUNS
+    assert jobs["train_folds"] == N_REPEATS
 
 
 def test_numerical_data_needs_no_files(workdir: Path) -> None:
-    assert dry_run(workdir, ready("numerical"))["train_fold"] == 3 * N_RUNS
+    assert dry_run(workdir, ready("numerical"))["train_folds"] == 3 * N_REPEATS
+
+
+def test_folds_are_trained_apart_where_asked(workdir: Path) -> None:
+    config = ready("numerical")
+    config["training"].update(folds_per_job=1, tensorboard=True)
+    assert dry_run(workdir, config)["train_folds"] == 3 * N_RUNS
+    config["training"]["folds_per_job"] = 3
+    assert "training.folds_per_job: 3 is not one of [1, 'all']" in refusal(workdir, config)
+
+
+def test_maps_are_made_for_the_networks_that_learn_from_them(workdir: Path) -> None:
+    root = make_fmriprep(workdir / "derivatives", 4)
+    config = ready("fmriprep", root=str(root), participants=str(root / "participants.tsv"))
+    assert not {"component_maps", "alff_maps"} & set(dry_run(workdir, config))
+    own = {"class": "torch.nn.Linear", "input": "alff"}
+    config["training"]["models"] = {"cnn3d": {}, "net": own}
+    jobs = dry_run(workdir, config)
+    assert jobs["component_maps"] == jobs["alff_maps"] == 1
+    config.setdefault("ica", {})["per_fold"] = True
+    jobs = dry_run(workdir, config)
+    assert jobs["component_maps_fold"] == N_RUNS and jobs["alff_maps"] == 1
+    config = ready("numerical")
+    config["training"]["models"] = {"cnn3d": {}}
+    assert "cnn3d learns from maps of the brain, but cohort.source 'numerical'" in refusal(workdir, config)
 
 
 def test_a_network_of_ones_own_is_planned_and_one_that_is_not_there_refused(workdir: Path) -> None:
     config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
     config["training"]["models"] = {"net": {"class": "torch.nn.Linear", "input": "connectivity"}}
-    assert dry_run(workdir, config)["train_fold"] == N_RUNS
+    assert dry_run(workdir, config)["train_folds"] == N_REPEATS
     config["training"]["models"]["net"]["class"] = "nosuchnets.Net"
     assert "training.models.net.class: there is no module 'nosuchnets'; install it" in refusal(workdir, config)
 
@@ -146,12 +171,12 @@ def test_a_stage_can_be_asked_for_by_name(workdir: Path, target: str, last: str)
     done = snakemake(workdir, target, "-n", "--quiet", "rules")
     jobs = count_jobs(done.stdout + done.stderr)
     assert last in jobs
-    assert ("train_fold" in jobs) == (target in ("train", "stats", "figures"))
+    assert ("train_folds" in jobs) == (target in ("train", "stats", "figures"))
 
 
 def test_two_configs_are_never_mixed(workdir: Path) -> None:
     config = {"cohort": {"source": "numerical"}, "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1}}
-    assert dry_run(workdir, config)["train_fold"] == 2
+    assert dry_run(workdir, config)["train_folds"] == 1
 
 
 def test_single_keys_are_laid_over_the_demo(workdir: Path) -> None:

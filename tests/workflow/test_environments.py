@@ -43,7 +43,8 @@ UNSEEN = {
         "filelock",  # held back: nipype's MultiProc hangs with version 4
         "pip",  # installs deepbet
         "pytorch-cpu",  # deepbet runs in it; listed so that pip does not bring another, with CUDA
-    }
+    },
+    "training": {"tensorboard"},  # torch.utils.tensorboard imports it, where training.tensorboard asks for it
 }
 # Imports that are made only where the package happens to be installed.
 OPTIONAL = {

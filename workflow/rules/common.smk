@@ -3,12 +3,14 @@
 import os
 
 from gradspec.code import hash_code
-from gradspec.cohort.plan import learns_from_timecourses
+from gradspec.cohort.plan import learns_from
 from gradspec.ica.batches import part_into_batches
 from gradspec.stats.plan import get_tested_groupings
 
 # Maps that go back to the participants: those of the group, or of a template.
 template = config["ica"]["template"]["path"]
+
+folds_together = config["training"]["folds_per_job"] == "all"
 
 
 pathvars:
@@ -16,6 +18,7 @@ pathvars:
     maps=os.path.join(
         config["results"], *(["ica", "template"] if template else ["ica"])
     ),
+    job="repeat-{repeat}" if folds_together else "repeat-{repeat}_fold-{fold}",
     logs=f"{config['results']}/logs",
     benchmarks=f"{config['results']}/benchmarks",
 
@@ -46,6 +49,7 @@ fold_settings = {
         "checkpoint_every",
         "groupings_every",
         "alignment",
+        "tensorboard",
     )
 }
 # The baseline that stands beside the networks in figures: the dummy is but chance.
@@ -163,15 +167,45 @@ def get_fnc(wildcards):
     return "<results>/ica/fnc.nc" if computed else "<results>/cohort/fnc.nc"
 
 
-def get_training_data(wildcards):
-    """Input of a model: time courses, or connectivity; of its own fold where asked."""
-    takes_series = learns_from_timecourses(
-        wildcards.model, training["models"][wildcards.model]
+def get_job_folds(wildcards):
+    """Folds that a job trains: one, or all of its repeat."""
+    one = "fold" in wildcards.keys()
+    return [int(wildcards.fold)] if one else list(range(training["folds"]))
+
+
+def files_of_job(name):
+    """Files of a name that a job of training writes: of each of its folds (and groupings)."""
+    return collect(
+        "<results>/training/{{model}}/repeat-{{repeat}}_fold-{fold}/" + name,
+        fold=range(training["folds"]) if folds_together else ["{fold}"],
+        grouping=training["groupings"],
     )
-    if has_images and config["ica"]["per_fold"] and not template:
-        name = "timecourses" if takes_series else "fnc"
-        return f"<results>/ica/folds/repeat-{wildcards.repeat}_fold-{wildcards.fold}/{name}.nc"
-    return get_timecourses(wildcards) if takes_series else get_fnc(wildcards)
+
+
+def get_events_of_job():
+    """Folders of the events for TensorBoard, where they are asked for."""
+    folders = files_of_job("tensorboard") if training["tensorboard"] else []
+    return [directory(folder) for folder in folders]
+
+
+def get_training_data(wildcards):
+    """Input of a model for each fold of a job; of components of its own fold where asked."""
+    kind = learns_from(wildcards.model, training["models"][wildcards.model])
+    folds = get_job_folds(wildcards)
+    if has_images and config["ica"]["per_fold"] and not template and kind != "alff":
+        return collect(
+            "<results>/ica/folds/repeat-{repeat}_fold-{fold}/{name}.nc",
+            repeat=wildcards.repeat,
+            fold=folds,
+            name="fnc" if kind == "connectivity" else kind,
+        )
+    shared = {
+        "timecourses": get_timecourses(wildcards),
+        "connectivity": get_fnc(wildcards),
+        "maps": "<results>/ica/maps.nc",
+        "alff": "<results>/ica/alff.nc",
+    }[kind]
+    return [shared] * len(folds)
 
 
 def get_folds(file):

@@ -226,7 +226,54 @@ rule connectivity:
         "../scripts/ica/connectivity.py"
 
 
-# With components of the training participants of a fold, the same two steps for that fold alone.
+rule component_maps:
+    input:
+        maps="<results>/ica/participants",
+        timecourses="<results>/ica/timecourses.nc",
+        mask="<maps>/mask.nii.gz",
+    output:
+        maps="<results>/ica/maps.nc",
+    log:
+        "<logs>/ica/component_maps.log",
+    benchmark:
+        "<benchmarks>/ica/component_maps.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        shrink=config["ica"]["shrink_maps"],
+    script:
+        "../scripts/ica/component_maps.py"
+
+
+rule alff_maps:
+    input:
+        participants="<results>/cohort/participants.tsv",
+        denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
+        mask="<maps>/mask.nii.gz",
+    output:
+        maps="<results>/ica/alff.nc",
+    log:
+        "<logs>/ica/alff_maps.log",
+    benchmark:
+        "<benchmarks>/ica/alff_maps.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        shrink=config["ica"]["shrink_maps"],
+        grids=config["ica"]["grids"],
+    script:
+        "../scripts/ica/alff_maps.py"
+
+
+# With components of the training participants of a fold, the same steps for that fold alone.
 use rule participant_components as participant_components_fold with:
     input:
         splits="<results>/training/splits.tsv",
@@ -256,6 +303,19 @@ use rule connectivity as connectivity_fold with:
         "<logs>/ica/connectivity_fold/repeat-{repeat}_fold-{fold}.log",
     benchmark:
         "<benchmarks>/ica/connectivity_fold/repeat-{repeat}_fold-{fold}.tsv"
+
+
+use rule component_maps as component_maps_fold with:
+    input:
+        maps="<results>/ica/folds/repeat-{repeat}_fold-{fold}/participants",
+        timecourses="<results>/ica/folds/repeat-{repeat}_fold-{fold}/timecourses.nc",
+        mask="<results>/ica/mask.nii.gz",
+    output:
+        maps="<results>/ica/folds/repeat-{repeat}_fold-{fold}/maps.nc",
+    log:
+        "<logs>/ica/component_maps_fold/repeat-{repeat}_fold-{fold}.log",
+    benchmark:
+        "<benchmarks>/ica/component_maps_fold/repeat-{repeat}_fold-{fold}.tsv"
 
 
 rule dynamic_connectivity:

@@ -48,6 +48,16 @@ def with_participants(base, each):
     return amount
 
 
+def with_folds(base, each_fold, each):
+    """`base`, and more for every fold of a job, itself more for every participant."""
+
+    def amount(wildcards, attempt):
+        n_folds = len(get_job_folds(wildcards))
+        return round((base + (each_fold + each * len(subjects)) * n_folds) * attempt)
+
+    return amount
+
+
 def with_steps(base, each):
     """`base`, and more for every step that the folds of a model record."""
 

@@ -1,4 +1,4 @@
-"""Training: the partition into folds, one job a model, repeat and fold, and the baselines beside them."""
+"""Training: the partition into folds, the networks trained on them, and the baselines beside them."""
 
 
 rule split_folds:
@@ -29,39 +29,36 @@ rule split_folds:
         "../scripts/training/split_folds.py"
 
 
-rule train_fold:
+# A job trains the fold of its wildcards or, with training.folds_per_job all, those of its repeat.
+rule train_folds:
     input:
         data=get_training_data,
         participants="<results>/cohort/participants.tsv",
         splits="<results>/training/splits.tsv",
     output:
-        spectra="<results>/training/{model}/repeat-{repeat}_fold-{fold}/spectra.nc",
-        metrics="<results>/training/{model}/repeat-{repeat}_fold-{fold}/metrics.tsv",
-        metrics_sidecar="<results>/training/{model}/repeat-{repeat}_fold-{fold}/metrics.json",
-        predictions="<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.tsv",
-        predictions_sidecar="<results>/training/{model}/repeat-{repeat}_fold-{fold}/predictions.json",
-        model="<results>/training/{model}/repeat-{repeat}_fold-{fold}/model.pt",
-        record="<results>/training/{model}/repeat-{repeat}_fold-{fold}/training.json",
-        groupings=collect(
-            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{{fold}}/spectra_by-{grouping}.nc",
-            grouping=training["groupings"],
-        ),
-        permuted=collect(
-            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{{fold}}/spectra_by-{grouping}_permuted.nc",
-            grouping=regrouped,
-        ),
+        spectra=files_of_job("spectra.nc"),
+        metrics=files_of_job("metrics.tsv"),
+        metrics_sidecar=files_of_job("metrics.json"),
+        predictions=files_of_job("predictions.tsv"),
+        predictions_sidecar=files_of_job("predictions.json"),
+        model=files_of_job("model.pt"),
+        record=files_of_job("training.json"),
+        groupings=files_of_job("spectra_by-{grouping}.nc"),
+        permuted=files_of_job("spectra_by-{grouping}_permuted.nc") if regrouped else [],
+        tensorboard=get_events_of_job(),
     log:
-        "<logs>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.log",
+        "<logs>/training/train_folds/{model}/<job>.log",
     benchmark:
-        "<benchmarks>/training/train_fold/{model}/repeat-{repeat}_fold-{fold}.tsv"
+        "<benchmarks>/training/train_folds/{model}/<job>.tsv"
     conda:
         "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=with_participants(4000, each=2),
-        runtime=with_participants(60, each=0.1),
+        runtime=with_folds(40, each_fold=20, each=0.1),
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
+        folds=get_job_folds,
         training=fold_settings,
         groupings=training["groupings"],
         n_permutations=permutation["regrouping"],
@@ -69,7 +66,7 @@ rule train_fold:
         levels=config["cohort"]["group"]["levels"],
         seed=config["seed"],
     script:
-        "../scripts/training/train_fold.py"
+        "../scripts/training/train_folds.py"
 
 
 rule retrain_fold:

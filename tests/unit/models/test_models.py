@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from gradspec.capture import SpectraRecorder
-from gradspec.cohort.plan import learns_from_timecourses
+from gradspec.cohort.plan import learns_from
 from gradspec.config import load_schema, resolve
 from gradspec.errors import ConfigError
-from gradspec.models.registry import build_model
+from gradspec.models.registry import build_model, reconstructs
 from gradspec.models.transformer import positional_encoding
 from gradspec.models.truncation import split_windows
 from gradspec.spectra.file import iterate_layers
@@ -22,7 +22,9 @@ CASES = [
     ("gru", (12, 5)),
     ("transformer", (12, 5)),
     ("cnn1d", (12, 5)),
+    ("cnn3d", (2, 7, 6, 5)),
 ]
+KINDS = {1: "connectivity", 2: "timecourses", 4: "maps"}
 
 
 def defaults(name):
@@ -90,8 +92,29 @@ def test_the_spectra_of_every_matrix_are_recorded(name, shape):
 
 def test_every_network_is_in_the_config_and_its_kind_of_data_is_known():
     models = load_schema()["properties"]["training"]["properties"]["models"]["properties"]
-    assert set(models) == {name for name, _ in CASES}
-    assert all(learns_from_timecourses(name, defaults(name)) == (len(shape) == 2) for name, shape in CASES)
+    assert set(models) == {*(name for name, _ in CASES), "autoencoder"}
+    assert all(learns_from(name, defaults(name)) == KINDS[len(shape)] for name, shape in CASES)
+    assert learns_from("cnn3d", {"input": "alff"}) == "alff"
+
+
+def test_autoencoder_reconstructs_through_its_code():
+    model = build("autoencoder", (12, 5), code=3).eval()
+    batch = torch.randn(4, 12, 5)
+    reconstruction = model(batch)
+    assert reconstruction.shape == batch.shape and reconstructs("autoencoder") and not reconstructs("lstm")
+    state = model.encoder(batch)[1][0][0]  # the last hidden state is all that the decoder knows
+    volumes, carried = [], None
+    for _ in range(12):
+        written, carried = model.decoder(state[:, None], carried)
+        volumes.insert(0, model.readout(written[:, 0]))
+    torch.testing.assert_close(reconstruction, torch.stack(volumes, dim=1), rtol=1e-4, atol=1e-6)
+
+
+def test_cnn3d_knows_where_in_the_brain_a_feature_is():
+    model = build("cnn3d", (1, 9, 9, 9), channels=[2]).eval()
+    left, right = torch.zeros(2, 1, 1, 9, 9, 9)
+    left[..., 2, 4, 4] = right[..., 6, 4, 4] = 10  # as far from the grid of the strides
+    assert not torch.allclose(model(left), model(right))
 
 
 def test_mlp_without_hidden_layers_is_a_linear_classifier():

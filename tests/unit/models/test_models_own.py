@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from gradspec.cohort.plan import learns_from_timecourses
+from gradspec.cohort.plan import learns_from
 from gradspec.errors import ConfigError
 from gradspec.models.own import check_own_models
 from gradspec.models.registry import build_model
@@ -94,5 +94,5 @@ def test_a_further_network_of_a_kind_is_built_from_its_class():
     same = build_model("mlp", (4,), args)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
     check_own_models({"linear": {"class": "mlp", "args": args}})
-    assert not learns_from_timecourses("linear", {"class": "mlp"})
-    assert learns_from_timecourses("short", {"class": "lstm"})
+    assert learns_from("linear", {"class": "mlp"}) == "connectivity"
+    assert learns_from("short", {"class": "lstm"}) == "timecourses"

@@ -27,3 +27,12 @@ def test_every_network_is_measured(monkeypatch, tmp_path, capsys):
     steps = recorded[0][1]
     assert recorded == [(1, steps), (2, 1), (2, 2 * steps)] and steps > 1
     assert "recording off" in capsys.readouterr().out
+
+
+def test_jobs_of_one_fold_and_of_two_are_compared(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.chdir(ROOT)
+    benchmark = import_module("benchmarks.training")
+    benchmark.main(["--model", "mlp", "--epochs", "1", "--jobs", "2", "--json", str(tmp_path / "rows.json")])
+    one, two = json.loads((tmp_path / "rows.json").read_text())
+    assert (one["folds"], two["folds"]) == (1, 2) and one["cpu"] > two["cpu"] > 0 and two["peak"] > 50

@@ -6,7 +6,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from training_maker import FILES, MODELS, make_fold, make_samples, train
+from training_maker import ALL_MODELS, make_fold, make_samples, train
 
 import gradspec.training.fold as fold_module
 from gradspec.training.checkpoint import Checkpoint, fingerprint_of
@@ -22,23 +22,18 @@ def killed_in(epoch):
     """Let the evaluation after an epoch be the last that happens."""
     done = []
 
-    def predict(model, inputs):
+    def predict(model, inputs, outcome):
         if len(done) == epoch:
             raise KilledError
         done.append(1)
-        return real(model, inputs)
+        return real(model, inputs, outcome)
 
     real = fold_module.predict
     return patch.object(fold_module, "predict", predict)
 
 
-def write(trained, folder, groupings=(), checkpoint=None):
-    write_fold(
-        trained,
-        **{key: folder / file for key, file in FILES.items()},
-        groupings={grouping.name: folder / f"spectra_by-{grouping.name}.nc" for grouping in groupings},
-        checkpoint=checkpoint,
-    )
+def write(trained, folder):
+    write_fold(trained, folder)
     (folder / "training.json").unlink()  # the time and the device
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -47,11 +42,11 @@ def options_of(model):
     return {"fold": make_fold(model, epochs=7, checkpoint_every=2), "n_validation": 4}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ALL_MODELS)
 def test_a_killed_fold_ends_with_the_bytes_of_an_unbroken_one(model, tmp_path):
     samples = make_samples(model, separation=1)
     options = options_of(model)
-    unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken", (), tmp_path / "a")
+    unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken")
     for epoch in (1, 5):  # before the first checkpoint, and between the second and the third
         with killed_in(epoch), pytest.raises(KilledError):
             train(samples, **options, checkpoint=tmp_path / "b")
@@ -61,8 +56,7 @@ def test_a_killed_fold_ends_with_the_bytes_of_an_unbroken_one(model, tmp_path):
         trained = train(samples, **options, checkpoint=tmp_path / "b")
     assert fit.call_args.kwargs["epochs"] == range(4, 7)
     assert (tmp_path / "b" / "state.pt").exists()  # until all is written
-    assert write(trained, tmp_path / "resumed", (), tmp_path / "b") == unbroken
-    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+    assert write(trained, tmp_path / "resumed") == unbroken
 
 
 def test_checkpoints_change_nothing(tmp_path):
@@ -77,10 +71,10 @@ def test_spectra_of_further_groupings_go_on_too(tmp_path):
     samples = make_samples("cnn1d", separation=1)
     sex = [Grouping("sex", ("F", "M"), np.arange(24) // 2 % 2)]
     options = {**options_of("cnn1d"), "groupings": sex}
-    unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken", sex)
+    unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken")
     with killed_in(3), pytest.raises(KilledError):
         train(samples, **options, checkpoint=tmp_path / "b")
-    resumed = write(train(samples, **options, checkpoint=tmp_path / "b"), tmp_path / "resumed", sex)
+    resumed = write(train(samples, **options, checkpoint=tmp_path / "b"), tmp_path / "resumed")
     assert "spectra_by-sex.nc" in resumed and resumed == unbroken
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from training_maker import FILES, LEVELS, MODELS, assert_same_weights, make_fold, make_samples, make_sides, train
+from training_maker import ALL_MODELS, LEVELS, MODELS, assert_same_weights, make_fold, make_samples, make_sides, train
 
 from gradspec.errors import ConfigError
 from gradspec.files import read_table
 from gradspec.models.registry import build_model
-from gradspec.training.evaluation import predict, score
+from gradspec.training.evaluation import predict, score_logits
 from gradspec.training.fold import train_fold
 from gradspec.training.loop import fit
 from gradspec.training.outputs import write_fold
@@ -55,17 +55,18 @@ def test_test_participants_change_nothing_but_their_own_predictions(model):
     assert not np.allclose(first.predictions["probability"], second.predictions["probability"])
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ALL_MODELS)
 def test_equal_runs_write_equal_bytes(model, tmp_path):
     samples = make_samples(model, separation=1)
     for name in ("first", "second"):
         torch.manual_seed(len(name))  # what ran before in this process does not matter
         np.random.seed(len(name))  # noqa: NPY002
-        write_fold(train(samples, make_fold(model)), **{key: tmp_path / name / file for key, file in FILES.items()})
+        write_fold(train(samples, make_fold(model)), tmp_path / name)
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("first", "second")
     )
-    assert set(first) == {*FILES.values(), "metrics.json", "predictions.json"}
+    tables = {"metrics.tsv", "metrics.json", "predictions.tsv", "predictions.json"}
+    assert set(first) == {"spectra.nc", "model.pt", "training.json", *tables}
     records = [json.loads(files.pop("training.json")) for files in (first, second)]
     for record in records:
         assert record.pop("seconds") > 0
@@ -120,10 +121,9 @@ def test_recording_does_not_change_training(model):
 
 def test_spectra_metrics_and_predictions_are_complete(tmp_path):
     samples = make_samples("lstm", separation=1)
-    paths = {key: tmp_path / "ein Ordner" / file for key, file in FILES.items()}
-    trained = train(samples, make_fold("lstm"))
-    write_fold(trained, **paths)
-    with xr.open_datatree(paths["spectra"], engine="h5netcdf") as spectra:
+    folder = tmp_path / "ein Ordner"
+    write_fold(train(samples, make_fold("lstm")), folder)
+    with xr.open_datatree(folder / "spectra.nc", engine="h5netcdf") as spectra:
         assert spectra["group"].values.tolist() == [*LEVELS, "pooled"]
         assert spectra["epoch"].values.tolist() == [0, 0, 1, 1]  # 16 training samples in batches of 8
         assert (spectra["n"].values == [4, 4, 8]).all()
@@ -131,18 +131,18 @@ def test_spectra_metrics_and_predictions_are_complete(tmp_path):
         np.testing.assert_allclose(spectra["loss"], spectra["group_loss"].sel(group=LEVELS).mean("group"), rtol=1e-6)
         gradient = spectra["lstm.weight_hh_l0/gradient"]
         assert gradient.dims == ("step", "group", "index") and (gradient > 0).any()
-    metrics = read_table(paths["metrics"])
+    metrics = read_table(folder / "metrics.tsv")
     assert metrics[["epoch", "set"]].values.tolist() == [[0, "train"], [0, "test"], [1, "train"], [1, "test"]]
-    predictions = read_table(paths["predictions"])
+    predictions = read_table(folder / "predictions.tsv")
     assert predictions["participant_id"].tolist() == [f"sub-{i:02d}" for i in range(8)]
     assert predictions["run"].isna().all()
     assert ((predictions["probability"] > 0.5) == (predictions["predicted"] == "patient")).all()
     accuracy = np.mean([(rows["predicted"] == group).mean() for group, rows in predictions.groupby("group")])
     assert metrics["balanced_accuracy"].iloc[-1] == pytest.approx(accuracy)
-    weights = torch.load(paths["model"], weights_only=True)
+    weights = torch.load(folder / "model.pt", weights_only=True)
     network = build_model("lstm", samples.values.shape[1:], make_fold("lstm").hyperparameters)
     network.load_state_dict(weights)
-    record = json.loads(paths["record"].read_text())
+    record = json.loads((folder / "training.json").read_text())
     assert record["n"] == {"train": {"control": 8, "patient": 8}, "test": {"control": 4, "patient": 4}}
     assert record["steps"] == 4 and record["device"] == "cpu"
 
@@ -175,7 +175,7 @@ def test_score_agrees_with_definitions():
     probability = np.exp(logits[:, 1]) / np.exp(logits).sum(1)
     losses = -np.log(np.where(groups == 1, probability, 1 - probability))
     pairs = [probability[i] > probability[j] for i in range(7, 12) for j in range(7)]
-    scores = score(logits, groups)
+    scores = score_logits(logits, groups)
     assert scores["loss"] == pytest.approx(losses.mean())
     assert scores["loss_reference"] == pytest.approx(losses[:7].mean())
     assert scores["loss_comparison"] == pytest.approx(losses[7:].mean())
@@ -183,7 +183,7 @@ def test_score_agrees_with_definitions():
         ((probability[:7] < 0.5).mean() + (probability[7:] > 0.5).mean()) / 2
     )
     assert scores["roc_auc"] == pytest.approx(np.mean(pairs))
-    assert np.isnan(score(logits[:7], groups[:7])["roc_auc"])
+    assert np.isnan(score_logits(logits[:7], groups[:7])["roc_auc"])
 
 
 def test_errors_name_participants_groups_and_keys():

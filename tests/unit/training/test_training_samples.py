@@ -76,7 +76,7 @@ def test_missing_values_name_the_participants(write, participants):
 def test_unknown_groups_and_variables_are_refused(write, participants):
     with pytest.raises(ConfigError, match=r"has group patient, but cohort\.group\.levels are control, case"):
         load_samples(write(np.zeros((4, 6, 3))), participants, ["control", "case"])
-    with pytest.raises(ConfigError, match=r"expected a variable timecourses, fnc or features, found \['alff'\]"):
+    with pytest.raises(ConfigError, match=r"expected a variable timecourses, fnc, features, maps, found \['alff'\]"):
         load_samples(write(np.zeros((4, 6, 3)), "alff"), participants, LEVELS)
 
 

@@ -15,8 +15,8 @@ from gradspec.cohort.participants import Participant, read_participants, read_ro
 from gradspec.errors import ConfigError
 from gradspec.files import participant_id
 
-_SERIES_MODELS = ("mean-mlp", "lstm", "elman", "gru", "transformer", "cnn1d")
-"""Networks that learn from time courses."""
+_CONNECTIVITY_MODELS = ("mlp", "cnn2d")
+"""Networks that learn from connectivity; those that can choose have the key ``input``, all others take time courses."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,10 @@ def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
     }
     source = config["cohort"]["source"]
     plan = planners[source](config)
-    has_time = plan.has_series or source in ("simulated", "bids", "fmriprep")
-    networks = config["training"]["models"].items()
-    if not has_time and (models := [name for name, network in networks if learns_from_timecourses(name, network)]):
-        raise ConfigError(
-            f"training.models: {', '.join(models)} learns from time courses, but cohort.source {source!r} has none; "
-            "keep only networks on connectivity: mlp, cnn2d, or your own with input: connectivity"
-        )
-    if "cnn2d" in {_class_of(*network) for network in networks} and _gives_features(config["cohort"]):
+    _check_inputs(config, plan)
+    if "cnn2d" in {_class_of(*network) for network in config["training"]["models"].items()} and _gives_features(
+        config["cohort"]
+    ):
         raise ConfigError(
             "training.models: cnn2d learns from matrices of connectivity, but this cohort has vectors of features; "
             "keep only mlp"
@@ -98,14 +94,33 @@ def _gives_features(cohort: Mapping[str, Any]) -> bool:
     )
 
 
-def learns_from_timecourses(model: str, hyperparameters: Mapping[str, Any]) -> bool:
-    """Whether a network of ``training.models`` learns from time courses, or else from connectivity."""
-    return _class_of(model, hyperparameters) in _SERIES_MODELS or hyperparameters.get("input") == "timecourses"
+def learns_from(model: str, hyperparameters: Mapping[str, Any]) -> str:
+    """What a network of ``training.models`` learns from: ``timecourses``, ``connectivity``, ``maps`` or ``alff``."""
+    known = "connectivity" if _class_of(model, hyperparameters) in _CONNECTIVITY_MODELS else "timecourses"
+    return str(hyperparameters.get("input", hyperparameters.get("args", {}).get("input", known)))
+
+
+def _check_inputs(config: Mapping[str, Any], plan: CohortPlan) -> None:
+    """Refuse networks that learn from what the source cannot give."""
+    source = config["cohort"]["source"]
+    inputs = {name: learns_from(name, network) for name, network in config["training"]["models"].items()}
+    has_images = source in ("simulated", "bids", "fmriprep")
+    if not has_images and (models := [name for name, kind in inputs.items() if kind in ("maps", "alff")]):
+        raise ConfigError(
+            f"training.models: {', '.join(models)} learns from maps of the brain, but cohort.source {source!r} has no "
+            "images; choose other networks"
+        )
+    if not (has_images or plan.has_series) and (
+        models := [name for name, kind in inputs.items() if kind == "timecourses"]
+    ):
+        raise ConfigError(
+            f"training.models: {', '.join(models)} learns from time courses, but cohort.source {source!r} has none; "
+            "keep only networks on connectivity: mlp, cnn2d, or your own with input: connectivity"
+        )
 
 
 def _class_of(model: str, hyperparameters: Mapping[str, Any]) -> str:
-    name: str = hyperparameters.get("class", model)
-    return name
+    return str(hyperparameters.get("class", model))
 
 
 def participants_table(cohort: Mapping[str, Any]) -> Path:

@@ -26,9 +26,9 @@ COLUMNS = {
     "metric": {
         "Description": "What was measured",
         "Levels": {
-            "loss": "cross-entropy in nats",
-            "loss_reference": "cross-entropy of the reference group in nats",
-            "loss_comparison": "cross-entropy of the comparison group in nats",
+            "loss": "cross-entropy in nats, or mean squared error of a network that reconstructs",
+            "loss_reference": "the same of the reference group",
+            "loss_comparison": "the same of the comparison group",
             "balanced_accuracy": "mean of the shares of each group that are classified correctly",
             "roc_auc": "area under the receiver operating characteristic",
         },
@@ -87,8 +87,10 @@ def plot_learning_curves(table: pd.DataFrame, levels: Sequence[str], model: str,
     axes = figure.subplots(2, 2, sharex=True)
     loss, by_group, accuracy, auc = axes.ravel()
     colours = group_colours(levels)
-    loss.set(title="Loss", ylabel="Cross-entropy (nats)")
-    by_group.set(title="Loss of each group", ylabel="Cross-entropy (nats)")
+    reconstructs = table.loc[table["metric"] == "roc_auc", "mean"].isna().all()
+    unit = "Mean squared error (variance of a time course)" if reconstructs else "Cross-entropy (nats)"
+    loss.set(title="Loss", ylabel=unit)
+    by_group.set(title="Loss of each group", ylabel=unit)
     accuracy.set(title="Balanced accuracy", ylabel="Balanced accuracy (0–1)")
     auc.set(title="Area under the ROC curve", ylabel="ROC AUC (0–1)")
     for ax, metric in ((loss, "loss"), (accuracy, "balanced_accuracy"), (auc, "roc_auc")):
@@ -105,6 +107,10 @@ def plot_learning_curves(table: pd.DataFrame, levels: Sequence[str], model: str,
                 beside["mean"].item(), color=MISSING_COLOUR, lw=4, zorder=0, label=f"{baseline} (baseline), test"
             )
         ax.axhline(0.5, color="black", lw=0.8, ls=":", label="chance")
+        if reconstructs:
+            ax.text(
+                0.5, 0.7, "The network reconstructs:\nit tells no groups apart", transform=ax.transAxes, ha="center"
+            )
         ax.set_ylim(min(0.0 if ax.dataLim.y0 < 0.3 else 0.3, 0.3), 1.02)
     for ax in axes.ravel():
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,9 +7,11 @@ from typing import Any
 from torch import nn
 
 from gradspec.errors import ConfigError
+from gradspec.models.autoencoder import Autoencoder
 from gradspec.models.cnn1d import CNN1d
 from gradspec.models.cnn2d import CNN2d
 from gradspec.models.elman import Elman
+from gradspec.models.cnn3d import CNN3d
 from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
 from gradspec.models.mean_mlp import MeanMLP
@@ -22,6 +24,7 @@ from gradspec.models.transformer import Transformer
 class _Entry:
     build: Callable[..., nn.Module]
     dimensions: tuple[str, ...]  # of a sample
+    reconstructs: bool = False
 
 
 _MODELS = {
@@ -33,6 +36,8 @@ _MODELS = {
     "gru": _Entry(GRU, ("time", "component")),
     "transformer": _Entry(Transformer, ("time", "component")),
     "cnn1d": _Entry(CNN1d, ("time", "component")),
+    "cnn3d": _Entry(CNN3d, ("map", "x", "y", "z")),
+    "autoencoder": _Entry(Autoencoder, ("time", "component"), reconstructs=True),
 }
 
 
@@ -48,7 +53,8 @@ def build_model(
     name : str
         Key of ``training.models`` in the config: one of the names here, or any other for a network of one's own.
     data_shape : tuple of int
-        Shape of a sample: (n_features,) for ``mlp`` and ``cnn2d``, (n_volumes, n_components) for the others.
+        Shape of a sample: (n_features,) for ``mlp`` and ``cnn2d``, (n_maps, x, y, z) for ``cnn3d``, (n_volumes,
+        n_components) for the others.
     hyperparameters : mapping
         All keys that the config schema has for this network; of a network under another name, ``class`` and ``args``.
     n_classes : int
@@ -57,7 +63,7 @@ def build_model(
     Returns
     -------
     Module
-        Maps ``(batch, *data_shape)`` to logits (batch, n_classes).
+        Maps ``(batch, *data_shape)`` to logits (batch, n_classes), or to the same shape where it `reconstructs`.
 
     Raises
     ------
@@ -75,4 +81,10 @@ def build_model(
             f"training.models: {name} works on samples ({', '.join(entry.dimensions)}), but the samples of this cohort "
             f"have the shape {data_shape}: choose another model or another kind of data"
         )
-    return entry.build(data_shape, n_classes, **hyperparameters)
+    arguments = {key: value for key, value in hyperparameters.items() if key != "input"}  # what the data were
+    return entry.build(data_shape, *([] if entry.reconstructs else [n_classes]), **arguments)
+
+
+def reconstructs(name: str) -> bool:
+    """Whether a network gives its input again, instead of logits; those of one's own never do."""
+    return name in _MODELS and _MODELS[name].reconstructs

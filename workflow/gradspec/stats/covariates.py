@@ -18,6 +18,7 @@ from statsmodels.regression.linear_model import OLS
 
 from gradspec.errors import ConfigError
 from gradspec.stats.effect_size import effect_interval
+from gradspec.stats.metrics import reconstructs
 from gradspec.stats.multiplicity import correct
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def regress_scores(
         for adjustment, columns in {UNADJUSTED: design[["intercept", GROUP]], ADJUSTED: design}.items():
             if covariates or adjustment == UNADJUSTED:
                 score = complete["score"].to_numpy()
-                reason = _explain(score, columns)
+                reason = _explain(score, columns) if not reconstructs(part) else "not tested: it predicts no group"
                 fitted = [{"term": GROUP, "test": reason}] if reason else _regress(score, columns, alpha)
                 rows += [{**about, "adjustment": adjustment, **row} for row in fitted]
     columns = list(describe_scores(levels, covariates, correction, alpha))

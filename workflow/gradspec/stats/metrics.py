@@ -1,9 +1,13 @@
 """Measures of performance, for many weightings of the same samples at once (a weighting is a bootstrap resample)."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Truth = Bool[np.ndarray, "sample"]
 Probability = Float[np.ndarray, "sample"]
@@ -52,6 +56,17 @@ def brier(positive: Truth, probability: Probability, weights: Weights) -> Metric
     """Mean squared difference between the probability and what was true (Brier 1950)."""
     score: Metric = weights @ np.square(probability - positive) / weights.sum(axis=1)
     return score
+
+
+def mean_error(error: Float[np.ndarray, "sample"], weights: Weights) -> Metric:
+    """Mean error of the reconstruction."""
+    mean: Metric = weights @ error / weights.sum(axis=1)
+    return mean
+
+
+def reconstructs(predictions: "pd.DataFrame") -> bool:
+    """Whether the predictions of a model are errors of a reconstruction, and not groups."""
+    return "error" in predictions and bool(predictions["error"].notna().any())
 
 
 METRICS: dict[str, Callable[[Truth, Probability, Truth, Weights], Metric]] = {

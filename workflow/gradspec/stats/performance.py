@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gradspec.errors import ConfigError
-from gradspec.stats.metrics import METRICS
+from gradspec.stats.metrics import METRICS, mean_error, reconstructs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,10 @@ def describe_performance(levels: Sequence[str], alpha: float) -> dict[str, Any]:
                 "roc_auc": "Area under the receiver operating characteristic; chance is 0.5, best 1",
                 "balanced_accuracy": "Mean of sensitivity and specificity; chance is 0.5, best 1",
                 "brier": "Mean squared error of the probability; 0.25 for a probability of 0.5 for everybody, best 0",
+                "reconstruction_error": (
+                    "Mean squared error of a network that reconstructs its input, the only measure of one; 1 for the "
+                    "mean of each time course, best 0"
+                ),
             },
         },
         "estimate": "Value on the whole cohort",
@@ -62,7 +66,7 @@ def score_model(
     ----------
     predictions : DataFrame
         Predictions of all folds and repeats of one model: model, repeat, fold, participant_id, group, probability (of
-        ``levels[1]``), predicted.
+        ``levels[1]``), predicted; of a network that reconstructs, error.
     splits : DataFrame
         Columns repeat, fold, participant_id, set: who must have a prediction.
     levels : (str, str)
@@ -93,6 +97,7 @@ def score_model(
     weights = bootstrap_counts(group_of, N_RESAMPLES, np.random.default_rng([seed, *model.encode()]))
     weights = np.concatenate([np.ones((1, len(ids))), weights])
     repeats = predictions["repeat"].to_numpy()
+    by_repeat = [repeats == repeat for repeat in np.unique(repeats)]
     pooled = [
         Predictions(
             participant[here],
@@ -100,14 +105,22 @@ def score_model(
             predictions["probability"].to_numpy(dtype=float)[here],
             (predictions["predicted"] == levels[1]).to_numpy()[here],
         )
-        for here in (repeats == repeat for repeat in np.unique(repeats))
+        for here in by_repeat
     ]
+    if reconstructs(predictions):
+        error = predictions["error"].to_numpy(dtype=float)
+        of_repeats = [mean_error(error[here], weights[:, participant[here]]) for here in by_repeat]
+        measured = {"reconstruction_error": np.mean(of_repeats, axis=0)}
+    else:
+        measured = {
+            name: np.mean(
+                [metric(one.positive, one.probability, one.predicted, weights[:, one.participant]) for one in pooled],
+                axis=0,
+            )
+            for name, metric in METRICS.items()
+        }
     rows = []
-    for name, metric in METRICS.items():
-        values = np.mean(
-            [metric(one.positive, one.probability, one.predicted, weights[:, one.participant]) for one in pooled],
-            axis=0,
-        )
+    for name, values in measured.items():
         low, high = np.quantile(values[1:], [alpha / 2, 1 - alpha / 2])
         rows.append({"metric": name, "estimate": values[0], "ci_low": low, "ci_high": high})
     n_runs = len(predictions[["repeat", "fold"]].drop_duplicates())

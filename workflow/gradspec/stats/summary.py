@@ -86,9 +86,17 @@ def _tell_performance(
 ) -> list[str]:
     """Say how well each network tells the groups apart, and each baseline, which has no spectra."""
     sentences = []
-    for _, row in performance[performance["metric"] == "roc_auc"].iterrows():
+    for _, row in performance[performance["metric"].isin(["roc_auc", "reconstruction_error"])].iterrows():
+        trained = f"{row['model']} was trained {row['n_runs']} times on {row['n_participants']} participants. It"
+        if row["metric"] == "reconstruction_error":
+            error = _interval(row, "estimate", alpha)
+            sentences.append(
+                f"{trained} reconstructs what it has not seen with a mean squared error of {error}, where the mean of "
+                "each time course has 1; it was not trained to tell groups apart."
+            )
+            continue
         text = (
-            f"{row['model']} was trained {row['n_runs']} times on {row['n_participants']} participants. It tells "
+            f"{trained} tells "
             f"{levels[1]} from {levels[0]} with an area under the ROC curve of {_interval(row, 'estimate', alpha)}"
         )
         if row["estimate"] != row["estimate"]:

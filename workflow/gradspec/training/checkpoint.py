@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from gradspec.files import atomic_path
 
 _log = logging.getLogger(__name__)
+
+_SEAL = "fingerprint"  # file that says of which training the others are
 
 
 @dataclass
@@ -83,6 +86,39 @@ class Checkpoint:
     def spectra(self) -> Path:
         """File of the recorder."""
         return self.folder / "spectra.nc"
+
+    @property
+    def events(self) -> Path:
+        """Folder of the events for TensorBoard."""
+        return self.folder / "tensorboard"
+
+    @property
+    def finished(self) -> Path:
+        """Folder of the files of a fold that is done, while other folds of its job are not."""
+        return self.folder / "finished"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the files of this very training are all there."""
+        seal = self.finished / _SEAL
+        return seal.is_file() and seal.read_text(encoding="utf-8") == self._fingerprint
+
+    @contextmanager
+    def finish(self) -> Iterator[Path]:
+        """Give a folder to write the files to, which is there whole or not at all."""
+        with atomic_path(self.finished) as partial:
+            partial.mkdir()
+            yield partial
+            if self.events.is_dir():
+                shutil.copytree(self.events, partial / self.events.name)
+            (partial / _SEAL).write_text(self._fingerprint, encoding="utf-8")
+
+    def publish(self, folder: Path) -> None:
+        """Copy the files to where they belong; a job that is killed meanwhile still has them."""
+        for file in sorted(self.finished.iterdir()):
+            if file.name != _SEAL:
+                with atomic_path(folder / file.name) as partial:
+                    (shutil.copytree if file.is_dir() else shutil.copyfile)(file, partial)
 
     def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Write a checkpoint in place of the last; the spectra up to this step must be in their file already."""

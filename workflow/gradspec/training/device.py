@@ -1,12 +1,16 @@
 """Where to train, and arithmetic that gives the same bytes every time."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from gradspec.errors import ConfigError
+
+_log = logging.getLogger(__name__)
 
 
 def choose_device(name: str) -> torch.device:
@@ -34,6 +38,27 @@ def choose_device(name: str) -> torch.device:
                 f"(CUDA of this build: {build}): use 'auto' or 'cpu', or run on a machine with a GPU"
             )
     return device
+
+
+def place_inputs(inputs: Tensor, device: torch.device) -> Tensor:
+    """Bring the whole cohort to the device where it fits, or leave it where batches are taken from.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        Scaled samples on the CPU.
+    device : torch.device
+        Where is trained.
+
+    Returns
+    -------
+    Tensor
+        On a CUDA device if the samples fill at most half of its free memory, which leaves the rest to the network.
+    """
+    if device.type == "cuda" and inputs.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        _log.warning("The cohort (%.1f GiB) stays on the CPU, since it would fill %s", inputs.nbytes / 2**30, device)
+        return inputs
+    return inputs.to(device)
 
 
 @contextmanager

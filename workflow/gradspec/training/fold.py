@@ -3,19 +3,20 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gradspec.capture.sampling import balanced_batches
+from gradspec.models.own import network_of
 from gradspec.models.registry import build_model
 from gradspec.training.alignment import add_alignment
 from gradspec.training.checkpoint import Checkpoint, Progress, copy_weights, fingerprint_of
-from gradspec.training.device import choose_device, reproducible
-from gradspec.training.evaluation import predict, score
+from gradspec.training.device import choose_device, place_inputs, reproducible
+from gradspec.training.evaluation import predict
+from gradspec.training.events import open_events, write_scores
 from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
 from gradspec.training.permutations import regroup_permutations
@@ -26,6 +27,7 @@ from gradspec.training.sampling import cap_batch_size
 from gradspec.training.scaling import scale
 from gradspec.training.seeds import derive_seed
 from gradspec.training.sides import place_samples
+from gradspec.training.tasks import task_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +54,7 @@ class Fold:
         Names of the two groups, the reference first.
     epochs, batch_size, learning_rate, weight_decay, patience, device, amp, kinds
         As in the config under ``training``.
-    record_every, checkpoint_every, groupings_every, alignment
+    record_every, checkpoint_every, groupings_every, alignment, tensorboard
         The same.
     """
 
@@ -74,6 +76,7 @@ class Fold:
     checkpoint_every: int
     groupings_every: int
     alignment: bool = False
+    tensorboard: bool = False
 
     def derive_seed(self, *purpose: str | int) -> int:
         """Seed of the fold's random numbers for a purpose."""
@@ -117,7 +120,7 @@ def train_fold(
     fold: Fold,
     *,
     groupings: Sequence[Grouping] = (),
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainedFold:
     """Train one network on the training participants of a fold and try it on the test participants.
 
@@ -135,8 +138,8 @@ def train_fold(
         What to train.
     groupings : sequence of Grouping
         Further groupings of the samples to take spectra of.
-    checkpoint : path, optional
-        Folder to write checkpoints to, and to go on from where there are some; `write_fold` deletes it.
+    checkpoint : Checkpoint, optional
+        Where to write checkpoints and events to, and to go on from where there are some.
 
     Returns
     -------
@@ -154,17 +157,13 @@ def train_fold(
     from gradspec.capture import SpectraRecorder
 
     start = time.monotonic()
-    device = choose_device(fold.device)
+    device, task = choose_device(fold.device), task_of(network_of(fold.model, fold.hyperparameters)[0])
     index = place_samples(samples, sides, fold.levels)
     train = np.isin(np.arange(len(samples.groups)), index["train"])
     values, scaling = scale(samples, train)
-    inputs = torch.from_numpy(values).to(device)
+    inputs = place_inputs(torch.from_numpy(values), device)
     batch_size = cap_batch_size(samples.groups[train], fold.batch_size)
-    place = None
-    if checkpoint is not None and 0 < fold.checkpoint_every < fold.epochs:
-        settings = {**asdict(fold), **identify(fold), "device": str(device), "sides": dict(sides)}
-        labels = [grouping.labels for grouping in groupings]
-        place = Checkpoint(checkpoint, fingerprint_of(settings, values, samples.groups, *labels))
+    place = checkpoint if 0 < fold.checkpoint_every < fold.epochs else None
 
     def draw_batches(epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng(fold.derive_seed("batches", epoch))
@@ -173,8 +172,12 @@ def train_fold(
         return batches
 
     def after_epoch(epoch: int) -> bool:
-        logits = predict(model, inputs)
-        progress.add(epoch, {side: score(logits[rows], samples.groups[rows]) for side, rows in index.items()}, model)
+        outcome = predict(model, inputs, task.outcome)
+        scores = {side: task.score(outcome[rows], samples.groups[rows]) for side, rows in index.items()}
+        progress.add(epoch, scores, model)
+        if events is not None:
+            write_scores(events, scores, progress.step - 1)
+            events.flush()
         over = fold.patience is not None and epoch - progress.best_epoch >= fold.patience
         if place is not None and not over and progress.epoch % fold.checkpoint_every == 0:
             recorder.flush()
@@ -185,6 +188,7 @@ def train_fold(
         model = build_model(fold.model, tuple(inputs.shape[1:]), fold.hyperparameters).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=fold.learning_rate, weight_decay=fold.weight_decay)
         progress = Progress() if place is None else place.restore(model, optimizer)
+        events = open_events(checkpoint.events, progress.step) if checkpoint and fold.tensorboard else None
         recorder = SpectraRecorder(
             model,
             groups=fold.levels,
@@ -193,6 +197,7 @@ def train_fold(
             keep_grams=fold.groupings_every if groupings or fold.alignment else False,
             path=None if place is None else place.spectra,
             resume=progress.step or False,
+            writer=events,
         )
         fit(
             model,
@@ -204,10 +209,14 @@ def train_fold(
             recorder=recorder,
             after_epoch=after_epoch,
             amp=fold.amp,
+            task=task,
         )
         if progress.best_weights:
             model.load_state_dict(progress.best_weights)
-        logits = predict(model, inputs)[index["test"]]
+        outcome = predict(model, inputs, task.outcome)[index["test"]]
+    if events is not None:
+        recorder.flush()
+        events.close()
     _log.info("%s, repeat %d, fold %d:\n%s", fold.model, fold.repeat, fold.fold, recorder.report())
 
     spectra = recorder.spectra()
@@ -234,6 +243,15 @@ def train_fold(
         "seconds": round(time.monotonic() - start, 3),
     }
     run = (fold.model, fold.repeat, fold.fold)
-    predictions = tabulate_predictions(samples, index["test"], logits, run, fold.levels)
+    predictions = tabulate_predictions(samples, index["test"], outcome, run, fold.levels)
     metrics = pd.DataFrame(progress.rows)
     return TrainedFold(spectra, regrouped, metrics, predictions, copy_weights(model), record, permuted)
+
+
+def fingerprint(
+    samples: Samples, sides: Mapping[str, Sequence[str]], fold: Fold, groupings: Sequence[Grouping] = ()
+) -> str:
+    """Digest of all that the result of `train_fold` depends on, by which a checkpoint is known again."""
+    settings = {**asdict(fold), **identify(fold), "device": str(choose_device(fold.device)), "sides": dict(sides)}
+    labels = [labels for each in groupings for labels in (each.labels, each.permutations) if labels is not None]
+    return fingerprint_of(settings, samples.values, samples.groups, *labels)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from gradspec.progress import track
+from gradspec.training.tasks import CLASSIFICATION, Task
 
 if TYPE_CHECKING:
     from gradspec.capture import SpectraRecorder
@@ -29,15 +29,17 @@ def fit(
     recorder: "SpectraRecorder",
     after_epoch: Callable[[int], bool],
     amp: bool = False,
+    task: Task = CLASSIFICATION,
 ) -> None:
-    """Train a network on the mean cross-entropy, and record each step.
+    """Train a network on the mean loss of its task, and record each step.
 
     Parameters
     ----------
     model : Module
         Trained in place.
     inputs, groups : Tensor
-        Scaled samples and their group (which is also the class to learn), on the device of the model.
+        Scaled samples and their group, which is also the class to learn; samples that are not on the device of the
+        model are brought there batch by batch.
     epochs : iterable of int
         Numbers of the epochs.
     draw_batches : callable
@@ -50,17 +52,20 @@ def fit(
         Called with the epoch when it is done; training ends early where it says True.
     amp : bool
         Compute forward and backward in bfloat16 where PyTorch holds that safe; it needs no scaling of the loss.
+    task : Task
+        Gives the loss of each sample; by default the cross-entropy of its group.
     """
     model.train()
+    device = next(model.parameters()).device
     for epoch in track(epochs, "epochs"):
         for batch in draw_batches(epoch):
             samples = torch.from_numpy(batch)
-            index = samples.to(inputs.device)
-            group = groups[index]
+            group = groups[samples.to(groups.device)].to(device)
+            batch_inputs = inputs[samples.to(inputs.device)].to(device)
             optimizer.zero_grad()
             with recorder.step(group, epoch=epoch, samples=samples) as step:
-                with torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
-                    losses = cross_entropy(model(inputs[index]), group, reduction="none")
+                with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+                    losses = task.losses(model(batch_inputs), batch_inputs, group)
                 loss = losses.mean()
                 loss.backward()  # type: ignore[no-untyped-call]
                 step.record(loss=loss.item(), group_loss=_mean_by_group(losses.detach(), group))

@@ -150,7 +150,7 @@ def retrain_permutations(
     site = splitting.get("site")
     strata = None if site is None else np.unique(table[site].astype(str), return_inverse=True)[1]
     rng = np.random.default_rng(derive_seed(fold.seed, "permutations of the groups"))
-    fold = replace(fold, record_every=fold.groupings_every, checkpoint_every=0, alignment=False)
+    fold = replace(fold, record_every=fold.groupings_every, checkpoint_every=0, alignment=False, tensorboard=False)
     trees = []
     for arrangement in [labels, *permute_labels(labels, n_permutations, rng, strata)]:
         group_of = dict(zip(table["participant_id"], arrangement, strict=True))

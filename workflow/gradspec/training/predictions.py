@@ -21,6 +21,7 @@ PREDICTION_COLUMNS: dict[str, str | dict[str, Any]] = {
     "group": "True group",
     "probability": "Probability of the comparison group, from the network that is kept (`kept_epoch` in training.json)",
     "predicted": "Group with the higher probability",
+    "error": "Mean squared error of the reconstruction, of a network that reconstructs instead",
 }
 
 SCORE_COLUMNS: dict[str, str | dict[str, Any]] = {
@@ -28,6 +29,10 @@ SCORE_COLUMNS: dict[str, str | dict[str, Any]] = {
     "repeat": "Repetition of the cross-validation, from 0",
     "fold": "Fold of that repetition, from 0; n/a for its folds pooled, in which every participant is tested once",
     "n_samples": "Test samples",
+    "error": (
+        "Mean squared error of the reconstruction, where the mean of each time course has 1; n/a for networks that "
+        "tell the groups apart, which have all that follows"
+    ),
     "roc_auc": "Area under the receiver operating characteristic; chance is 0.5. n/a where a group is absent",
     "balanced_accuracy": "Mean of sensitivity and specificity; chance is 0.5. n/a where a group is absent",
     "brier": "Mean squared error of the probability; 0.25 for a probability of 0.5 for everybody",
@@ -47,7 +52,7 @@ SCORE_COLUMNS: dict[str, str | dict[str, Any]] = {
 def tabulate_predictions(
     samples: Samples,
     index: Int[np.ndarray, "test"],
-    logits: Float[np.ndarray, "test class"],
+    outcome: Float[np.ndarray, "test ..."],
     run: tuple[str, int, int],
     levels: Sequence[str],
 ) -> "pd.DataFrame":
@@ -59,8 +64,8 @@ def tabulate_predictions(
         The cohort.
     index : array of int
         Its test samples.
-    logits : array
-        Logits of these.
+    outcome : array
+        Logits of these, (sample, class), or their errors of reconstruction, (sample,).
     run : (str, int, int)
         Model, repeat and fold.
     levels : sequence of str
@@ -69,12 +74,13 @@ def tabulate_predictions(
     Returns
     -------
     DataFrame
-        A row a test sample, with the columns of `PREDICTION_COLUMNS`.
+        A row a test sample, with the columns of `PREDICTION_COLUMNS`; ``error`` only where it is known.
     """
     import pandas as pd
 
     model, repeat, fold = run
-    return pd.DataFrame(
+    reconstructed = outcome.ndim == 1
+    table = pd.DataFrame(
         {
             "model": model,
             "repeat": repeat,
@@ -82,10 +88,11 @@ def tabulate_predictions(
             "participant_id": samples.participants[index],
             "run": [label or None for label in samples.runs[index]],
             "group": [levels[group] for group in samples.groups[index]],
-            "probability": probabilities(logits),
-            "predicted": [levels[group] for group in logits.argmax(axis=1)],
+            "probability": np.nan if reconstructed else probabilities(outcome),
+            "predicted": None if reconstructed else [levels[group] for group in outcome.argmax(axis=1)],
         }
     )
+    return table.assign(error=outcome) if reconstructed else table
 
 
 def score_predictions(predictions: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
@@ -107,11 +114,20 @@ def score_predictions(predictions: "pd.DataFrame", levels: Sequence[str]) -> "pd
 
     rows = []
     for (model, repeat), of_repeat in predictions.groupby(["model", "repeat"], sort=False):
+        reconstructed = "error" in of_repeat and of_repeat["error"].notna().any()
+        score = _score_reconstruction if reconstructed else _score
         for fold, of_fold in of_repeat.groupby("fold", sort=True):
-            rows.append({"model": model, "repeat": repeat, "fold": fold, **_score(of_fold, levels)})
-        pooled = _score(of_repeat, levels) | {"calibration_slope": _calibration_slope(of_repeat, levels)}
+            rows.append({"model": model, "repeat": repeat, "fold": fold, **score(of_fold, levels)})
+        pooled = score(of_repeat, levels)
+        if not reconstructed:
+            pooled["calibration_slope"] = _calibration_slope(of_repeat, levels)
         rows.append({"model": model, "repeat": repeat, "fold": None, **pooled})
-    return pd.DataFrame(rows).astype({"fold": "Int64"})[list(SCORE_COLUMNS)]
+    table = pd.DataFrame(rows).reindex(columns=list(SCORE_COLUMNS))
+    return table.astype({"fold": "Int64", **dict.fromkeys(list(SCORE_COLUMNS)[-4:], "Int64")})
+
+
+def _score_reconstruction(predictions: "pd.DataFrame", levels: Sequence[str]) -> dict[str, Any]:
+    return {"n_samples": len(predictions), "error": predictions["error"].mean()}
 
 
 def _score(predictions: "pd.DataFrame", levels: Sequence[str]) -> dict[str, Any]:

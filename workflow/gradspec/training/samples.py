@@ -13,6 +13,9 @@ from gradspec.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+KINDS = ("timecourses", "fnc", "features", "maps")
+"""Variables of a file that networks learn from."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -21,9 +24,10 @@ class Samples:
     Parameters
     ----------
     kind : str
-        ``timecourses``, ``fnc`` or ``features``.
+        One of `KINDS`.
     values : array, float32
-        (sample, time, component) time courses, or (sample, feature) vectors; of connectivity the upper triangle.
+        (sample, time, component) time courses, (sample, map, x, y, z) maps, or (sample, feature) vectors; of
+        connectivity the upper triangle.
     participants : array of str
         Participant of each sample.
     runs : array of str
@@ -40,13 +44,13 @@ class Samples:
 
 
 def load_samples(path: str | Path, participants: "pd.DataFrame", levels: Sequence[str]) -> Samples:
-    """Read time courses, connectivity or feature vectors, and find the group of each sample.
+    """Read time courses, connectivity, feature vectors or maps, and find the group of each sample.
 
     Parameters
     ----------
     path : path
-        NetCDF file with ``timecourses`` (participant, time, component), ``fnc`` (participant, component, component_2)
-        or ``features`` (participant, feature).
+        NetCDF file with ``timecourses`` (participant, time, component), ``fnc`` (participant, component, component_2),
+        ``features`` (participant, feature) or ``maps`` (participant, map, x, y, z).
     participants : DataFrame
         The same participants, with ``participant_id`` and ``group``.
     levels : sequence of str
@@ -66,9 +70,9 @@ def load_samples(path: str | Path, participants: "pd.DataFrame", levels: Sequenc
     import xarray as xr
 
     with xr.open_dataset(path, engine="h5netcdf") as dataset:
-        kind = next((name for name in ("timecourses", "fnc", "features") if name in dataset), None)
+        kind = next((name for name in KINDS if name in dataset), None)
         if kind is None:
-            raise ConfigError(f"{path}: expected a variable timecourses, fnc or features, found {list(dataset)}")
+            raise ConfigError(f"{path}: expected a variable {', '.join(KINDS)}, found {list(dataset)}")
         values = dataset[kind].values.astype(np.float32)
         ids = dataset["participant"].values.astype(str)
         runs = dataset["run"].values.astype(str) if "run" in dataset else np.full(len(ids), "")

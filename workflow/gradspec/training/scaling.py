@@ -21,7 +21,7 @@ def scale(
     samples : Samples
         The whole cohort.
     train : array of bool
-        Which samples are trained on; for vectors, mean and standard deviation are theirs.
+        Which samples are trained on; for vectors and maps, mean and standard deviation are theirs.
 
     Returns
     -------
@@ -49,8 +49,8 @@ def standardize_timecourses(
 
 
 def standardize_features(
-    features: Float[np.ndarray, "sample feature"], train: Bool[np.ndarray, "sample"]
-) -> tuple[Float[np.ndarray, "sample feature"], int]:
+    features: Float[np.ndarray, "sample ..."], train: Bool[np.ndarray, "sample"]
+) -> tuple[Float[np.ndarray, "sample ..."], int]:
     """Subtract the training samples' mean of each feature and divide by their standard deviation.
 
     Parameters

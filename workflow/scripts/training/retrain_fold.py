@@ -12,7 +12,7 @@ from gradspec.training.samples import load_samples
 params, wildcards = snakemake.params, snakemake.wildcards
 participants = read_table(snakemake.input.participants)
 permuted = retrain_permutations(
-    load_samples(snakemake.input.data, participants, params.levels),
+    load_samples(snakemake.input.data[0], participants, params.levels),
     participants,
     Fold(
         model=wildcards.model,
