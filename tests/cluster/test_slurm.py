@@ -12,7 +12,10 @@ from running import environment, make_workdir, snakemake, write_config
 
 SMALL: dict[str, Any] = {
     "cohort": {"source": "numerical", "numerical": {"kind": "gaussian-mixture", "n_samples": 16, "n_features": 6}},
-    "training": {"models": {"mlp": {"hidden": [8]}}, "folds": 2, "repeats": 1, "epochs": 2, "baselines": []},
+    "training": {
+        **{"models": {"mlp": {"hidden": [8]}}, "folds": 2, "repeats": 1, "epochs": 2, "baselines": []},
+        "folds_per_job": 1,  # so that there are several jobs
+    },
 }
 PATIENCE = 600  # seconds, on a busy machine
 

@@ -56,7 +56,7 @@ def cobre(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_plans_the_whole_demo(workdir: Path, profile: str) -> None:
     output = plan(workdir, profile)
-    assert len(re.findall(r"^ *rule train_folds:$", output, flags=re.MULTILINE)) == 24
+    assert len(re.findall(r"^ *rule train_folds:$", output, flags=re.MULTILINE)) == 3 * 2
 
 
 @pytest.mark.parametrize("profile", PROFILES)

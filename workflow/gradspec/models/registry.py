@@ -10,8 +10,8 @@ from gradspec.errors import ConfigError
 from gradspec.models.autoencoder import Autoencoder
 from gradspec.models.cnn1d import CNN1d
 from gradspec.models.cnn2d import CNN2d
-from gradspec.models.elman import Elman
 from gradspec.models.cnn3d import CNN3d
+from gradspec.models.elman import Elman
 from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
 from gradspec.models.mean_mlp import MeanMLP

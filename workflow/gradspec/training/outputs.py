@@ -39,8 +39,9 @@ def write_fold(trained: TrainedFold, folder: Path) -> None:
     trained : TrainedFold
         From `train_fold`.
     folder : path
-        Gets ``spectra.nc``, ``spectra_by-<name>.nc`` of each further grouping, ``spectra_by-<name>_permuted.nc`` of its
-        permutations where it has some, ``metrics.tsv``, ``predictions.tsv``, ``model.pt`` (the ``state_dict``; read it with ``torch.load(…, weights_only=True)``) and ``training.json``.
+        Gets ``spectra.nc``, ``spectra_by-<name>.nc`` of each further grouping, ``spectra_by-<name>_permuted.nc`` of
+        its permutations where it has some, ``metrics.tsv``, ``predictions.tsv``, ``model.pt`` (the ``state_dict``;
+        read it with ``torch.load(…, weights_only=True)``) and ``training.json``.
     """
     write_dataset(trained.spectra, folder / "spectra.nc")
     for name, spectra in trained.groupings.items():
