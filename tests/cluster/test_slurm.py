@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from makers import make_fmriprep
+from makers import GRID, make_fmriprep, save_image
 from running import environment, make_workdir, snakemake, write_config
 
 SMALL: dict[str, Any] = {
@@ -73,12 +74,16 @@ def runs(slurm: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]
     hungry = make_workdir(tmp_path_factory.mktemp("hungry"))
     failing = make_workdir(tmp_path_factory.mktemp("failing"))
     root = make_fmriprep(failing / "derivatives", 4)
+    inside = np.ones(GRID, np.uint8)
+    inside[0] = 0
+    for who in ("sub-01", "sub-03", "sub-04"):  # the mask of sub-02 stays without a border, and is refused
+        save_image(next((root / who / "func").glob("*_mask.nii.gz")), inside)
     images = {
+        "on_error": "stop",
         "cohort": {"source": "fmriprep", "fmriprep": {"root": str(root)}},
         "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1},
     }
     prepare(failing, images, "results/cohort/checked.tsv")
-    (failing / "results/logs/preprocess/denoise_participant/sub-02.log").mkdir(parents=True)  # in the way of the log
     return {
         "hungry": Run(slurm, hungry, SMALL, "--set-resources", "train_fold:mem_mb=300*attempt*attempt", "--", "train"),
         "failing": Run(slurm, failing, images, "--retries", "0", "--", "preprocess"),
@@ -117,6 +122,7 @@ def test_a_participant_that_fails_does_not_stop_the_others(runs: dict[str, Run])
     statuses = {path.stem for path in (run.workdir / "results/preprocess/denoised/status").glob("*.json")}
     assert statuses == {"sub-01", "sub-03", "sub-04"}, run.text() + run.logs()
     assert "sub-02" in run.text().split("Error in", 1)[1]
+    assert "all voxels have the same value" in run.logs()
 
 
 def train_for_long(slurm: Any, workdir: Path, **training: Any) -> Run:
