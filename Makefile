@@ -11,7 +11,7 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo run report test test-fast lint format docs site lock image clean help
+.PHONY: demo run report test test-long test-fast lint format docs site lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -30,8 +30,11 @@ test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whol
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
 
+test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes
+	$(BIN)/python -m pytest -m long tests
+
 test-fast: $(VENV)/.installed  ## run the unit tests only
-	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow"
+	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow and not long"
 
 lint: $(VENV)/.installed  ## check the code without running it
 	$(BIN)/ruff check .
