@@ -11,7 +11,7 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo run fetch report test test-fast lint format docs site lock clean help
+.PHONY: demo run fetch report figures crate test test-long test-fast lint format docs site lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -44,8 +44,11 @@ test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whol
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security tests/browser
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
 
+test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes
+	$(BIN)/python -m pytest -m long tests
+
 test-fast: $(VENV)/.installed  ## run the unit tests only
-	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow"
+	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow and not long"
 
 lint: $(VENV)/.installed  ## check the code without running it
 	$(BIN)/ruff check .
@@ -82,6 +85,12 @@ $(VENV)/clusters/.installed: requirements-clusters.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/clusters \
 	  -r requirements-clusters.lock
 	touch $@
+
+image:  ## build the image of Containerfile, and gradspec.sif from it for --sdm apptainer (needs podman and apptainer)
+	podman build --tag gradspec .
+	podman save --format docker-archive --output .partial-image.tar gradspec
+	apptainer build --force gradspec.sif docker-archive:.partial-image.tar
+	rm .partial-image.tar
 
 clean:  ## remove the environment and what tools left; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,22 +1,37 @@
-"""Time and memory of planning the workflow, against the number of participants.
+"""Planning the workflow, the jobs it plans and the longest chain of them, against the number of participants.
 
-A cohort of fMRIPrep derivatives is made of empty files, and Snakemake plans it (`-n`), which reads names only.
+A cohort of fMRIPrep derivatives is made of empty files; Snakemake plans it (`-n`) from names and sizes alone.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
+from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
+from typing import NamedTuple
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 cohort: {{source: fmriprep, fmriprep: {{root: {root}, participants: {root}/participants.tsv}}}}
-training: {{models: {{mlp: {{}}}}, folds: 5, repeats: 4}}
+training: {{models: {{mlp: {{}}, lstm: {{}}}}, folds: 5, repeats: 4, record_every: 100}}
 """
+
+
+class Job(NamedTuple):
+    """A planned job: its rule, the files it takes and gives, and the minutes it asks for."""
+
+    rule: str
+    inputs: list[str]
+    outputs: list[str]
+    minutes: int
 
 
 def make_cohort(root: Path, n: int) -> None:
@@ -33,37 +48,87 @@ def make_cohort(root: Path, n: int) -> None:
     (root / "participants.tsv").write_text("participant_id\tgroup\n" + "".join(rows))
 
 
-def plan(folder: Path, n: int) -> tuple[int, float, float]:
-    """Plan a cohort of `n` participants; return the number of jobs, the seconds and the peak memory in MiB."""
+def planned(output: Path) -> Iterator[Job]:
+    """Read the jobs from what a dry run printed, in an order in which they can run."""
+    rule, found = "", dict[str, str]()
+    with output.open() as lines:
+        for line in lines:
+            if start := re.match(r"(?:local)?rule (\w+):", line):
+                rule, found = start[1], {}
+            elif part := re.match(r"    (input|output|resources): (.*)", line):
+                found[part[1]] = part[2]
+            if rule and "resources" in found:
+                minutes = re.search(r"runtime=(\d+)", found["resources"])
+                inputs, outputs = (found.get(name, "").split(", ") for name in ("input", "output"))
+                yield Job(rule, inputs, outputs, int(minutes[1]) if minutes else 0)
+                rule, found = "", {}
+
+
+def longest_chain(jobs: list[Job]) -> tuple[int, int]:
+    """Return the length of the chain of jobs that asks for most time, and the minutes it asks for."""
+    made = dict[str, tuple[int, int]]()
+    ends = [(0, 0)]
+    for job in jobs:
+        minutes, length = max((made[file] for file in job.inputs if file in made), default=(0, 0))
+        ends.append((minutes + job.minutes, length + 1))
+        made.update(dict.fromkeys(job.outputs, ends[-1]))
+    minutes, length = max(ends)
+    return length, minutes
+
+
+def count_submissions(jobs: list[Job]) -> int:
+    """Count the jobs of Slurm that these become with the groups of the profile."""
+    profile = yaml.safe_load((ROOT / "workflow" / "profiles" / "slurm" / "config.yaml").read_text())
+    counts = Counter(job.rule for job in jobs if job.rule != "all")
+    grouped = Counter[str]()
+    for rule, group in profile["groups"].items():
+        grouped[group] = max(grouped[group], counts.pop(rule, 0))
+    return counts.total() + sum(
+        ceil(count / profile["group-components"].get(group, 1)) for group, count in grouped.items()
+    )
+
+
+def plan(folder: Path, n: int) -> dict[str, float]:
+    """Plan a cohort of `n` participants and measure it."""
     for name in ("Snakefile", "workflow", "config", "envs"):
         (folder / name).symlink_to(ROOT / name)
     make_cohort(folder / "derivatives", n)
     (folder / "scaling.yaml").write_text(CONFIG.format(root=folder / "derivatives"))
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile", "scaling.yaml"]
-    start = time.perf_counter()
-    with (folder / "output").open("w+") as output:
+    command = [sys.executable, "-m", "snakemake", "-n", "--nocolor", "--configfile", "scaling.yaml"]
+    with (folder / "output").open("w") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{n} participants cannot be planned:\n{text[-2000:]}")
-    total = re.search(r"^total +(\d+)$", text, flags=re.MULTILINE)
-    assert total is not None, text
-    return int(total[1]), seconds, usage.ru_maxrss / 1024
+        raise RuntimeError(f"{n} participants cannot be planned:\n{(folder / 'output').read_text()[-2000:]}")
+    jobs = list(planned(folder / "output"))
+    length, minutes = longest_chain(jobs)
+    return {
+        "participants": n,
+        "jobs": len(jobs),
+        "slurm_jobs": count_submissions(jobs),
+        "chain_jobs": length,
+        "chain_hours": round(minutes / 60, 1),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+        "mib": round(usage.ru_maxrss / 1024),
+    }
 
 
 def main() -> None:
     """Print a row for each number of participants."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("sizes", nargs="*", type=int, default=[20, 200, 2000], help="numbers of participants")
-    print(f"{'participants':>12} {'jobs':>8} {'seconds':>8} {'MiB':>8}")
-    for n in parser.parse_args().sizes:
+    parser.add_argument("sizes", nargs="*", type=int, default=[20, 200, 2000, 20_000], help="numbers of participants")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    options = parser.parse_args()
+    rows: list[dict[str, float]] = []
+    for n in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            jobs, seconds, memory = plan(Path(folder), n)
-        print(f"{n:>12} {jobs:>8} {seconds:>8.1f} {memory:>8.0f}", flush=True)
+            rows.append(plan(Path(folder), n))
+        if len(rows) == 1:
+            print(*(f"{name:>12}" for name in rows[0]))
+        print(*(f"{value:>12}" for value in rows[-1].values()), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """The profile of Slurm on a real Slurm: jobs pass, ask for more where they fail, fail alone, and are cancelled."""
 
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from makers import make_fmriprep
+from makers import GRID, make_fmriprep, save_image
 from running import environment, make_workdir, snakemake, write_config
 
 SMALL: dict[str, Any] = {
@@ -76,14 +78,19 @@ def runs(slurm: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]
     hungry = make_workdir(tmp_path_factory.mktemp("hungry"))
     failing = make_workdir(tmp_path_factory.mktemp("failing"))
     root = make_fmriprep(failing / "derivatives", 4)
+    inside = np.ones(GRID, np.uint8)
+    inside[0] = 0
+    for who in ("sub-01", "sub-03", "sub-04"):  # the mask of sub-02 stays without a border, and is refused
+        save_image(next((root / who / "func").glob("*_mask.nii.gz")), inside)
     images = {
+        "on_error": "stop",
         "cohort": {"source": "fmriprep", "fmriprep": {"root": str(root)}},
         "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1},
     }
     prepare(failing, images, "results/cohort/checked.tsv")
-    (failing / "results/logs/preprocess/denoise_participant/sub-02.log").mkdir(parents=True)  # in the way of the log
+    changed = ["train_folds:mem_mb=300*attempt*attempt", "score_folds:gpu=1", "score_folds:slurm_partition=gpu"]
     return {
-        "hungry": Run(slurm, hungry, SMALL, "--set-resources", "train_folds:mem_mb=300*attempt*attempt", "--", "train"),
+        "hungry": Run(slurm, hungry, SMALL, "--set-resources", *changed, "--", "train"),
         "failing": Run(slurm, failing, images, "--retries", "0", "--", "preprocess"),
     }
 
@@ -114,12 +121,21 @@ def test_training_is_handed_over_as_an_array(slurm: Any, runs: dict[str, Run]) -
     assert [job for job in slurm.jobs() if "train_folds" in job["comment"] and "_" in job["id"]]
 
 
+def test_a_job_that_asks_for_a_gpu_gets_one_of_its_partition(slurm: Any, runs: dict[str, Run]) -> None:
+    assert runs["hungry"].end() == 0
+    (job,) = [job for job in slurm.jobs() if "score_folds" in job["comment"]]
+    shown = slurm.run("scontrol", "show", "job", job["id"])
+    assert "Partition=gpu" in shown
+    assert re.search(r"gres:gpu:1|gres/gpu=1", shown), shown
+
+
 def test_a_participant_that_fails_does_not_stop_the_others(runs: dict[str, Run]) -> None:
     run = runs["failing"]
     assert run.end() != 0
     statuses = {path.stem for path in (run.workdir / "results/preprocess/denoised/status").glob("*.json")}
     assert statuses == {"sub-01", "sub-03", "sub-04"}, run.text() + run.logs()
     assert "sub-02" in run.text().split("Error in", 1)[1]
+    assert "all voxels have the same value" in run.logs()
 
 
 def train_for_long(slurm: Any, workdir: Path, **training: Any) -> Run:
@@ -143,5 +159,24 @@ def test_what_was_submitted_is_cancelled_with_the_workflow(slurm: Any, runs: dic
     run.process.send_signal(signal.SIGINT)
     assert run.end() != 0
     slurm.wait(lambda: not slurm.jobs("running", "pending", "completing"), "jobs are left in the queue", 60)
-    done = snakemake(workdir, "-n", "--quiet", "rules", "--configfile", write_config(workdir, SMALL), "train")
-    assert done.returncode == 0, done.stderr  # not locked
+    done = snakemake(workdir, "-n", "--quiet", "rules", "--configfile", write_config(workdir, SMALL), "--", "train")
+    assert done.returncode == 0, done.stdout + done.stderr  # not locked
+
+
+@pytest.mark.long  # Slurm waits for two minutes before it starts a job again
+def test_a_job_that_slurm_queues_again_goes_on_from_its_checkpoint(slurm: Any, workdir: Path) -> None:
+    run = train_for_long(slurm, workdir, epochs=400, checkpoint_every=10)
+    slurm.run("scontrol", "requeue", slurm.jobs("running")[0]["id"])
+    assert run.end() == 0, run.text() + run.logs()
+    assert len(list((workdir / "results" / "training" / "mlp").glob("*/spectra.nc"))) == 2
+
+
+@pytest.mark.long
+def test_a_node_that_is_lost_and_comes_back_loses_nothing(slurm: Any, workdir: Path) -> None:
+    run = train_for_long(slurm, workdir, epochs=400, checkpoint_every=10)
+    node = slurm.run("sinfo", "--noheader", "--format=%n").split()[0]
+    slurm.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    slurm.wait(lambda: not slurm.jobs("running"), "jobs still run on a node that is down", 60)
+    slurm.run("scontrol", "update", f"nodename={node}", "state=resume")
+    assert run.end() == 0, run.text() + run.logs()
+    assert len(list((workdir / "results" / "training" / "mlp").glob("*/spectra.nc"))) == 2
