@@ -11,7 +11,7 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo run fetch report figures crate test test-long test-fast lint format docs site lock image clean help
+.PHONY: demo run fetch report figures crate test test-long test-fast lint format docs site picture lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -69,6 +69,9 @@ docs: $(VENV)/.installed  ## write what is made from the code: config/README.md,
 site: $(VENV)/.installed  ## build the documentation below build/site, without network
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/site
 	@echo "The documentation is at build/site/index.html"
+
+picture: demo  ## show the main figure of the demo in the README and the documentation
+	cp $(RESULTS)/figures/main.png docs/_static/main-figure.png
 
 lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs uv)
 	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \

@@ -106,6 +106,10 @@ def test_a_figure_opens_with_its_caption_in_words(report: Path, width: int) -> N
         page.wait_for_selector("#app img[alt*='The main figure']")
         assert_pictures_load(page)
         assert_fits(page)
+        if width < 768:
+            page.get_by_label("Open the menu").click()
+        page.get_by_label("Menu", exact=True).click()
+        page.wait_for_selector(".overview img", state="attached")
 
 
 def test_the_page_to_explore_works_inside_the_report(report: Path) -> None:

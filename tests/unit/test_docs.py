@@ -142,3 +142,15 @@ def test_messages_that_troubleshooting_explains_are_in_the_code() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert [text for text in quoted if not any(text in string for string in strings)] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
+def test_pictures_are_there_small_and_told_in_words(page: Path) -> None:
+    for words, path in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert len(words) > 40, path
+        assert (page.parent / path).stat().st_size < 300_000
+
+
+def test_the_main_figure_is_shown_first() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.index("docs/_static/main-figure.png") < readme.index("## Two commands")

@@ -149,6 +149,13 @@ def test_maps_are_made_for_the_networks_that_learn_from_them(workdir: Path) -> N
     assert "cnn3d learns from maps of the brain, but cohort.source 'numerical'" in refusal(workdir, config)
 
 
+def test_kinds_are_drawn_beside_each_other_where_there_are_several(workdir: Path) -> None:
+    config = ready("numerical")
+    assert "plot_kinds" not in dry_run(workdir, config)
+    config["training"]["kinds"] = ["gradient", "activation", "delta"]
+    assert dry_run(workdir, config)["plot_kinds"] == len(config["training"]["models"])
+
+
 def test_a_network_of_ones_own_is_planned_and_one_that_is_not_there_refused(workdir: Path) -> None:
     config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
     config["training"]["models"] = {"net": {"class": "torch.nn.Linear", "input": "connectivity"}}

@@ -8,6 +8,17 @@ import yaml
 from running import ROOT
 
 WORKFLOW = ROOT / "workflow"
+CATEGORIES = [
+    "1 Overview",
+    "2 Cohort",
+    "3 Quality control",
+    "4 Components",
+    "5 Connectivity",
+    "6 Training",
+    "7 Spectra",
+    "8 Group statistics",
+    "9 Ground truth",
+]
 STAGES = ["fetch", "cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"]
 
 
@@ -62,6 +73,12 @@ def test_a_rule_has_its_script_and_the_script_is_thin(stage: str, name: str, tex
 def test_every_caption_is_there_and_says_something(stage: str, name: str, text: str) -> None:
     for caption in re.findall(r'caption="\.\./report/(\S+)"', text):
         assert len((WORKFLOW / "report" / caption).read_text().split()) > 15
+
+
+@pytest.mark.parametrize(("stage", "name", "text"), rules())
+def test_results_in_the_report_are_in_a_category_that_is_numbered_by_stage(stage: str, name: str, text: str) -> None:
+    categories = re.findall(r'category="([^"]+)"', text)
+    assert [category for category in categories if category not in CATEGORIES] == []
 
 
 def test_no_script_is_without_a_rule() -> None:

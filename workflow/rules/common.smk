@@ -322,6 +322,8 @@ def get_figures(wildcards):
     )
     if len(training["kinds"]) > 1:
         names += collect("{model}/kinds", model=models)
+    if training.get("alignment"):
+        names += collect("{model}/alignment", model=models)
     if has_images:
         names += ["quality_control", "components"]
     if has_dynamics:

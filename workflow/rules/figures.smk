@@ -384,6 +384,35 @@ rule plot_kinds:
         "../scripts/figures/plot_kinds.py"
 
 
+rule plot_alignment:
+    input:
+        features="<results>/features/{model}.tsv",
+    output:
+        png=report(
+            "<results>/figures/{model}/alignment.png",
+            category="7 Spectra",
+            caption="../report/alignment.rst",
+            labels={"model": "{model}", "figure": "Alignment of the groups"},
+        ),
+        svg="<results>/figures/{model}/alignment.svg",
+        data="<results>/figures/{model}/alignment.tsv",
+        data_sidecar="<results>/figures/{model}/alignment.json",
+    log:
+        "<logs>/figures/plot_alignment/{model}.log",
+    benchmark:
+        "<benchmarks>/figures/plot_alignment/{model}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/figures/plot_alignment.py"
+
+
 rule plot_trajectories:
     input:
         features="<results>/features/{model}.tsv",

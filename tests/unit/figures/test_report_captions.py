@@ -15,6 +15,7 @@ FIGURES = (
     "overview",
     "epoch_spectra",
     "kinds",
+    "alignment",
     "calibration",
     "quality_control",
     "methods",

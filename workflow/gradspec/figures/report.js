@@ -34,10 +34,13 @@
     if (!app) return setTimeout(begin, 10);
     // On a narrow screen the menu lies over the page: it starts closed, and closes when something to see is chosen.
     const setView = app.setView;
-    app.setView = (view) => setView({ hideNavbar: narrow() && view.content !== undefined, ...view });
+    // The house in the menu leads to metadata, and where there are none to an empty page: to the first page instead.
+    const first = app.state.content;
+    app.setView = (view) => setView({ hideNavbar: narrow() && view.content !== undefined && view.content !== "metadata",
+      ...view, ...(view.content === "metadata" ? { content: first } : {}) });
     new MutationObserver(amend).observe(document.querySelector("#app"),
       { childList: true, subtree: true, attributes: true, attributeFilter: ["src", "class"] });
-    app.setView({ content: app.state.content });
+    app.setView({ content: first });
   }
   begin();
 }
