@@ -11,7 +11,7 @@ from gradspec.ica.batches import part_into_batches
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.training.plan import check_training
-from gradspec.stats.plan import check_plan, get_tested_groupings
+from gradspec.stats.plan import check_plan, check_test, get_tested_groupings
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -22,6 +22,7 @@ try:
     check_training(config)
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
+    check_test(config)
     check_plan(
         config["stats"]["plan"],
         models=list(config["training"]["models"]),
@@ -310,6 +311,8 @@ def get_figures(wildcards):
         names += ["dynamic_connectivity"]
     if source == "simulated":
         names += ["recovery"]
+    if config["stats"]["calibration"] != "none":
+        names += ["calibration"]
     return [
         *collect("<results>/figures/{name}.png", name=names),
         "<results>/figures/explore.html",

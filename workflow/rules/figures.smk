@@ -280,6 +280,34 @@ rule plot_group_differences:
         "../scripts/figures/plot_group_differences.py"
 
 
+rule plot_calibration:
+    input:
+        table="<results>/stats/calibration.tsv",
+        sidecar="<results>/stats/calibration.json",
+    output:
+        png=report(
+            "<results>/figures/calibration.png",
+            category="Calibration",
+            caption="../report/calibration.rst",
+            labels={"figure": "How often the tests reject"},
+        ),
+        svg="<results>/figures/calibration.svg",
+        data="<results>/figures/calibration.tsv",
+        data_sidecar="<results>/figures/calibration.json",
+    log:
+        "<logs>/figures/plot_calibration.log",
+    benchmark:
+        "<benchmarks>/figures/plot_calibration.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/figures/plot_calibration.py"
+
+
 rule write_explorer:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
