@@ -87,7 +87,9 @@ rule retrain_fold:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * (1 + permutation["retraining"]) * attempt,
+        runtime=lambda wildcards, attempt: 60
+        * (1 + permutation["retraining"])
+        * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
         training=fold_settings,

@@ -54,7 +54,8 @@ Test = Callable[[TrainedCohort], np.ndarray]
 def over_steps(cohort: TrainedCohort) -> np.ndarray:
     """Naive: a paired t-test over all steps of all runs."""
     differences = cohort.steps[..., 1, :] - cohort.steps[..., 0, :]
-    return stats.ttest_1samp(differences.reshape(-1, differences.shape[-1]), 0.0).pvalue
+    p_values: np.ndarray = stats.ttest_1samp(differences.reshape(-1, differences.shape[-1]), 0.0).pvalue
+    return p_values
 
 
 def over_runs(ratio: float | None = 0.0) -> Test:
@@ -73,7 +74,8 @@ def plain_jackknife(cohort: TrainedCohort) -> np.ndarray:
     repeats, folds = cohort.differences.shape[:2]
     within = cohort.differences.var(axis=1, ddof=1).mean(axis=0)
     statistic = cohort.differences.mean(axis=(0, 1)) / np.sqrt((folds - 1) ** 2 / folds * within)
-    return 2 * stats.t.sf(np.abs(statistic), repeats * (folds - 1))
+    p_values: np.ndarray = 2 * stats.t.sf(np.abs(statistic), repeats * (folds - 1))
+    return p_values
 
 
 def jackknife(cohort: TrainedCohort) -> np.ndarray:
@@ -139,7 +141,8 @@ def scores(cohort: TrainedCohort) -> np.ndarray:
     people = pd.DataFrame({"participant_id": ids})
     options: dict[str, Any] = {"levels": ["control", "patient"], "covariates": [], "correction": "holm", "alpha": LEVEL}
     table = regress_scores(predictions, people, **options)
-    return table.loc[table["term"] == GROUP, "p_value"].to_numpy()
+    p_values: np.ndarray = table.loc[table["term"] == GROUP, "p_value"].to_numpy()
+    return p_values
 
 
 def equivalence(margin: float, naive: bool = False) -> Test:
@@ -222,9 +225,9 @@ def measure(size: Size) -> pd.DataFrame:
                     found[name].append(test(cohort))
             of_groups = f"{groups[0]}:{groups[1]}" + THINNED * thinned
             about = {"folds": f"{folds} × {repeats}", "groups": of_groups, "size": difference}
-            for name, p_values in found.items():
+            for name, of_cohorts in found.items():
                 is_power = difference or name == ALIKE
-                rows += [{**about, "test": name, **row} for row in count_rejections(np.array(p_values), is_power)]
+                rows += [{**about, "test": name, **row} for row in count_rejections(np.array(of_cohorts), is_power)]
     for name, learns_group in REGROUPINGS.items():
         for difference in [0.0, *size.differences]:
             p_values = np.array(
