@@ -156,6 +156,21 @@ def test_kinds_are_drawn_beside_each_other_where_there_are_several(workdir: Path
     assert dry_run(workdir, config)["plot_kinds"] == len(config["training"]["models"])
 
 
+def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> None:
+    config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
+    config["cohort"]["covariates"] = ["age"]
+    config["training"]["groupings"] = {"age": {"column": "age", "quantiles": 2}}
+    jobs = dry_run(workdir, config)
+    assert jobs["extract_groupings"] == jobs["summarise_permuted"] == jobs["test_permutations"] == 1
+    assert not {"retrain_fold", "calibrate_tests"} & set(jobs)
+    config["stats"] = {"permutation": {"regrouping": 0, "retraining": 9}, "calibration": "quick"}
+    jobs = dry_run(workdir, config)
+    assert jobs["retrain_fold"] == N_RUNS
+    assert jobs["summarise_permuted"] == jobs["calibrate_tests"] == jobs["plot_calibration"] == 1
+    config["stats"] = {"permutation": {"regrouping": 0}, "plan": {"old": {"grouping": "age"}}}
+    assert "stats.plan.old.grouping: age is not in training.groupings, as permuted" in refusal(workdir, config)
+
+
 def test_a_network_of_ones_own_is_planned_and_one_that_is_not_there_refused(workdir: Path) -> None:
     config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
     config["training"]["models"] = {"net": {"class": "torch.nn.Linear", "input": "connectivity"}}

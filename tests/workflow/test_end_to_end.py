@@ -183,7 +183,9 @@ def test_a_real_cohort_goes_from_time_courses_to_the_figures(workdir: Path, test
             "patience": 2,
             "checkpoint_every": 2,
             "groupings": {"sex": {"column": "sex"}, "motion": {"column": "mean_fd", "quantiles": 3}},
+            "alignment": True,
         },
+        "stats": {"permutation": {"regrouping": 19, "retraining": 2}, "calibration": "none"},
     }
     done = snakemake(workdir, "--cores", "2", "--configfile", write_config(workdir, config))
     assert done.returncode == 0, done.stderr[-4000:]
@@ -199,3 +201,10 @@ def test_a_real_cohort_goes_from_time_courses_to_the_figures(workdir: Path, test
         assert performance.loc[(model, "roc_auc"), "estimate"] == pytest.approx(area)
     with xr.open_datatree(results / "training" / "mlp" / "repeat-1_fold-0" / "spectra_by-motion.nc") as spectra:
         assert spectra["group"].values.tolist() == ["1of3", "2of3", "3of3", "pooled"]
+    permutations = pd.read_csv(results / "stats" / "permutations.tsv", sep="\t")
+    pairs = permutations[["grouping", "by", "reference", "comparison"]].drop_duplicates()
+    assert pairs["grouping"].value_counts().to_dict() == {"motion": 3, "sex": 1, "diagnosis": 1}
+    assert permutations.loc[permutations["by"] == "regrouping", "p_value"].dropna().between(1 / 20, 1).all()
+    features = pd.read_csv(results / "features" / "mlp.tsv", sep="\t")
+    assert features["gradient_cosine"].dropna().between(-1, 1).all() and features["input_angle"].notna().any()
+    assert "groups drawn by lot" in (results / "stats" / "summary.html").read_text()

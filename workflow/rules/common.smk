@@ -332,6 +332,8 @@ def get_figures(wildcards):
         names += ["recovery"]
     if source == "numerical":
         names += ["rank_bounds", *collect("{model}/ranks", model=models)]
+    if config["stats"]["calibration"] != "none":
+        names += ["rejection_rates"]
     return [
         *collect("<results>/figures/{name}.png", name=names),
         "<results>/figures/overview.html",

@@ -536,6 +536,34 @@ rule plot_group_differences:
         "../scripts/figures/plot_group_differences.py"
 
 
+rule plot_rejection_rates:
+    input:
+        table="<results>/stats/calibration.tsv",
+        sidecar="<results>/stats/calibration.json",
+    output:
+        png=report(
+            "<results>/figures/rejection_rates.png",
+            category="Calibration",
+            caption="../report/rejection_rates.rst",
+            labels={"figure": "How often the tests reject"},
+        ),
+        svg="<results>/figures/rejection_rates.svg",
+        data="<results>/figures/rejection_rates.tsv",
+        data_sidecar="<results>/figures/rejection_rates.json",
+    log:
+        "<logs>/figures/plot_rejection_rates.log",
+    benchmark:
+        "<benchmarks>/figures/plot_rejection_rates.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/figures/plot_rejection_rates.py"
+
+
 rule write_explorer:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),

@@ -184,6 +184,31 @@ rule adjust_scores:
         "../scripts/stats/adjust_scores.py"
 
 
+rule calibrate_tests:
+    output:
+        table=report(
+            "<results>/stats/calibration.tsv",
+            category="Calibration",
+            caption="../report/calibration_table.rst",
+            labels={"table": "How often the tests reject"},
+        ),
+        sidecar="<results>/stats/calibration.json",
+    log:
+        "<logs>/stats/calibrate_tests.log",
+    benchmark:
+        "<benchmarks>/stats/calibrate_tests.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        size=config["stats"]["calibration"],
+    script:
+        "../scripts/stats/calibrate_tests.py"
+
+
 rule summarise_tests:
     input:
         differences="<results>/stats/group_differences.tsv",

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, recall_score, roc_auc_score
 
 from gradspec.errors import ConfigError
 from gradspec.files import write_table
-from gradspec.stats.metrics import METRICS
-from gradspec.stats.performance import bootstrap_counts, describe_performance, score_model
+from gradspec.stats.metrics import METRICS, calibration_slope
+from gradspec.stats.performance import _interval, bootstrap_counts, describe_performance, score_model
 
 LEVELS = ["control", "patient"]
 LIBRARY = {
@@ -18,7 +20,20 @@ LIBRARY = {
     "balanced_accuracy": lambda y, p, d, w: balanced_accuracy_score(y, d, sample_weight=w),
     "brier": lambda y, p, d, w: brier_score_loss(y, p, sample_weight=w),
 }
+LIBRARY |= {
+    "calibration_bias": lambda y, p, d, w: np.average(p, weights=w) - np.average(y, weights=w),
+    "calibration_slope": lambda y, p, d, w: logistic_slope(y, p, w),
+    "sensitivity": lambda y, p, d, w: recall_score(y, d, sample_weight=w),
+    "specificity": lambda y, p, d, w: recall_score(y, d, sample_weight=w, pos_label=0),
+}
 REFERENCES = {"roc_auc": 0.5, "balanced_accuracy": 0.5, "brier": 0.25}
+
+
+def logistic_slope(positive, probability, weights):
+    """By scikit-learn."""
+    odds = logit(np.clip(np.asarray(probability), 1e-7, 1 - 1e-7))[:, None]
+    model = LogisticRegression(C=np.inf, max_iter=10_000, tol=1e-10)
+    return model.fit(odds, positive, sample_weight=weights).coef_.item()
 
 
 def make_tables(n=40, separation=1.0, folds=4, repeats=2, runs=("n/a",), seed=0):
@@ -47,7 +62,7 @@ def score(predictions, splits, **options):
     return table.set_index("metric")
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "calibration_slope"])
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
 def test_metrics_with_weights_are_those_of_scikit_learn(name, seed, ties):
     rng = np.random.default_rng(seed)
@@ -132,3 +147,29 @@ def test_chance_stands_in_the_sidecar(tmp_path):
     write_table(table, tmp_path / "performance.tsv", describe_performance(LEVELS, 0.1))
     text = (tmp_path / "performance.json").read_text(encoding="utf-8")
     assert "chance is 0.5" in text and "90 %" in text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_slope_of_calibration_is_that_of_a_logistic_regression(seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(60) < 0.4
+    probability = expit(3 * rng.normal(size=60) + positive - 0.5)
+    weights = np.concatenate([np.ones((1, 60)), rng.integers(0, 3, size=(4, 60))]).astype(float)
+    expected = [logistic_slope(positive, probability, weight) for weight in weights]
+    np.testing.assert_allclose(calibration_slope(positive, probability, weights), expected, rtol=1e-4)
+
+
+def test_there_is_no_slope_where_a_threshold_parts_the_classes_or_all_are_alike():
+    positive, weights = np.arange(8) > 3, np.ones((2, 8))
+    weights[1, 4] = 0
+    assert np.isnan(calibration_slope(positive, np.linspace(0.1, 0.9, 8), weights)).all()
+    assert np.isnan(calibration_slope(positive, np.full(8, 0.3), weights)).all()
+
+
+def test_a_metric_that_many_resamples_lack_has_no_interval():
+    values = np.arange(100.0)
+    assert _interval(values, 0.1) == pytest.approx((4.95, 94.05))
+    values[:4] = np.nan
+    assert np.isfinite(_interval(values, 0.1)).all()
+    values[:6] = np.nan
+    assert np.isnan(_interval(values, 0.1)).all()

@@ -151,6 +151,8 @@ def jackknife_draws(
     n_participants: int,
     n_draws: int,
     rng: np.random.Generator,
+    *,
+    one_partition: bool = False,
 ) -> Draws:
     """Draw t of every epoch as the jackknife would give it without a difference.
 
@@ -164,6 +166,8 @@ def jackknife_draws(
         Number of draws.
     rng : Generator
         Source of the multipliers.
+    one_partition : bool
+        Whether all repeats leave out the same folds, as sites are; these are then drawn, not the runs.
 
     Returns
     -------
@@ -171,6 +175,9 @@ def jackknife_draws(
         t; in each epoch Student's with the degrees of freedom of `noise_corrected_jackknife_t_test`.
     """
     n_repeats, n_folds = differences.shape[:2]
+    if one_partition:  # a multiplier a fold, which its repeats share
+        differences = differences.mean(axis=0, keepdims=True)
+        n_repeats = 1
     df = within_df(n_repeats, n_folds, n_participants)
     deviations = differences - differences.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from gradspec.errors import ConfigError
 from gradspec.stats.corrected_t import corrected_resampled_t_test
 from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.equivalence import equivalence_p
@@ -13,7 +14,7 @@ from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
 from gradspec.stats.paired_test import PairedTest
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
-from gradspec.stats.runs import Run, fold_shape, pair_groups, ratio_of_sets
+from gradspec.stats.runs import Run, fold_shape, has_one_partition, pair_groups, ratio_of_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ TESTS = {
 }
 DEFAULT_TEST = "noise-corrected-jackknife-t"
 PLAIN_JACKKNIFE = "delete-fold jackknife t"
+SITES = "the folds that all repeats share (sites) as the sample"
 FEWEST_RUNS = 3
 
 TESTED_COLUMNS = (
@@ -88,6 +90,10 @@ def describe_differences(
                     "Nadeau & Bengio 2003; Bouckaert & Frank 2004 for repeated cross-validation"
                 ),
             },
+            "Sites": (
+                "Where every fold is a site, the same in each repeat, the sites are the sample: the jackknife has "
+                "their number less one degrees of freedom, and speaks about other sites"
+            ),
             "Limits": (
                 "Where the group is also the class to learn, groups may differ because one is fitted better at the "
                 "time: see equal_loss.tsv. Where groups are of unequal size, balanced batches show the smaller one "
@@ -233,7 +239,13 @@ def choose_test(
     splits: "pd.DataFrame", runs: Sequence[Run], model: str, test: str, alpha: float
 ) -> tuple[Callable[[Values], PairedTest], str]:
     """Give the test as a function of differences, and the name of what it does."""
-    ratio = ratio_of_sets(splits, runs, model)
+    ratio, one_partition = ratio_of_sets(splits, runs, model), has_one_partition(splits)
+    if test == "corrected-resampled-t" and one_partition:
+        raise ConfigError(
+            "stats.test is corrected-resampled-t, but all repeats leave out the same participants (training.split: "
+            "leave-site-out): it would take them for new folds. Set stats.test to noise-corrected-jackknife-t, which "
+            "takes the sites for the sample, or training.repeats to 1"
+        )
     if test == "corrected-resampled-t":
         return lambda differences: corrected_resampled_t_test(differences, ratio, alpha), TESTS[test]
     n_repeats, n_folds = fold_shape(runs, model)
@@ -241,9 +253,10 @@ def choose_test(
 
     def jackknife(differences: Values) -> PairedTest:
         by_repeat = differences.reshape(n_repeats, n_folds, -1)
-        return noise_corrected_jackknife_t_test(by_repeat, n_participants, alpha)
+        return noise_corrected_jackknife_t_test(by_repeat, n_participants, alpha, one_partition=one_partition)
 
-    return jackknife, TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
+    name = TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
+    return jackknife, f"{name}, {SITES}" if one_partition else name
 
 
 def mask_untestable(differences: Values, reference: Values, comparison: Values) -> tuple[Values, list[str]]:

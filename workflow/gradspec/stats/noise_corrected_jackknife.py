@@ -37,6 +37,9 @@ what the repeats themselves show, should they differ more than the model allows.
 of W, :math:`1 / \nu_W = 1 / (n - 2) + (1 / (K - 1) - 1 / (n - 2)) / R`: repeats part the same n participants of two
 groups anew, so that they add less and less (variance of a mean square over random partitions of normal effects).
 
+Where sites are left out, every repeat has the same partition: the sites are the sample, of which repeats add none, so
+that :math:`\nu_W = K - 1` (with few sites the test finds little; it is about other sites, not only other people).
+
 With one repeat there is no B, and the test is the delete-fold jackknife itself. Both are on the safe side where noise
 prevails, and where effects of participants are not additive (Efron and Stein 1981). Folds are taken as equally large.
 """
@@ -49,7 +52,11 @@ from gradspec.stats.paired_test import PairedTest, refer_to_t
 
 
 def noise_corrected_jackknife_t_test(
-    differences: Float[np.ndarray, "repeat fold *test"], n_participants: int, alpha: float = 0.05
+    differences: Float[np.ndarray, "repeat fold *test"],
+    n_participants: int,
+    alpha: float = 0.05,
+    *,
+    one_partition: bool = False,
 ) -> PairedTest:
     """Test whether paired differences have mean zero over participants, from runs of a repeated cross-validation.
 
@@ -62,6 +69,8 @@ def noise_corrected_jackknife_t_test(
         Participants of the cohort, of both groups.
     alpha : float
         One minus the confidence of the interval.
+    one_partition : bool
+        Whether all repeats leave out the same folds, as sites are.
 
     Returns
     -------
@@ -84,7 +93,7 @@ def noise_corrected_jackknife_t_test(
         raise ValueError(f"at least 2 folds and 4 participants are needed, got {n_folds} and {n_participants}")
     means = differences.mean(axis=1)
     within = np.square(differences - means[:, None]).sum(axis=(0, 1)) / (n_repeats * (n_folds - 1))
-    df = within_df(n_repeats, n_folds, n_participants)
+    df = within_df(1 if one_partition else n_repeats, n_folds, n_participants)
     n_runs, jackknife = n_repeats * n_folds, (n_folds - 1) ** 2 / n_folds
     variance = jackknife * within
     if n_repeats > 1:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 N_RESAMPLES = 1000
 
+_DEFINED = 0.95
+
 
 def describe_performance(levels: Sequence[str], alpha: float) -> dict[str, Any]:
     """Descriptions of the columns, for the groups and the level of significance that were used."""
@@ -33,6 +35,13 @@ def describe_performance(levels: Sequence[str], alpha: float) -> dict[str, Any]:
                     "Mean squared error of a network that reconstructs its input, the only measure of one; 1 for the "
                     "mean of each time course, best 0"
                 ),
+                "calibration_bias": "Mean probability minus the share of the positive class; 0 is best",
+                "calibration_slope": (
+                    "Slope of the logistic regression of the class on the log-odds that were predicted (Cox 1958); 1 "
+                    "is best, and below it predictions are too sure. n/a where a threshold parts the classes"
+                ),
+                "sensitivity": f"Share of {levels[1]!r} that was told right; the rest was taken for {levels[0]!r}",
+                "specificity": f"Share of {levels[0]!r} that was told right; the rest was taken for {levels[1]!r}",
             },
         },
         "estimate": "Value on the whole cohort",
@@ -121,11 +130,20 @@ def score_model(
         }
     rows = []
     for name, values in measured.items():
-        low, high = np.quantile(values[1:], [alpha / 2, 1 - alpha / 2])
+        low, high = _interval(values[1:], alpha)
         rows.append({"metric": name, "estimate": values[0], "ci_low": low, "ci_high": high})
     n_runs = len(predictions[["repeat", "fold"]].drop_duplicates())
     table = pd.DataFrame(rows).assign(model=model, n_participants=len(ids), n_runs=n_runs)
     return table[list(describe_performance(levels, alpha))]
+
+
+def _interval(values: Float[np.ndarray, "resample"], alpha: float) -> tuple[float, float]:
+    """Percentiles of the resamples in which a metric is defined; NaN where it is not in more than one of twenty."""
+    defined = values[np.isfinite(values)]
+    if len(defined) < _DEFINED * len(values):
+        return np.nan, np.nan
+    low, high = np.quantile(defined, [alpha / 2, 1 - alpha / 2])
+    return float(low), float(high)
 
 
 def bootstrap_counts(

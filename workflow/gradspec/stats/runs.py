@@ -113,6 +113,13 @@ def ratio_of_sets(splits: "pd.DataFrame", runs: Sequence[Run], model: str) -> fl
     return float(np.mean([ratios[run] for run in runs]))
 
 
+def has_one_partition(splits: "pd.DataFrame") -> bool:
+    """Whether every repeat leaves out the same participants together, as where each fold is a site."""
+    test = splits[splits["set"] == "test"].groupby(_RUN)["participant_id"].agg(frozenset)
+    partitions = test.groupby("repeat").agg(frozenset)
+    return len(partitions) > 1 and bool((partitions == partitions.iloc[0]).all())
+
+
 def fold_shape(runs: Sequence[Run], model: str) -> tuple[int, int]:
     """Numbers of repeats and of folds, of runs (repeat, fold) that are all there."""
     repeats, folds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))

@@ -81,7 +81,13 @@ def describe_mixed_models(levels: Sequence[str], correction: str, alpha: float) 
 
 
 def find_differing_epochs(
-    trajectories: Trajectories, n_participants: int, *, threshold: float, n_draws: int, seed: int
+    trajectories: Trajectories,
+    n_participants: int,
+    *,
+    threshold: float,
+    n_draws: int,
+    seed: int,
+    one_partition: bool = False,
 ) -> "pd.DataFrame":
     """Find the stretches of training in which the groups of one network differ.
 
@@ -97,6 +103,8 @@ def find_differing_epochs(
         Draws without a difference.
     seed : int
         Seed of the draws; they depend on the name of the network too.
+    one_partition : bool
+        Whether all repeats leave out the same folds, as sites are.
 
     Returns
     -------
@@ -114,10 +122,11 @@ def find_differing_epochs(
     reasons = _explain(trajectories)
     differences = trajectories.comparison - trajectories.reference
     differences = differences.reshape(n_repeats, n_folds, *differences.shape[1:])
-    result = noise_corrected_jackknife_t_test(differences, n_participants)
+    result = noise_corrected_jackknife_t_test(differences, n_participants, one_partition=one_partition)
     cutoff = float(stats.t.ppf(1 - threshold / 2, result.df))
     rng = np.random.default_rng([seed, *trajectories.model.encode()])
-    largest = largest_mass(jackknife_draws(differences, n_participants, n_draws, rng), cutoff)
+    draws = jackknife_draws(differences, n_participants, n_draws, rng, one_partition=one_partition)
+    largest = largest_mass(draws, cutoff)
     statistics = np.where([text == "" for text in reasons], result.statistic, np.nan)
     rows = []
     for kind, tests in trajectories.tests.groupby("kind", sort=False):

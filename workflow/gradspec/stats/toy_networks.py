@@ -6,7 +6,7 @@ without any difference of means. At size 0 the groups differ by chance alone.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -77,7 +77,8 @@ class TrainedCohort(NamedTuple):
     @property
     def differences(self) -> np.ndarray:
         """Patients minus controls, mean over all steps, shape (repeat, fold, feature)."""
-        return (self.steps[..., 1, :] - self.steps[..., 0, :]).mean(axis=2)
+        differences: np.ndarray = (self.steps[..., 1, :] - self.steps[..., 0, :]).mean(axis=2)
+        return differences
 
     def _epoch_means(self, values: np.ndarray) -> np.ndarray:
         return np.stack([values[:, :, self.epochs == epoch].mean(axis=2) for epoch in np.unique(self.epochs)], axis=2)
@@ -148,20 +149,22 @@ def permute_cohort(seed: int, size: float, n_participants: int, *, learns_group:
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     recorder = SpectraRecorder(model, ["control", "patient"], layers=["0"], keep_grams=True)
     for _ in range(REGROUPED_EPOCHS):
-        for batch in torch.from_numpy(rng.permutation(n_participants)).split(2 * PER_GROUP):
+        for batch in torch.split(torch.from_numpy(rng.permutation(n_participants)), 2 * PER_GROUP):
             optimizer.zero_grad()
             with recorder.step(labels[batch], samples=batch):
-                torch.nn.functional.cross_entropy(model(x[batch]), target[batch]).backward()
+                loss = torch.nn.functional.cross_entropy(model(x[batch]), target[batch])
+                loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
-    def differences(tree: object) -> np.ndarray:
+    def differences(tree: Any) -> np.ndarray:
         spectra = tree["0.weight"]["gradient"].values
         scale = per_sample_scale(tree["n"].values, "gradient", "mean")
         values = [
             definition.function(spectra) * (scale if definition.is_norm else 1.0)
             for definition in (FEATURES[name] for name in NAMES)
         ]
-        return np.nanmean([value[:, 1] - value[:, 0] for value in values], axis=1)
+        means: np.ndarray = np.nanmean([value[:, 1] - value[:, 0] for value in values], axis=1)
+        return means
 
     groups = ["control", "patient"]
     observed, permuted = permute_by_regrouping(

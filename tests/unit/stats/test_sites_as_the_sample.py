@@ -1,0 +1,95 @@
+"""Where sites are left out, repeats add no people: sites are the sample, and what takes them for more is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from gradspec.config import resolve
+from gradspec.errors import ConfigError
+from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass
+from gradspec.stats.group_differences import SITES, choose_test
+from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.plan import check_test
+from gradspec.stats.runs import has_one_partition
+
+N_SITES, N_REPEATS, N_COHORTS, N_PEOPLE = 4, 6, 4000, 80
+
+
+def draw(rng, n_tests, noise=0.3):
+    """Differences of runs that each leave out a site; sites have effects of their own, around zero."""
+    sites = rng.normal(size=(N_SITES, n_tests))
+    left = (sites.sum(axis=0) - sites) / (N_SITES - 1)
+    return left + noise * rng.normal(size=(N_REPEATS, N_SITES, n_tests))
+
+
+def make_splits(same):
+    rng = np.random.default_rng(0)
+    rows = []
+    for repeat in range(3):
+        fold_of = np.arange(12) % 3 if same else rng.permutation(12) % 3
+        for fold in rng.permutation(3) if same else range(3):
+            rows += [(repeat, fold, f"sub-{i:02}", "test" if fold_of[i] == fold else "train") for i in range(12)]
+    return pd.DataFrame(rows, columns=["repeat", "fold", "participant_id", "set"])
+
+
+RUNS = [(repeat, fold) for repeat in range(3) for fold in range(3)]
+
+
+def test_the_level_is_kept_with_the_sites_as_the_sample_and_not_with_people():
+    differences = draw(np.random.default_rng(0), N_COHORTS)
+    rates = {
+        one: (noise_corrected_jackknife_t_test(differences, N_PEOPLE, one_partition=one).p_value <= 0.05).mean()
+        for one in (True, False)
+    }
+    most = stats.binom(N_COHORTS, 0.05).ppf(0.999) / N_COHORTS
+    assert rates[True] <= most < rates[False]
+
+
+def test_clusters_keep_their_level_too():
+    rng = np.random.default_rng(1)
+    found, n_cohorts = 0, 40
+    for _ in range(n_cohorts):
+        differences = draw(rng, 1) + 0.1 * rng.normal(size=(N_REPEATS, N_SITES, 6))
+        result = noise_corrected_jackknife_t_test(differences, N_PEOPLE, one_partition=True)
+        cutoff = float(stats.t.ppf(0.975, result.df))
+        draws = jackknife_draws(differences, N_PEOPLE, 99, rng, one_partition=True)
+        clusters = find_clusters(result.statistic, cutoff)
+        found += cluster_p(clusters, largest_mass(draws, cutoff)).min(initial=1.0) <= 0.05
+    assert found <= stats.binom(n_cohorts, 0.05).ppf(0.999)
+
+
+def test_draws_have_the_spread_of_the_test_in_every_epoch():
+    rng = np.random.default_rng(2)
+    draws = jackknife_draws(draw(rng, 3), N_PEOPLE, 20_000, rng, one_partition=True)
+    for epoch in draws.T:
+        assert stats.kstest(epoch, stats.t(N_SITES - 1).cdf).pvalue > 1e-4
+
+
+def test_one_repeat_is_as_before():
+    differences = draw(np.random.default_rng(3), 5)[:1]
+    one, other = (noise_corrected_jackknife_t_test(differences, N_PEOPLE, one_partition=flag) for flag in (True, False))
+    np.testing.assert_array_equal(one.p_value, other.p_value)
+
+
+def test_the_partition_is_recognised_whatever_the_order_of_the_folds_and_the_test_says_so():
+    assert has_one_partition(make_splits(same=True)) and not has_one_partition(make_splits(same=False))
+    once = make_splits(same=True)
+    assert not has_one_partition(once[once["repeat"] == 0])
+    for same in (True, False):
+        test, name = choose_test(make_splits(same), RUNS, "mlp", "noise-corrected-jackknife-t", 0.05)
+        assert (SITES in name) == same
+        df = test(np.random.default_rng(0).normal(size=(9, 1))).df
+        assert (df == pytest.approx(2)) == same
+
+
+def test_a_test_that_takes_repeats_of_the_same_folds_for_new_ones_is_refused():
+    with pytest.raises(ConfigError, match=r"Set stats\.test to noise-corrected-jackknife-t"):
+        choose_test(make_splits(same=True), RUNS, "mlp", "corrected-resampled-t", 0.05)
+    config = resolve({"cohort": {"source": "fnc"}, "stats": {"test": "corrected-resampled-t"}})
+    check_test(config)
+    config["training"].update(split="leave-site-out", site="site")
+    with pytest.raises(ConfigError, match="every repeat has the same folds"):
+        check_test(config)
+    config["training"]["repeats"] = 1
+    check_test(config)
