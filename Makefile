@@ -39,8 +39,11 @@ test: $(VENV)/.installed  ## run all tests, the whole workflow on a small cohort
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security
 	$(BIN)/python -m pytest tests/workflow tests/faults
 
+test-long: $(VENV)/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
+	$(BIN)/python -m pytest -m long tests
+
 test-fast: $(VENV)/.installed  ## run the unit tests only
-	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow"
+	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow and not long"
 
 lint: $(VENV)/.installed  ## check the code without running it
 	$(BIN)/ruff check .
