@@ -47,6 +47,9 @@ test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whol
 test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long tests
 
+test-long: $(VENV)/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
+	$(BIN)/python -m pytest -m long tests
+
 test-fast: $(VENV)/.installed  ## run the unit tests only
 	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow and not long"
 

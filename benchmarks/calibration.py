@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
-from gradspec.figures.calibration import plot_calibration
+from gradspec.figures.rejection_rates import plot_rejection_rates
 from gradspec.figures.saving import save_figure
 from gradspec.stats.calibration import COLUMNS, LEVEL, SIZES, measure
 
@@ -28,7 +28,7 @@ def main() -> None:
     gc.freeze()  # statsmodels' correction collects garbage each time, which is quick where there is little to look at
     table = measure(size._replace(cohorts=arguments.cohorts or size.cohorts))
     files = {end: arguments.output / f"calibration.{end}" for end in ("png", "svg", "tsv")}
-    save_figure(plot_calibration(table), table, COLUMNS, **files)
+    save_figure(plot_rejection_rates(table), table, COLUMNS, **files)
     wide = table.pivot_table(
         index=["folds", "groups", "size", "test"], columns="feature", values="rejected", sort=False, dropna=False
     )

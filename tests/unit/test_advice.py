@@ -1,8 +1,10 @@
 """Advice on what the machine lacks; that of jobs is tested where they report, in test_job.py."""
 
+from pathlib import Path
+
 import pytest
 
-from gradspec.advice import advise, advise_on_log
+from gradspec.advice import advise, advise_on_logs
 
 
 @pytest.mark.parametrize(
@@ -13,12 +15,16 @@ from gradspec.advice import advise, advise_on_log
         "slurm job status is: OUT_OF_MEMORY",
     ],
 )
-def test_a_killed_job_is_put_down_to_memory(line: str) -> None:
-    assert "--set-resources RULE:mem_mb" in str(advise_on_log(f"Error in rule train_folds:\n{line}\n"))
+def test_a_killed_job_is_put_down_to_memory(tmp_path: Path, line: str) -> None:
+    log = tmp_path / "snakemake.log"
+    log.write_text(f"Error in rule train_folds:\n{line}\n")
+    assert "--set-resources RULE:mem_mb" in str(advise_on_logs([tmp_path / "gone.log", log]))
 
 
-def test_a_job_that_failed_by_itself_is_left_without_advice() -> None:
-    assert advise_on_log("Error in rule train_folds:\nreturned non-zero exit status 1.\n") is None
+def test_a_job_that_failed_by_itself_is_left_without_advice(tmp_path: Path) -> None:
+    log = tmp_path / "snakemake.log"
+    log.write_text("Error in rule train_folds:\nreturned non-zero exit status 1.\n")
+    assert advise_on_logs([log]) is None
 
 
 def test_a_circle_of_causes_comes_to_an_end() -> None:

@@ -75,9 +75,11 @@ LIBRARY = {
     "figures/page.py": "PAGE = 'page.html'",
     "figures/page.html": "<p>",
     "stats.py": "N = 1",
+    "job.py": "def start(): ...",
 }
 SCRIPT = """
 from gradspec.ica.group import fit
+from gradspec.job import start
 
 def late():
     import gradspec.figures.page
@@ -96,6 +98,7 @@ def late():
         ("errors.py", "'''Said.'''\nclass Error(Exception): ...", False),
         ("stats.py", "N = 2", False),  # read by type checkers only
         ("__init__.py", "__version__ = '2'", False),
+        ("job.py", "def start(): print()", False),  # writes the log
     ],
 )
 def test_the_hash_is_of_what_the_script_can_come_to_run(

@@ -166,7 +166,7 @@ def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> No
     config["stats"] = {"permutation": {"regrouping": 0, "retraining": 9}, "calibration": "quick"}
     jobs = dry_run(workdir, config)
     assert jobs["retrain_fold"] == N_RUNS
-    assert jobs["summarise_permuted"] == jobs["calibrate_tests"] == jobs["plot_calibration"] == 1
+    assert jobs["summarise_permuted"] == jobs["calibrate_tests"] == jobs["plot_rejection_rates"] == 1
     config["stats"] = {"permutation": {"regrouping": 0}, "plan": {"old": {"grouping": "age"}}}
     assert "stats.plan.old.grouping: age is not in training.groupings, as permuted" in refusal(workdir, config)
 

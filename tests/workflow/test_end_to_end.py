@@ -17,6 +17,7 @@ from browsing import WIDTHS, assert_fits, assert_pictures_load, open_page
 from running import ROOT, SMALL, snakemake, write_config
 
 from gradspec.figures.report import finish_report
+from gradspec.crate import METADATA, read_summary, write_crate
 
 BROKEN = "sub-08"
 
@@ -115,6 +116,23 @@ class TestDemo:
             assert "sub-08 (patient), at cohort" in page.inner_text("#app")
             assert_pictures_load(page)
             assert_fits(page)
+
+    def test_the_provenance_names_every_job_and_hashes_every_file(
+        self, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        summary = tmp_path / "summary.tsv"
+        summary.write_text(snakemake(demo, "--configfile", SMALL, "--detailed-summary").stdout)
+        monkeypatch.chdir(demo)
+        write_crate("results", read_summary(summary))
+        graph = json.loads(Path("results", METADATA).read_text())["@graph"]
+        jobs = [entity["name"] for entity in graph if entity["@id"].startswith("#job/")]
+        assert jobs.count("train_folds") == 3 * 2
+        assert len(jobs) == len(list(Path("results", "logs").rglob("*.log")))
+        files = [entity for entity in graph if entity["@type"] == "File"]
+        assert len(files) > 300
+        assert all(
+            len(entity["sha256"]) == 64 for entity in files if "intermediate" not in entity.get("description", "")
+        )
 
     def test_a_template_of_other_people_stands_in_for_the_group(self, demo: Path, workdir: Path) -> None:
         shutil.copytree(demo / "results", workdir / "results")

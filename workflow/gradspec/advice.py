@@ -2,6 +2,11 @@
 
 import errno
 import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from gradspec.files import PathLike
 
 _DISK = (
     "The disk is full{where}. Free some space, or name a folder on another disk in `results:` of the config (move what "
@@ -56,12 +61,17 @@ def _number_in(message: str) -> int | None:
     return next((number for number in _BY_NUMBER if os.strerror(number) in message), None)
 
 
-def advise_on_log(text: str) -> str | None:
-    """Say what to do about a workflow that failed for what only its own log tells: jobs that were killed.
+def advise_on_logs(logs: Iterable[PathLike]) -> str | None:
+    """Say what to do about a workflow that failed for what only its own logs tell: jobs that were killed.
 
     Parameters
     ----------
-    text : str
-        The log of Snakemake.
+    logs : iterable of path
+        The logs of Snakemake; one that cannot be read tells nothing.
     """
-    return _KILLED if any(sign in text for sign in _KILL_SIGNS) else None
+    for log in logs:
+        with suppress(OSError):
+            text = Path(log).read_text(encoding="utf-8", errors="replace")
+            if any(sign in text for sign in _KILL_SIGNS):
+                return _KILLED
+    return None

@@ -11,13 +11,15 @@ from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent
+_WITHOUT_RESULT = ("job", "advice", "progress")
 
 
 def hash_code(script: str | Path) -> str:
     """Hash what a script and the modules of gradspec that it can come to import do when they run.
 
-    Comments, docstrings, layout and what only type checkers read leave the hash as it is. So does
-    ``gradspec/__init__.py``, whose names no script uses: a new version alone changes no result.
+    Comments, docstrings, layout and what only type checkers read leave the hash as it is. So do modules that change no
+    result: ``gradspec/__init__.py``, whose names no script uses (a new version alone makes nothing run again), and
+    those that write logs and messages, ``job``, ``advice`` and ``progress``.
 
     Parameters
     ----------
@@ -66,7 +68,9 @@ def _files_of(name: str) -> Iterator[Path]:
     """Give the files that importing a dotted name runs; the last part may be a name within a module."""
     package, *parts = name.split(".")
     path = _FOLDER
-    for part in parts if package == _FOLDER.name else []:
+    if package != _FOLDER.name or (parts[:1] and parts[0] in _WITHOUT_RESULT):
+        return
+    for part in parts:
         path = path / part
         for file in (path / "__init__.py", path.with_suffix(".py")):
             if file.is_file():

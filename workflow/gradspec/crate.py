@@ -75,7 +75,7 @@ def write_crate(results: PathLike, jobs: Iterable[Job]) -> None:
     if not (results / "environment.json").is_file():
         raise ConfigError(f"{results / 'environment.json'} does not exist: let the workflow end before `make crate`")
     crate = ROCrate(version="1.1")
-    files = sorted(path for path in results.rglob("*") if path.is_file() and path != results / METADATA)
+    files = sorted(path for path in results.rglob("*") if path.is_file() and _is_result(path.relative_to(results)))
     _describe(crate, files)
     for path in files:
         crate.add_file(dest_path=path.relative_to(results).as_posix(), properties=_properties(path))
@@ -86,6 +86,10 @@ def write_crate(results: PathLike, jobs: Iterable[Job]) -> None:
     _add_run(crate, jobs, results, program)
     with atomic_path(results / METADATA) as partial:
         crate.metadata.write(partial.parent)
+
+
+def _is_result(path: Path) -> bool:
+    return path.name != METADATA and not any(part.startswith(".partial-") for part in path.parts)
 
 
 def _describe(crate: ROCrate, files: list[Path]) -> None:

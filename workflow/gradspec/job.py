@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -51,10 +52,11 @@ def start(log: str, threads: int) -> None:
 
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))
-        print(text, file=stream, flush=True)
         brief = f"Error: {error}\n" if isinstance(error, GradspecError) else text
         advice = f"{said}\n" if (said := advise(error)) else ""
         print(f"{brief}{advice}(full log: {log})", file=terminal, flush=True)
+        with suppress(OSError):  # the disk may be full
+            print(text, file=stream, flush=True)
 
     sys.excepthook = report
     # A job that is cancelled leaves as one that failed does: temporary folders are removed on the way out.

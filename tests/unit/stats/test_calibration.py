@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gradspec.figures.calibration import LEVEL, THINNED, UNEQUAL, plot_calibration
+from gradspec.figures.rejection_rates import LEVEL, THINNED, UNEQUAL, plot_rejection_rates
 from gradspec.figures.saving import save_figure
 from gradspec.stats import calibration
 from gradspec.stats.toy_networks import NAMES, Design, permute_cohort, train_cohort
@@ -98,7 +98,7 @@ def test_every_condition_has_every_test_and_naive_practice_beside(quick):
 
 
 def test_the_figure_shows_every_test_and_has_its_table(quick, tmp_path):
-    figure = plot_calibration(quick)
+    figure = plot_rejection_rates(quick)
     equal, unequal, thinned, power = figure.axes
     tests = list(dict.fromkeys(quick["test"]))
     assert [label.get_text() for label in equal.get_yticklabels()] == [t for t in tests if t != calibration.ALIKE]

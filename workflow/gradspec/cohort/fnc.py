@@ -48,7 +48,7 @@ def examine_fnc(people: Sequence[Participant], cohort: Mapping[str, Any]) -> lis
                 path = Path(cohort["fnc"]["table"]).expanduser()
                 values, names = _row(vectors, person.id, path)
                 form = f"{values.size} features"
-            finding.runs.append(Run(file=str(path.resolve()), form=form, names=names))
+            finding.runs.append(Run(file=str(path), form=form, names=names))
         except ParticipantError as fault:
             finding.faults.append(fault)
         findings.append(finding)

@@ -124,7 +124,7 @@ def _examine_file(
         )
     notes = [f"zero variance in region {_named(labels, constant)}, kept as zeros"] if constant.any() else []
     run = Run(
-        file=str(path.resolve()),
+        file=str(path),
         repetition_time=section["repetition_time"],
         n_volumes=n_volumes,
         form=f"{n_regions} regions",
