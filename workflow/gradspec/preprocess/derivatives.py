@@ -142,8 +142,8 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any]) -> 
     native = {"Sources": raw}
     there = {"Sources": raw, "SpatialReference": _reference(settings)}
     timing = {"RepetitionTime": run.repetition_time, **({"TaskName": run.task} if run.task else {})}
-    estimator = {"precise": "SimpleITK, Mattes mutual information", "fast": "Gauss-Newton least squares"}
-    motion = {**native, "Method": estimator[settings["motion"]]}
+    refined = ", then SimpleITK, Mattes mutual information" if settings["motion"] == "precise" else ""
+    motion = {**native, "Method": f"Gauss-Newton least squares{refined}"}
     coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
     bold = {
         **timing,

@@ -72,12 +72,10 @@ def _describe_preprocessing(
     dummies = sorted({run["quality"]["n_dummy_scans"] for run in runs})
     counted = f"{dummies[0]}" if len(dummies) == 1 else f"{dummies[0]} to {dummies[-1]}"
     source = "as the configuration states" if settings["dummy_scans"] is not None else "found as outliers of the mean"
+    estimator = "least squares (Gauss-Newton, gradient of the reference)"
+    cited += ["Gauss-Newton", "SimpleITK", "Mattes"]
     if settings["motion"] == "precise":
-        estimator = f"mutual information (SimpleITK {software['SimpleITK']})"
-        cited += ["SimpleITK", "Mattes"]
-    else:
-        estimator = "least squares (Gauss-Newton, gradient of the reference)"
-        cited += ["Gauss-Newton", "SimpleITK", "Mattes"]
+        estimator += f" and from there on mutual information (SimpleITK {software['SimpleITK']})"
     timing = (
         "slices were then brought to the middle of each volume's acquisition by cubic splines in time"
         if settings["slice_timing"]
@@ -90,7 +88,7 @@ def _describe_preprocessing(
         f"{software['ANTs']}) and normalised to the ICBM 2009a non-linear symmetric template ({SPACE}) by affine and "
         f"SyN registration on {metric}. "
         f"Of each BOLD run, dummy scans ({source}; {counted} a run) were marked, a reference was made of volumes after "
-        f"them, and head motion was estimated by rigid registration to it on {estimator}; {timing}. Susceptibility "
+        f"them, and head motion was estimated by rigid registration to it by {estimator}; {timing}. Susceptibility "
         "distortion was not corrected. "
         "The reference was registered to the T1w image by a rigid transform on mutual information (SimpleITK "
         f"{software['SimpleITK']}), and motion, coregistration and normalisation were applied in one cubic-spline "
