@@ -18,6 +18,7 @@ from gradspec.preprocess.confounds import MOTION_COLUMNS
 _EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
 GRAND_MEAN = 100.0
 """Median over the brain of the mean signal after scaling: changes are in percent of it."""
+_BLOCK = 8192  # voxels that are denoised at once
 
 
 def select_confounds(table: pd.DataFrame, strategy: str, scrub: bool) -> list[str]:
@@ -157,7 +158,9 @@ def regress_out(
         )
     # The basis has mean zero, so the mean of each voxel stays.
     orthonormal = basis.astype(signals.dtype)
-    signals -= orthonormal @ (orthonormal.T @ (signals - signals.mean(axis=0)))
+    for first in range(0, signals.shape[1], _BLOCK):  # blocks: no second copy of the run
+        part = signals[:, first : first + _BLOCK]
+        part -= orthonormal @ (orthonormal.T @ (part - part.mean(axis=0)))
     return signals, degrees_of_freedom
 
 

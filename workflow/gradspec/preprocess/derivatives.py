@@ -176,7 +176,7 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any], has
 
 
 _MOTION = {
-    "precise": "SimpleITK, Mattes mutual information",
+    "precise": "Gauss-Newton least squares, then SimpleITK, Mattes mutual information",
     "fast": "Gauss-Newton least squares",
     "none": "not estimated, every transform is the identity",
 }

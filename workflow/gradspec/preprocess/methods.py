@@ -118,9 +118,9 @@ def _describe_motion(
     source = "as the configuration states" if settings["dummy_scans"] is not None else "found as outliers of the mean"
     motion, cited = {
         "precise": (
-            "head motion was estimated by rigid registration to it on mutual information "
-            f"(SimpleITK {software['SimpleITK']})",
-            ["SimpleITK", "Mattes"],
+            "head motion was estimated by rigid registration to it on least squares (Gauss-Newton, gradient of the "
+            f"reference) and from there on mutual information (SimpleITK {software['SimpleITK']})",
+            ["Gauss-Newton", "SimpleITK", "Mattes"],
         ),
         "fast": (
             "head motion was estimated by rigid registration to it on least squares (Gauss-Newton, gradient of the "

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from gradspec.errors import ParticipantError
 from gradspec.preprocess.geometry import from_itk_transform, image_centre, to_euler_transform, to_itk
+from gradspec.preprocess.motion import flatten
 
 _MOTION_SAMPLES = 15_000
+_MOTION_SMOOTHING = 1.0  # voxels
 _COREGISTRATION_GRID = 2.0  # mm; BOLD voxels are wider
 
 
@@ -103,8 +104,8 @@ def refine_volumes(
 ) -> Float[np.ndarray, "time 4 4"]:
     """Head motion by mutual information, from where another estimator ended.
 
-    Both images are smoothed by about a voxel, once and here: without it, what linear interpolation does to the noise
-    pulls the volumes to the grid by more than the error that is left.
+    Both images are smoothed by a voxel, since what linear interpolation does to noise would pull them to the grid, and
+    divided by their local mean (`flatten`).
 
     Parameters
     ----------
@@ -128,7 +129,8 @@ def refine_volumes(
     """
     import SimpleITK as sitk
 
-    fixed = to_itk(_smooth(reference), affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    fixed = to_itk(flatten(reference, spacing, _MOTION_SMOOTHING), affine)
     where = sitk.Cast(to_itk(mask.astype(np.float32), affine), sitk.sitkUInt8)
     centre = image_centre(reference.shape, affine)
     sampling = min(1.0, _MOTION_SAMPLES / max(1, int(mask.sum())))
@@ -136,7 +138,7 @@ def refine_volumes(
     for volume, start in zip(volumes, starts, strict=True):
         found = register_rigidly(
             fixed,
-            to_itk(_smooth(volume), affine),
+            to_itk(flatten(volume, spacing, _MOTION_SMOOTHING), affine),
             to_euler_transform(start, centre),
             shrink=(1,),
             smoothing=(0.0,),
@@ -148,11 +150,6 @@ def refine_volumes(
         )
         matrices.append(from_itk_transform(found))
     return np.stack(matrices)
-
-
-def _smooth(volume: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
-    smooth: np.ndarray = ndimage.gaussian_filter(volume, 1.0, output=np.float32, mode="mirror", truncate=3.0)
-    return smooth
 
 
 def coregister(
