@@ -79,7 +79,7 @@ def test_a_disk_that_is_really_full_ends_the_job_and_leaves_nothing(tmp_path: Pa
         pytest.skip("no file system can be mounted here")
     bold = make_run(tmp_path / "raw")[0].bold
     job = [sys.executable, "-c", _JOB, str(bold), str(results), json.dumps(make_settings())]
-    script = f'{mount} && "$@"; code=$?; ls -A {results} > {tmp_path}/left; exit $code'
+    script = f'{mount} && "$@"; code=$?; find {results} -mindepth 1 > {tmp_path}/left; exit $code'
     env = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "TMPDIR": str(tmp_path)}
     done = subprocess.run([*MOUNT, "sh", "-c", script, "sh", *job], env=env, capture_output=True, text=True)
     assert done.returncode != 0

@@ -1,5 +1,8 @@
 """Files that are there whole or not at all, tables with sidecars, names that are safe."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ from gradspec.files import (
     read_json,
     read_table,
     remove_partial,
+    scratch_folder,
     write_dataset,
     write_json,
     write_table,
@@ -115,3 +119,18 @@ def test_participant_ids_get_the_prefix_once(label: str) -> None:
 def test_a_participant_error_names_participant_and_file() -> None:
     error = ParticipantError("cut short", participant="sub-01", file="bold.nii.gz")
     assert str(error) == "sub-01: bold.nii.gz: cut short"
+
+
+def test_a_scratch_folder_goes_away_and_takes_what_a_killed_job_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with scratch_folder("results/sub-01") as folder:
+        left = Path(shutil.copytree(folder, f"{folder}-left"))  # as a job that was killed leaves it
+    assert not folder.exists()
+    with scratch_folder("results/sub-01") as again, scratch_folder("elsewhere/sub-01") as other:
+        assert not left.exists()
+        assert sorted(tmp_path.iterdir()) == sorted([again, other])
+    with pytest.raises(ValueError), scratch_folder("results/sub-01"):
+        raise ValueError("a fault")
+    assert list(tmp_path.iterdir()) == []

@@ -216,6 +216,7 @@ def test_single_keys_are_laid_over_the_demo(workdir: Path) -> None:
         ({"cohort": {"source": "numerical"}, "training": {"foldz": 3}}, "did you mean 'folds'"),
         ({"cohort": {"source": "simulated", "simulated": {"n_participants": 6}}}, "training.folds"),
         ({"cohort": {"source": "simulated"}, "training": {"split": "leave-site-out"}}, "training.site"),
+        ({"cohort": {"source": "simulated"}, "preprocess": {"motion": "none"}}, "preprocess.denoise.strategy 'simple'"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_in_words(workdir: Path, change: dict, message: str) -> None:

@@ -11,6 +11,7 @@ from gradspec.preprocess.group import COLUMNS, tabulate_quality
 from gradspec.preprocess.pages import PICTURES, render_group, render_participant
 
 BOUNDS = {"max_mean_fd": 0.5, "min_tsnr": 40.0}
+NOBODY = pd.DataFrame({"participant_id": [], "reason": []})
 HOSTILE = "<script>alert('&\"')</script>"
 
 
@@ -24,7 +25,7 @@ class Balanced(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.tags.append(tag)
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -85,6 +86,22 @@ def test_the_group_table_flags_links_and_strikes_out(table: pd.DataFrame) -> Non
     assert page.count('<tr class="excluded">') == 1
     assert "2 participants, 1 of them excluded" in page
     assert parser.tags.count("button") == sum(not table[name].isna().all() for name in COLUMNS)
+
+
+def test_a_wide_table_scrolls_inside_the_page_with_its_first_column_in_sight(table: pd.DataFrame) -> None:
+    page = render_group(table, BOUNDS, {}, [])
+    assert '<div class="wide" tabindex="0" role="region"' in page
+    assert ".wide { overflow-x: auto; }" in page
+    assert "position: sticky" in page
+
+
+def test_who_has_no_t1w_image_is_named_as_such() -> None:
+    runs = [{**make_run(None, mean_fd=0.1), "normalized": way} for way in ("T1w", "BOLD")]
+    with_t1w, without = (render_participant("sub-01", [run], [], BOUNDS, []) for run in runs)
+    assert "No T1w image was used" in without
+    assert "No T1w image was used" not in with_t1w
+    table = tabulate_quality([{"participant_id": "sub-01", "runs": [runs[1]]}], NOBODY, BOUNDS)
+    assert table["normalized"].tolist() == ["BOLD"]
 
 
 def test_values_of_the_data_never_become_markup(table: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from gradspec.config import resolve
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import PAGE, Run, describe_derivatives, name_functional, read_runs
+from gradspec.preprocess.derivatives import PAGE, Run, bids_uri, describe_derivatives, name_functional, read_runs
 from gradspec.preprocess.interfaces.anatomical import ConformT1w
 from gradspec.preprocess.interfaces.save import SaveDerivative
 from gradspec.preprocess.participant import _run, init_participant_wf, preprocess_participant
@@ -66,6 +66,12 @@ def test_derivatives_keep_all_entities_and_the_repetition_time(run: Run) -> None
     sidecar = outputs["bold_template"].sidecar
     assert sidecar["RepetitionTime"] == 0.8
     assert sidecar["Sources"] == ["bids:raw:sub-01/ses-a/func/sub-01_ses-a_task-rest_acq-mb_run-2_bold.nii.gz"]
+
+
+def test_a_file_is_named_from_its_participant_on_in_its_own_data_set() -> None:
+    path = Path("/results/preprocess/sub-01/ses-a/func/sub-01_ses-a_bold.nii.gz")
+    assert bids_uri(path, "sub-01") == "bids::sub-01/ses-a/func/sub-01_ses-a_bold.nii.gz"
+    assert bids_uri(Path("/elsewhere/image.nii"), "sub-01", "raw") == "bids:raw:image.nii"
 
 
 def test_names_of_derivatives_lose_space_and_description(run: Run) -> None:

@@ -13,7 +13,7 @@ from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import read_table, write_json
 from gradspec.preprocess import SPACE
 from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
-from gradspec.preprocess.derivatives import Run
+from gradspec.preprocess.derivatives import Run, bids_uri
 from gradspec.preprocess.images import read_image, write_image
 from gradspec.preprocess.quality import measure_run, temporal_snr
 
@@ -123,7 +123,7 @@ def _denoise_run(
             "RepetitionTime": run.repetition_time,
             **({"TaskName": run.task} if run.task else {}),
             "SkullStripped": True,
-            "Sources": [f"bids::{file.name}" for file in (run.bold, run.mask, run.confounds) if file],
+            "Sources": [bids_uri(file, participant) for file in (run.bold, run.mask, run.confounds) if file],
             "SmoothingFWHM": settings["fwhm"],
             "Denoising": denoise["strategy"],
             "Scrubbing": denoise["scrub"],

@@ -120,7 +120,7 @@ def _times(value: Any) -> tuple[float, ...] | None:
 def name_anatomical(participant: str, t1w: Path, settings: Mapping[str, Any]) -> list[Output]:
     """Outputs of the anatomical workflow."""
     prefix, template = f"anat/{participant}", f"anat/{participant}_space-{SPACE}"
-    raw = [_raw_uri(t1w, participant)]
+    raw = [bids_uri(t1w, participant, "raw")]
     registration = {"Sources": raw, **_registration(settings)}
     here, there = {"Sources": raw, "SkullStripped": False}, {"Sources": raw, "SpatialReference": _reference(settings)}
     corrected = {"BiasFieldCorrection": "N4 (ANTs)" if settings["bias_field"] else "none"}
@@ -145,7 +145,7 @@ def name_functional(participant: str, run: Run, settings: Mapping[str, Any], has
     """Outputs of the workflow of a BOLD run, which follows a T1w image to the template or goes there by itself."""
     prefix = f"{run.folder}/{run.prefix}"
     template = f"{prefix}_space-{SPACE}"
-    raw = [_raw_uri(run.bold, participant)]
+    raw = [bids_uri(run.bold, participant, "raw")]
     native = {"Sources": raw}
     there = {"Sources": raw, "SpatialReference": _reference(settings)}
     timing = {"RepetitionTime": run.repetition_time, **({"TaskName": run.task} if run.task else {})}
@@ -210,11 +210,21 @@ def _slice_timing(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"SliceTimingCorrected": True, "StartTime": round(reference_time(run.slice_timing), 6)}
 
 
-def _raw_uri(path: Path, participant: str) -> str:
-    """BIDS URI of a raw file in the data set ``raw``."""
+def bids_uri(path: Path, participant: str, dataset: str = "") -> str:
+    """BIDS URI of a file of a participant.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    participant : str
+        For example ``sub-01``, the name of a folder that it lies in.
+    dataset : str
+        Key of its data set in ``DatasetLinks``; empty for the data set that the URI is written in.
+    """
     parts = path.parts
     start = parts.index(participant) if participant in parts else len(parts) - 1
-    return f"bids:raw:{PurePosixPath(*parts[start:])}"
+    return f"bids:{dataset}:{PurePosixPath(*parts[start:])}"
 
 
 def _reference(settings: Mapping[str, Any]) -> str:

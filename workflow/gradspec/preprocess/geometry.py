@@ -134,10 +134,13 @@ def read_itk_transforms(path: Path) -> Float[np.ndarray, "transform 4 4"]:
 
 
 def copy_itk_hdf5(source: Path, target: Path) -> None:
-    """Copy an ITK transform file without the time of writing in it, so that equal transforms are equal bytes."""
+    """Copy an ITK transform file without the time of writing in it, so that equal transforms are equal bytes.
+
+    The copy is made in memory: the HDF5 library crashes the process when its disk is full.
+    """
     import h5py
 
-    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+    with h5py.File(source, "r") as old, h5py.File(target.name, "w", driver="core", backing_store=False) as new:
 
         def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
@@ -146,3 +149,5 @@ def copy_itk_hdf5(source: Path, target: Path) -> None:
                 )
 
         old.visititems(copy)
+        new.flush()
+        target.write_bytes(new.id.get_file_image())

@@ -35,7 +35,9 @@ _PAGE = """\
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 82rem; padding: 0 1rem; color: #222; }}
 .wide {{ overflow-x: auto; }}
 .wide th:first-child, .wide td:first-child {{ position: sticky; left: 0; background: #fff; }}
-.wide td:last-child {{ min-width: 16rem; }}
+.wide th {{ vertical-align: bottom; }}
+.wide th, .wide td {{ padding: 0.3rem 0.4rem; }}
+.wide td:last-child {{ min-width: 16rem; overflow-wrap: anywhere; }}
 table {{ border-collapse: collapse; margin: 1rem 0; font-size: 0.9em; }}
 th, td {{ border-bottom: 1px solid #ddd; padding: 0.3rem 0.6rem; text-align: right; }}
 th:first-child, td:first-child, td.text {{ text-align: left; }}
@@ -76,7 +78,8 @@ document.querySelectorAll("th button").forEach((button) => button.addEventListen
 
 _WITHOUT_T1W = (
     "<p>No T1w image was used: the BOLD reference itself was registered to the template, in the contrast of a BOLD "
-    "image. This is less exact; look at the reference before and after normalisation.</p>"
+    "image. This is less exact. Where the field of view cuts the brain, what is left may be stretched over the whole "
+    "template, which the overlap of the masks does not show: look at the reference before and after normalisation.</p>"
 )
 
 
@@ -164,7 +167,7 @@ def render_group(
     """
     columns = [name for name in table if not table[name].isna().all()]
     heads = [
-        f'<th scope="col" title="{escape(_description(name))}"><button type="button">{escape(name)}</button></th>'
+        f'<th scope="col" title="{escape(_description(name))}"><button type="button">{_breakable(name)}</button></th>'
         for name in columns
     ]
     rows = []
@@ -196,6 +199,11 @@ def _cell(value: Any, beyond: bool, link: str | None = None) -> str:
     shown = escape(text) if link is None else f'<a href="{escape(link)}">{escape(text)}</a>'
     raw = "" if missing else escape(str(value))
     return f'<td data-value="{raw}"{f" class={chr(34)}{classes}{chr(34)}" if classes else ""}>{shown}</td>'
+
+
+def _breakable(name: str) -> str:
+    """A name that a browser may break after an underscore, so that columns are no wider than their numbers need."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _description(column: str) -> str:
