@@ -204,6 +204,12 @@ def get_training_data(wildcards):
     return [shared] * len(folds)
 
 
+def get_training_memory(wildcards):
+    """Memory of a job of training in MB: maps are many times larger than what others learn from."""
+    kind = learns_from(wildcards.model, training["models"][wildcards.model])
+    return 8000 if kind == "maps" else 4000
+
+
 def get_folds(file):
     """Input function that collects one file of every fold of a model."""
 

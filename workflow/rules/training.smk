@@ -53,7 +53,7 @@ rule train_folds:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: get_training_memory(wildcards) * attempt,
         runtime=lambda wildcards, attempt: (40 + 20 * len(get_job_folds(wildcards)))
         * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,
