@@ -172,7 +172,9 @@ def get_job_folds(wildcards):
 def files_of_job(name):
     """Files of a name that a job of training writes: of each of its folds (and groupings)."""
     return collect(
-        "<results>/training/{{model}}/repeat-{{repeat}}_fold-{fold}/" + name,
+        os.path.join(
+            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{fold}", name
+        ),
         fold=range(training["folds"]) if folds_together else ["{fold}"],
         grouping=training["groupings"],
     )
