@@ -176,7 +176,9 @@ def get_job_folds(wildcards):
 def files_of_job(name):
     """Files of a name that a job of training writes: of each of its folds (and groupings)."""
     return collect(
-        "<results>/training/{{model}}/repeat-{{repeat}}_fold-{fold}/" + name,
+        os.path.join(
+            "<results>/training/{{model}}/repeat-{{repeat}}_fold-{fold}", name
+        ),
         fold=range(training["folds"]) if folds_together else ["{fold}"],
         grouping=training["groupings"],
     )
@@ -206,6 +208,12 @@ def get_training_data(wildcards):
         "alff": "<results>/ica/alff.nc",
     }[kind]
     return [shared] * len(folds)
+
+
+def get_training_memory(wildcards):
+    """Memory of a job of training in MB: maps are many times larger than what others learn from."""
+    kind = learns_from(wildcards.model, training["models"][wildcards.model])
+    return 8000 if kind == "maps" else 4000
 
 
 def get_folds(file):

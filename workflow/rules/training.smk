@@ -54,7 +54,7 @@ rule train_folds:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=with_participants(4000, each=2),
+        mem_mb=lambda wildcards, attempt: get_training_memory(wildcards) * attempt,
         runtime=with_folds(40, each_fold=20, each=0.1),
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:

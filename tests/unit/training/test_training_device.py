@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gradspec.errors import ConfigError
-from gradspec.training.device import choose_device, reproducible
+from gradspec.training.device import choose_device, place_inputs, reproducible
 
 CPU = torch.device("cpu")
 
@@ -42,3 +42,11 @@ def test_reproducible_seeds_the_block_and_leaves_no_trace():
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.backends.mha.get_fastpath_enabled()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_cohort_that_would_fill_the_device_stays_on_the_cpu(monkeypatch, caplog):
+    inputs = torch.zeros(10, 10)
+    assert place_inputs(inputs, torch.device("cpu")) is inputs
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (799, 10_000))  # 400 bytes are more than half
+    assert place_inputs(inputs, torch.device("cuda")) is inputs
+    assert "stays on the CPU" in caplog.text

@@ -75,5 +75,10 @@ def _standardize(values: np.ndarray, reference: np.ndarray, axis: int) -> tuple[
     mean = reference.mean(axis=axis, keepdims=True, dtype=np.float64)
     deviation = reference.std(axis=axis, keepdims=True, dtype=np.float64)
     constant = deviation <= _CONSTANT * np.abs(reference).max(axis=axis, keepdims=True)
-    scaled = np.where(constant, 0.0, (values - mean) / np.where(constant, 1.0, deviation))
-    return scaled.astype(np.float32), int(constant.sum())
+    divisor = np.where(constant, 1.0, deviation)
+    scaled = np.empty(values.shape, dtype=np.float32)
+    of_samples = (np.broadcast_to(each, (len(values), *each.shape[1:])) for each in (mean, divisor, constant))
+    for row, sample, centre, spread, still in zip(scaled, values, *of_samples, strict=True):
+        # A sample at a time, for maps are large in double precision.
+        row[:] = np.where(still, 0.0, (sample - centre) / spread)
+    return scaled, int(constant.sum())
