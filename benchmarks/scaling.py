@@ -1,6 +1,7 @@
 """Planning the workflow, the jobs it plans and the longest chain of them, against the number of participants.
 
-A cohort of fMRIPrep derivatives is made of empty files; Snakemake plans it (`-n`) from names and sizes alone.
+A cohort of fMRIPrep derivatives, or of time courses, is made of empty files; Snakemake plans it (`-n`) from names
+and sizes alone.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
-cohort: {{source: fmriprep, fmriprep: {{root: {root}, participants: {root}/participants.tsv}}}}
+cohort: {{source: {source}, {source}: {{{keys}}}}}
 training: {{models: {{mlp: {{}}, lstm: {{}}}}, folds: 5, repeats: 4, record_every: 100}}
 """
 
@@ -34,7 +35,18 @@ class Job(NamedTuple):
     minutes: int
 
 
-def make_cohort(root: Path, n: int) -> None:
+def make_timeseries(root: Path, n: int) -> str:
+    """Write a participants table that names a file of time courses each; the files are empty."""
+    root.mkdir()
+    rows = []
+    for number in range(n):
+        (root / f"{number:06d}.tsv").touch()
+        rows.append(f"sub-{number:06d}\t{('control', 'patient')[number % 2]}\t{number:06d}.tsv\n")
+    (root / "participants.tsv").write_text("participant_id\tgroup\ttimeseries_file\n" + "".join(rows))
+    return f"participants: {root}/participants.tsv, file_column: timeseries_file, repetition_time: 2.0"
+
+
+def make_fmriprep(root: Path, n: int) -> str:
     """Write a participants table and the names of the files that fMRIPrep would leave; the files are empty."""
     rows = []
     for number in range(n):
@@ -46,6 +58,7 @@ def make_cohort(root: Path, n: int) -> None:
         Path(f"{stem}_desc-confounds_timeseries.tsv").touch()
         rows.append(f"{who}\t{('control', 'patient')[number % 2]}\n")
     (root / "participants.tsv").write_text("participant_id\tgroup\n" + "".join(rows))
+    return f"root: {root}, participants: {root}/participants.tsv"
 
 
 def planned(output: Path) -> Iterator[Job]:
@@ -88,12 +101,13 @@ def count_submissions(jobs: list[Job]) -> int:
     )
 
 
-def plan(folder: Path, n: int) -> dict[str, float]:
+def plan(folder: Path, n: int, source: str = "fmriprep") -> dict[str, float]:
     """Plan a cohort of `n` participants and measure it."""
     for name in ("Snakefile", "workflow", "config", "envs"):
         (folder / name).symlink_to(ROOT / name)
-    make_cohort(folder / "derivatives", n)
-    (folder / "scaling.yaml").write_text(CONFIG.format(root=folder / "derivatives"))
+    make = {"fmriprep": make_fmriprep, "timeseries": make_timeseries}[source]
+    keys = make(folder / "data", n)
+    (folder / "scaling.yaml").write_text(CONFIG.format(source=source, keys=keys))
     command = [sys.executable, "-m", "snakemake", "-n", "--nocolor", "--configfile", "scaling.yaml"]
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
@@ -117,13 +131,16 @@ def plan(folder: Path, n: int) -> dict[str, float]:
 def main() -> None:
     """Print a row for each number of participants."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("sizes", nargs="*", type=int, default=[20, 200, 2000, 20_000], help="numbers of participants")
+    parser.add_argument("sizes", nargs="*", type=int, default=[20, 200, 2000], help="numbers of participants")
+    parser.add_argument(
+        "--source", choices=["fmriprep", "timeseries"], default="fmriprep", help="what there is of each"
+    )
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     options = parser.parse_args()
     rows: list[dict[str, float]] = []
     for n in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(plan(Path(folder), n))
+            rows.append(plan(Path(folder), n, options.source))
         if len(rows) == 1:
             print(*(f"{name:>12}" for name in rows[0]))
         print(*(f"{value:>12}" for value in rows[-1].values()), flush=True)
