@@ -35,8 +35,9 @@ CASES = {
         for truncate in (None, 1, 3)
     ],
     "transformer": [
-        {"width": 40, "heads": 2, "layers": layers, "n_volumes": n_volumes}
+        {"width": 40, "heads": 2, "layers": layers, "n_volumes": n_volumes, "dropout": dropout}
         for layers in (1, 2)
+        for dropout in (0.0, 0.3)
         for n_volumes in (1, 3, None)
     ],
     "cnn1d": [{"channels": [6, 7]}],
@@ -120,6 +121,16 @@ def test_a_transformer_learns_along_more_directions_from_longer_sequences_but_no
             name = f"encoder.layers.{layer}.linear1.weight"
             found[n_volumes, layer] = ranks[name, "gradient", "pooled"], bounds[name].gradient.rank
     assert found == {(1, 0): (16, 16), (3, 0): (32, 32), (1, 1): (8, 8), (3, 1): (8, 8)}
+
+
+def test_keys_lose_a_direction_a_sample_and_the_class_token_is_one_row_for_all():
+    changes = {"width": 64, "heads": 4, "layers": 2, "n_volumes": 2, "dropout": 0.0}
+    hyperparameters, shapes, ranks = measure("transformer", changes)
+    bounds = bound_ranks("transformer", hyperparameters, shapes, Batch(N, T))
+    for part, expected in {"q": (2 * N + 1, 3 * N), "k": (2 * N + 1, 2 * N), "v": (2 * N + 1, 3 * N)}.items():
+        layer = f"encoder.layers.0.self_attn.in_proj_weight/{part}"
+        assert ranks[layer, "activation", "pooled"] <= bounds[layer].activation.rank == expected[0]
+        assert ranks[layer, "delta", "pooled"] == bounds[layer].delta.rank == expected[1]
 
 
 def test_the_rank_of_the_layers_own_weight_is_no_bound():

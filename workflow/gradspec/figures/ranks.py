@@ -13,7 +13,16 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gradspec.figures.style import MISSING_COLOUR, POOLED, count_runs, layer_label, name_panel, new_figure, styled
+from gradspec.figures.style import (
+    MISSING_COLOUR,
+    POOLED,
+    count_blocks,
+    count_runs,
+    layer_label,
+    name_panel,
+    new_figure,
+    styled,
+)
 from gradspec.models.own import network_of
 from gradspec.spectra.features import drop_rounding, effective_rank, numerical_rank, rounding_tolerance
 from gradspec.spectra.file import iterate_layers
@@ -21,7 +30,7 @@ from gradspec.spectra.rank_bounds import Batch, bound_ranks
 
 KINDS = {
     "activation": "Activations (inputs)",
-    "delta": "Deltas (gradients at the outputs)",
+    "delta": "Deltas (at the outputs)",
     "gradient": "Gradients of the weight",
 }
 BOUND_COLOUR = "#CC79A7"
@@ -128,35 +137,44 @@ def plot_ranks(table: pd.DataFrame, model: str) -> Figure:
         Name of the network.
     """
     layers = list(dict.fromkeys(table["layer"]))
-    figure = new_figure(9.5, 1.35 * len(layers) + 1.7)
-    panels = figure.subplots(len(layers), len(KINDS), squeeze=False)
-    for row, layer in enumerate(layers):
-        for column, (kind, title) in enumerate(KINDS.items()):
-            ax = panels[row, column]
-            rows = table[(table["layer"] == layer) & (table["kind"] == kind)]
+    n_blocks, n_rows = count_blocks(len(layers))
+    figure = new_figure(9.5 if n_blocks == 1 else 17.0, 1.45 * n_rows + 1.9)
+    panels = figure.subplots(n_rows, len(KINDS) * n_blocks, squeeze=False)
+    for place in range(n_blocks * n_rows):
+        block, row = divmod(place, n_rows)
+        axes = panels[row, block * len(KINDS) : (block + 1) * len(KINDS)]
+        if place >= len(layers):
+            for ax in axes:
+                ax.set_axis_off()
+            continue
+        for ax, kind in zip(axes, KINDS, strict=True):
+            rows = table[(table["layer"] == layers[place]) & (table["kind"] == kind)]
             if rows.empty:
                 name_panel(ax, "not recorded")
-            else:
-                _draw_panel(ax, rows)
-                if row == len(layers) - 1:
-                    ax.set_xlabel("Epoch")
-            if row == 0:
-                ax.set_title(title, fontsize=10, fontweight="bold", pad=16)
-        panels[row, 0].annotate(
-            layer_label(layer),
-            (0, 0.5),
-            xycoords="axes fraction",
-            xytext=(-46, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            rotation=90,
-            fontsize=8,
-            fontweight="bold",
-        )
+                continue
+            _draw_panel(ax, rows)
+            if row == n_rows - 1 or place == len(layers) - 1:
+                ax.set_xlabel("Epoch")
+        # Above the bound of the panel.
+        axes[0].set_title(layer_label(layers[place]), fontsize=9, fontweight="bold", pad=14)
+    _name_columns(panels)
     _add_scale(figure, panels)
     figure.suptitle(f"{model}: singular values, rank and its bound over training, {count_runs(table['n_runs'].max())}")
     return figure
+
+
+def _name_columns(panels: np.ndarray) -> None:
+    for column, ax in enumerate(panels[0]):
+        ax.annotate(
+            list(KINDS.values())[column % len(KINDS)],
+            (0.5, 1),
+            xycoords="axes fraction",
+            xytext=(0, 32),
+            textcoords="offset points",
+            ha="center",
+            fontsize=10,
+            fontweight="bold",
+        )
 
 
 def _draw_panel(ax: Axes, rows: pd.DataFrame) -> None:

@@ -225,7 +225,10 @@ def _bound_transformer(hyperparameters: Mapping[str, Any], shapes: Shapes, batch
     or the gradient of its output (values): one direction a sample and head.
     """
     n_volumes = min(hyperparameters["n_volumes"] or batch.n_volumes, batch.n_volumes)
-    volumes, tokens = _samples(batch.n_samples, n_volumes), _samples(batch.n_samples, n_volumes + 1)
+    volumes = _samples(batch.n_samples, n_volumes)
+    tokens = Bound(batch.n_samples * (n_volumes + 1), "samples × tokens")
+    distinct = Bound(volumes.rank + 1, "samples × volumes + class token")
+    without_one = Bound(volumes.rank, "samples × (tokens - 1)")
     samples = Bound(batch.n_samples, "samples (only the class token is read)")
     heads = Bound(batch.n_samples * hyperparameters["heads"], "samples × heads")
     last = f"encoder.layers.{hyperparameters['layers'] - 1}."
@@ -239,6 +242,10 @@ def _bound_transformer(hyperparameters: Mapping[str, Any], shapes: Shapes, batch
             deltas = min(_classes(batch), inputs, key=_rank)
         elif name.startswith(last):
             deltas = min(tokens, heads if name.endswith(("/k", "/v")) else samples, key=_rank)
+        if name.endswith("/k"):
+            deltas = min(deltas, without_one, key=_rank)
+        if name.startswith("encoder.layers.0.self_attn.in_proj") and hyperparameters["dropout"] == 0:
+            inputs = min(inputs, distinct, key=_rank)
         bounds[name] = bound_layer(shape, inputs, deltas)
     return bounds
 
