@@ -16,8 +16,8 @@ import yaml
 from browsing import WIDTHS, assert_fits, assert_pictures_load, open_page
 from running import ROOT, SMALL, snakemake, write_config
 
-from gradspec.figures.report import finish_report
 from gradspec.crate import METADATA, read_summary, write_crate
+from gradspec.figures.report import finish_report
 
 BROKEN = "sub-08"
 

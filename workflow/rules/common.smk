@@ -330,7 +330,7 @@ def get_figures(wildcards):
     )
     if len(training["kinds"]) > 1:
         names += collect("{model}/kinds", model=models)
-    if training.get("alignment"):
+    if training["alignment"]:
         names += collect("{model}/alignment", model=models)
     if has_images:
         names += ["quality_control", "components"]

@@ -450,7 +450,7 @@ rule plot_ranks:
     output:
         png=report(
             "<results>/figures/{model}/ranks.png",
-            category="Spectra",
+            category="7 Spectra",
             caption="../report/ranks.rst",
             labels={
                 "model": "{model}",
@@ -483,7 +483,7 @@ rule plot_rank_bounds:
     output:
         png=report(
             "<results>/figures/rank_bounds.png",
-            category="Spectra",
+            category="7 Spectra",
             caption="../report/rank_bounds.rst",
             labels={"model": "all", "figure": "Ranks against their bounds"},
         ),
@@ -543,7 +543,7 @@ rule plot_rejection_rates:
     output:
         png=report(
             "<results>/figures/rejection_rates.png",
-            category="Calibration",
+            category="8 Group statistics",
             caption="../report/rejection_rates.rst",
             labels={"figure": "How often the tests reject"},
         ),

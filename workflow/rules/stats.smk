@@ -73,7 +73,7 @@ rule test_permutations:
     output:
         table=report(
             "<results>/stats/permutations.tsv",
-            category="Group statistics",
+            category="8 Group statistics",
             caption="../report/permutations.rst",
             labels={"table": "Groups among groups drawn by lot"},
         ),
@@ -188,7 +188,7 @@ rule calibrate_tests:
     output:
         table=report(
             "<results>/stats/calibration.tsv",
-            category="Calibration",
+            category="8 Group statistics",
             caption="../report/calibration_table.rst",
             labels={"table": "How often the tests reject"},
         ),

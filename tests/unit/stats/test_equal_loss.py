@@ -36,7 +36,9 @@ def make_trajectories(own=0.0, seed=0, epochs=EPOCHS, runs=RUNS):
 
 def make_splits(runs=RUNS):
     rows = [
-        (repeat, fold, f"sub-{i:02}", "test" if i % 4 == fold else "train") for repeat, fold in runs for i in range(24)
+        (repeat, fold, f"sub-{person:02}", "test" if place % 4 == fold else "train")
+        for repeat, fold in runs
+        for place, person in enumerate(np.random.default_rng(repeat).permutation(24))  # each repeat deals anew
     ]
     return pd.DataFrame(rows, columns=["repeat", "fold", "participant_id", "set"])
 

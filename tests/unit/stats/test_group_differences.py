@@ -36,12 +36,13 @@ def make_features(runs=RUNS, kinds=("gradient",), n_epochs=4):
 
 
 def make_splits(n_participants=12, runs=RUNS):
+    """Folds that each repeat deals anew."""
     n_folds = 1 + max(fold for _, fold in runs)
     return pd.DataFrame(
         [
-            (repeat, fold, f"sub-{i:02}", LEVELS[i % 2], "test" if i % n_folds == fold else "train")
+            (repeat, fold, f"sub-{person:02}", LEVELS[person % 2], "test" if place % n_folds == fold else "train")
             for repeat, fold in runs
-            for i in range(n_participants)
+            for place, person in enumerate(np.random.default_rng(repeat).permutation(n_participants))
         ],
         columns=["repeat", "fold", "participant_id", "group", "set"],
     )

@@ -56,7 +56,7 @@ def flatten(
     )
     # An offset of about half the brain's signal: in the air there would be noise over noise otherwise.
     smooth /= local + max(1.5 * float(smooth.mean()), np.finfo(np.float32).tiny)
-    return smooth
+    return np.asarray(smooth)
 
 
 class LeastSquaresAligner:

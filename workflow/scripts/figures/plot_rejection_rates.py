@@ -9,7 +9,5 @@ from gradspec.figures.saving import save_figure
 from gradspec.files import read_json, read_table
 
 table = read_table(snakemake.input.table)
-output = snakemake.output
-save_figure(
-    plot_rejection_rates(table), table, read_json(snakemake.input.sidecar), png=output.png, svg=output.svg, tsv=output.data
-)
+columns, output = read_json(snakemake.input.sidecar), snakemake.output
+save_figure(plot_rejection_rates(table), table, columns, png=output.png, svg=output.svg, tsv=output.data)
