@@ -50,10 +50,9 @@ def flatten(
     array, shape (x, y, z)
         float32, without unit; the same for a volume of twice the brightness.
     """
-    smooth = ndimage.gaussian_filter(volume, smoothing, output=np.float32, mode="mirror", truncate=3.0)
-    local = ndimage.uniform_filter(
-        smooth, [2 * round(_NEIGHBOURHOOD / edge / 2) + 1 for edge in spacing], mode="mirror"
-    )
+    smooth: np.ndarray = ndimage.gaussian_filter(volume, smoothing, output=np.float32, mode="mirror", truncate=3.0)
+    widths = [2 * round(_NEIGHBOURHOOD / edge / 2) + 1 for edge in spacing]  # odd
+    local = ndimage.uniform_filter(smooth, widths, mode="mirror")
     # An offset of about half the brain's signal: in the air there would be noise over noise otherwise.
     smooth /= local + max(1.5 * float(smooth.mean()), np.finfo(np.float32).tiny)
     return np.asarray(smooth)
