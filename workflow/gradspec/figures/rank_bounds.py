@@ -74,6 +74,8 @@ def plot_rank_bounds(table: pd.DataFrame) -> Figure:
     n_lines = len(lines) + len(models)
     figure = new_figure(11.0, 0.155 * n_lines + 1.3)
     panels = figure.subplots(1, len(KINDS), sharey=True)
+    # The longest names reach a little beyond what is reserved for them.
+    figure.set_layout_engine("constrained", rect=(0.015, 0, 0.985, 1))
     for ax, (kind, title) in zip(panels, KINDS.items(), strict=True):
         rows = table[table["kind"] == kind]
         place = np.array([places[key] for key in zip(rows["model"], rows["layer"], strict=True)])
