@@ -18,7 +18,7 @@ FOLDER = "/data/<img src=x onerror=alert(1)>"
 def front_page(config: dict[str, Any]) -> str:
     """Set the front page of the report as Snakemake does."""
     text = (ROOT / "workflow" / "report" / "workflow.rst").read_text(encoding="utf-8")
-    filled = Template(text).render(snakemake=SimpleNamespace(config=config))
+    filled = Template(text).render(snakemake=SimpleNamespace(config=config), categories={}, files=[])
     return str(publish_parts(filled, writer="html")["body"])
 
 

@@ -19,12 +19,12 @@ from gradspec.cohort.simulate_head import draw_anatomy, grid_points, load_templa
 from gradspec.cohort.simulate_images import Head, simulate_bold, simulate_t1w
 from gradspec.cohort.simulate_motion import draw_pose, head_centre, head_motion, move_pose, rigid
 from gradspec.cohort.simulate_networks import place_networks
-from gradspec.preprocess.anatomical import _registration
 from gradspec.preprocess.ants import ants_on_path
 from gradspec.preprocess.denoise import make_design
 from gradspec.preprocess.denoised import denoise_participant
 from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.geometry import rigid_matrix
+from gradspec.preprocess.interfaces.ants import register_to_template
 from gradspec.preprocess.motion import LeastSquaresAligner, flatten
 from gradspec.preprocess.mutual_information import coregister
 from gradspec.preprocess.quality import dice
@@ -149,7 +149,7 @@ def normalize(scan: Scan, normalization: str, folder: Path) -> tuple[float, floa
     template = load_template_t1w(2.0)
     nib.save(scan.t1w, folder / "t1w.nii")
     nib.save(template, folder / "template.nii")
-    interface = _registration(normalization, seed=1)
+    interface = register_to_template(normalization, seed=1)
     interface.inputs.fixed_image, interface.inputs.moving_image = str(folder / "template.nii"), str(folder / "t1w.nii")
     with ants_on_path(folder / "ants"):
         outputs = interface.run(cwd=folder).outputs
@@ -190,8 +190,9 @@ def test_confounds_explain_nothing_of_what_was_denoised(tmp_path: Path, strategy
     nib.save(nib.Nifti1Image(inside.astype(np.uint8), np.diag([3, 3, 3, 1])), tmp_path / "mask.nii")
     run = Run(tmp_path / "sub-01_task-rest_bold.nii", None, None, "rest", None, 2.0, n_volumes)
     run = Run(**{**vars(run), "mask": tmp_path / "mask.nii", "confounds": tmp_path / "confounds.tsv"})
-    denoise = {"strategy": strategy, "scrub": scrub, "high_pass": 0.008, "min_degrees_of_freedom": 20}
-    (done,) = denoise_participant("sub-01", [run], tmp_path, {"denoise": denoise, "fwhm": 6.0}, measured=False)
+    denoise = {"strategy": strategy, "linear_trend": True, "scrub": scrub, "high_pass": 0.008}
+    settings = {"denoise": {**denoise, "min_degrees_of_freedom": 20}, "fwhm": 6.0, "intensity": "grand_mean"}
+    (done,) = denoise_participant("sub-01", [run], tmp_path, settings, measured=False)
     after = nib.load(tmp_path / done["bold"]).get_fdata()[inside].T
     design, _ = make_design(table, denoise, n_volumes, 2.0)
     before = bold[inside].T

@@ -13,7 +13,7 @@ import pytest
 from gradspec.preprocess.denoised import denoise_participant
 from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.geometry import write_itk_transforms
-from gradspec.preprocess.interfaces import CorrectSliceTiming, EstimateMotion, ResampleBold
+from gradspec.preprocess.interfaces.functional import CorrectSliceTiming, EstimateMotion, ResampleBold
 from gradspec.preprocess.realignment import realign_run
 from gradspec.preprocess.template import dilated_brain, load_template
 
@@ -98,6 +98,7 @@ def test_denoising(run: Path, tmp_path: Path) -> None:
     everywhere[0] = 0
     nib.save(nib.Nifti1Image(everywhere, AFFINE), tmp_path / "mask.nii")
     source = Run(run, None, None, "rest", None, 2.0, N_VOLUMES, mask=tmp_path / "mask.nii")
-    denoise = {"strategy": "none", "scrub": False, "high_pass": 0.008, "min_degrees_of_freedom": 10}
+    denoise = {"strategy": "none", "linear_trend": True, "scrub": False, "high_pass": 0.008}
+    settings = {"denoise": {**denoise, "min_degrees_of_freedom": 10}, "fwhm": 6.0, "intensity": "grand_mean"}
     with at_most(3, size_of(run)):
-        denoise_participant("sub-01", [source], tmp_path, {"denoise": denoise, "fwhm": 6.0}, measured=False)
+        denoise_participant("sub-01", [source], tmp_path, settings, measured=False)

@@ -118,12 +118,12 @@ def _describe_motion(
     source = "as the configuration states" if settings["dummy_scans"] is not None else "found as outliers of the mean"
     motion, cited = {
         "precise": (
-            "head motion was estimated by rigid registration to it on least squares (Gauss-Newton, gradient of the "
+            "head motion was estimated by rigid registration to it by least squares (Gauss-Newton, gradient of the "
             f"reference) and from there on mutual information (SimpleITK {software['SimpleITK']})",
             ["Gauss-Newton", "SimpleITK", "Mattes"],
         ),
         "fast": (
-            "head motion was estimated by rigid registration to it on least squares (Gauss-Newton, gradient of the "
+            "head motion was estimated by rigid registration to it by least squares (Gauss-Newton, gradient of the "
             "reference)",
             ["Gauss-Newton"],
         ),
