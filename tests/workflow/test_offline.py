@@ -31,6 +31,6 @@ def test_a_run_without_network_ends_well_and_writes_nowhere_else(workdir: Path, 
     assert done.returncode == 0, done.stderr[-4000:]
     assert (workdir / target).stat().st_size > 0
     assert set(workdir.iterdir()) - before == {workdir / "results", workdir / ".snakemake"}
-    assert not list(temporary.iterdir())
+    assert {path.name.partition("_")[0] for path in temporary.iterdir()} <= {"torchinductor"}  # PyTorch, at its import
     assert {path.name for path in home.iterdir()} <= {"cache"}
     assert {path.name for path in home.glob("cache/*")} <= {"snakemake"}  # its copies of what comes from elsewhere

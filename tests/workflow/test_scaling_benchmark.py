@@ -15,7 +15,7 @@ def test_jobs_and_the_longest_chain_are_those_of_the_plan(monkeypatch: pytest.Mo
     rules = [job.rule for job in jobs]
     assert row["jobs"] == len(jobs)
     assert rules.count("denoise_participant") == rules.count("reduce_participant") == 20
-    assert rules.count("train_fold") == 2 * 5 * 4
+    assert rules.count("train_folds") == 2 * 4
     # denoise alone is a job a participant; twenty reductions share one
     grouped = {"reduce_participant": 19, "plot_spectra": 1}
     assert row["slurm_jobs"] < row["jobs"] - sum(grouped.values())

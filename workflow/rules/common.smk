@@ -211,9 +211,9 @@ def get_training_data(wildcards):
 
 
 def get_training_memory(wildcards):
-    """Memory of a job of training in MB: maps are many times larger than what others learn from."""
+    """Memory of a job of training in MB: maps are many times larger than what others learn from; all are held at once."""
     kind = learns_from(wildcards.model, training["models"][wildcards.model])
-    return 8000 if kind == "maps" else 4000
+    return (8000 if kind == "maps" else 4000) + 2 * len(subjects)
 
 
 def get_folds(file):
