@@ -19,7 +19,7 @@ def test_jobs_and_the_longest_chain_are_those_of_the_plan(monkeypatch: pytest.Mo
     # denoise alone is a job a participant; twenty reductions share one
     grouped = {"reduce_participant": 19, "plot_spectra": 1}
     assert row["slurm_jobs"] < row["jobs"] - sum(grouped.values())
-    assert row["slurm_jobs"] > 20 + 40
+    assert row["slurm_jobs"] > 20 + 8
 
 
 def test_a_chain_is_followed_through_files() -> None:
