@@ -44,10 +44,7 @@ test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whol
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security tests/browser
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
 
-test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes
-	$(BIN)/python -m pytest -m long tests
-
-test-long: $(VENV)/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
+test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
 	$(BIN)/python -m pytest -m long tests
 
 test-fast: $(VENV)/.installed  ## run the unit tests only

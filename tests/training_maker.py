@@ -24,7 +24,7 @@ def make_samples(model, separation, n=24, seed=0):
         values[:, :5] += separation * groups[:, None]
         kind = "fnc"
     elif model == "cnn3d":
-        values = rng.standard_normal((n, 2, 6, 5, 4))
+        values = rng.standard_normal((n, 2, 6, 5, 5))
         values[:, 1, :3, :3, :2] += separation * groups[:, None, None, None]
         kind = "maps"
     else:

@@ -110,6 +110,12 @@ def test_autoencoder_reconstructs_through_its_code():
     torch.testing.assert_close(reconstruction, torch.stack(volumes, dim=1), rtol=1e-4, atol=1e-6)
 
 
+def test_cnn3d_refuses_maps_in_which_a_convolution_would_see_one_voxel():
+    build("cnn3d", (1, 5, 6, 7), channels=[2, 2, 2])
+    with pytest.raises(ConfigError, match=r"maps of 6 × 7 × 4 voxels are too small for 3 convolutions.*shrink_maps"):
+        build("cnn3d", (1, 6, 7, 4), channels=[2, 2, 2])
+
+
 def test_cnn3d_knows_where_in_the_brain_a_feature_is():
     model = build("cnn3d", (1, 9, 9, 9), channels=[2]).eval()
     left, right = torch.zeros(2, 1, 1, 9, 9, 9)

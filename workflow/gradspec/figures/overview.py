@@ -141,8 +141,8 @@ def write_overview(
 def _caption(flow: Flow) -> str:
     groups = " and ".join(f"{count} {escape(level)}" for level, count in flow.analysed.items())
     return (
-        f"n = {groups}. Above: singular values of the layer in which the groups differ most surely, over training. "
-        "Below: the feature in which they do, mean ± sd of the training runs; the surest differences of all networks "
+        f"n = {groups}. Above: singular values of the layer whose test ranks first, over training. "
+        "Below: the feature of that test, mean ± sd of the training runs; the surest differences of all networks "
         "with confidence intervals, filled where the corrected p is below the level; and how well the networks tell "
         "held-out participants apart. The table figures/main.tsv holds the numbers."
     )

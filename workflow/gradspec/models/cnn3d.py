@@ -7,6 +7,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gradspec.errors import ConfigError
+
 
 class CNN3d(nn.Module):
     """Convolutions over space that halve each axis, with ReLU, dropout, and a linear read-out of what is left.
@@ -25,6 +27,12 @@ class CNN3d(nn.Module):
         Channels of each convolution, from input to output; each looks at 3 × 3 × 3 voxels and steps by two.
     dropout : float
         Share of the features before the read-out dropped during training.
+
+    Raises
+    ------
+    ConfigError
+        If maps are so small that a convolution would see one voxel along an axis. There is nothing to convolve, and
+        PyTorch 2.13 on a CPU then leaves the bfloat16 gradient of the weight unset.
     """
 
     def __init__(
@@ -32,6 +40,12 @@ class CNN3d(nn.Module):
     ) -> None:
         super().__init__()
         n_maps, *grid = data_shape
+        if min(grid) <= 2 ** (len(channels) - 1):
+            raise ConfigError(
+                f"training.models.cnn3d: maps of {' × '.join(map(str, grid))} voxels are too small for {len(channels)} "
+                f"convolutions, each of which halves them; take fewer channels, or maps of more than "
+                f"{2 ** (len(channels) - 1)} voxels along each axis (ica.shrink_maps)"
+            )
         widths = [n_maps, *channels]
         self.convolutions = nn.Sequential(
             *(
