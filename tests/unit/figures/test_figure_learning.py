@@ -90,7 +90,7 @@ def test_trajectories_draw_the_table_in_the_groups_colours():
     ]
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [2, 3, 4])
     assert ax.get_ylabel() == "Effective rank\n(dimensions)"
-    assert figure.axes[0].get_ylabel() == "Spectral norm\n(nat / weight)"
+    assert figure.axes[0].get_ylabel() == "Spectral norm\n(loss / weight)"
     assert figure.axes[0].get_title("left") == "a"
     assert "not defined" in texts(figure)
     assert figure.get_suptitle() == "lstm: gradient spectra over training, mean ± sd of 3 training runs"

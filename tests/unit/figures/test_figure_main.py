@@ -54,6 +54,12 @@ def test_the_figure_says_how_many_took_part_and_marks_epochs():
     assert "mean of 2 training runs" in words
 
 
+def test_the_unit_is_that_of_the_kind_that_is_shown():
+    table = summarise().replace({"kind": {"gradient": "delta"}, "feature": {"effective_rank": "spectral_norm"}})
+    words = texts(plot_main(table, LEVELS, ["mlp", "lstm"], 0.05))
+    assert "Spectral norm\n(of the delta)" in words
+
+
 def test_it_is_drawn_where_nothing_could_be_tested_or_scored():
     tests = group_tests(EFFECTS)
     tests[["effect_size", "p_value", "p_corrected"]] = np.nan

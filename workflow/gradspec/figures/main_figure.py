@@ -185,7 +185,8 @@ def _draw_trajectory(ax: Any, rows: pd.DataFrame, levels: Sequence[str]) -> None
     ax.ticklabel_format(axis="y", scilimits=(-2, 3))
     name = rows["feature"].iloc[0]
     feature = name_feature(name).capitalize()
-    ax.set(title=f"{feature} of this layer", xlabel="Epoch", ylabel=f"{feature}\n({FEATURE_COLUMNS[name]['Units']})")
+    unit = FEATURE_COLUMNS[name]["Units"].replace("gradient", rows["kind"].iloc[0])
+    ax.set(title=f"{feature} of this layer", xlabel="Epoch", ylabel=f"{feature}\n({unit})")
     ax.legend(loc="best", fontsize=8)
 
 

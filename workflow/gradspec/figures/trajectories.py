@@ -24,7 +24,7 @@ FEATURES = {
     "stable_rank": "Stable rank\n(dimensions)",
 }
 # Of what was decomposed: the loss is in nats.
-_UNITS = {"gradient": "nat / weight", "activation": "activation", "delta": "nat / activation"}
+_UNITS = {"gradient": "loss / weight", "activation": "activation", "delta": "loss / activation"}
 
 COLUMNS = {
     "layer": "Parameter whose spectra these are",
