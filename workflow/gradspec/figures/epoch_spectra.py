@@ -7,7 +7,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from gradspec.figures.spectra import COLUMNS as SPECTRA_COLUMNS
-from gradspec.figures.style import POOLED, count_blocks, count_runs, group_colours, layer_label, new_figure, styled
+from gradspec.figures.style import (
+    POOLED,
+    UNITS,
+    count_blocks,
+    count_runs,
+    group_colours,
+    layer_label,
+    new_figure,
+    styled,
+)
 
 N_EPOCHS = 3
 """Epochs that are drawn: the first, the last, and those evenly between."""
@@ -49,6 +58,7 @@ def plot_epoch_spectra(table: pd.DataFrame, levels: Sequence[str], model: str) -
     model : str
         Name of the network.
     """
+    kind = table["kind"].iloc[0]
     layers, epochs = list(dict.fromkeys(table["layer"])), sorted(table["epoch"].unique())
     n_blocks, n_rows = count_blocks(len(layers))
     figure = new_figure(9.0 if n_blocks == 1 else 16.0, 1.7 * n_rows + 1.4)
@@ -76,11 +86,11 @@ def plot_epoch_spectra(table: pd.DataFrame, levels: Sequence[str], model: str) -
             ax.xaxis.set_minor_formatter(NullFormatter())
             ax.yaxis.set_minor_formatter(NullFormatter())
         axes[0].set_title(f"{layer_label(layers[place])}   Epoch {epochs[0]}", fontweight="bold", fontsize=9)
-        axes[0].set_ylabel("Singular value", fontsize=8)
+        axes[0].set_ylabel(f"Singular value\n({UNITS[kind]})", fontsize=8)
         if row == n_rows - 1 or place == len(layers) - 1:
             for ax in axes:
                 ax.set_xlabel("Index of singular value")
-    kind, runs = table["kind"].iloc[0], count_runs(table["n_runs"].max())
+    runs = count_runs(table["n_runs"].max())
     figure.suptitle(f"{model}: {kind} spectra at chosen epochs, log-log, mean of {runs}")
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3)

@@ -16,6 +16,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 POOLED = "pooled"
+UNITS = {"gradient": "loss / weight", "activation": "activation", "delta": "loss / activation"}
+"""Units of singular values, by what is decomposed."""
 REFERENCE_COLOUR = "#0072B2"
 COMPARISON_COLOUR = "#D55E00"
 POOLED_COLOUR = "#4D4D4D"

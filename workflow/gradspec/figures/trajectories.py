@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from gradspec.figures.findings import find_epochs
 from gradspec.figures.style import (
     POOLED,
+    UNITS,
     count_blocks,
     count_runs,
     group_colours,
@@ -24,7 +25,6 @@ FEATURES = {
     "stable_rank": "Stable rank\n(dimensions)",
 }
 # Of what was decomposed: the loss is in nats.
-_UNITS = {"gradient": "loss / weight", "activation": "activation", "delta": "loss / activation"}
 
 COLUMNS = {
     "layer": "Parameter whose spectra these are",
@@ -116,7 +116,7 @@ def plot_trajectories(table: pd.DataFrame, levels: Sequence[str], model: str) ->
                 ax.plot(curve["epoch"], curve["mean"], dashed, color=colours[group], lw=1.4, label=group)
                 ax.fill_between(curve["epoch"], low, high, color=colours[group], alpha=0.18, lw=0)
             mark_epochs(ax, rows.loc[rows["significant"], "epoch"])
-            ax.set_ylabel(label.format(unit=_UNITS[kind]), fontsize=8)
+            ax.set_ylabel(label.format(unit=UNITS[kind]), fontsize=8)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             ax.yaxis.set_major_locator(MaxNLocator(nbins=3) if defined else NullLocator())
             ax.ticklabel_format(axis="y", scilimits=(-2, 3))
