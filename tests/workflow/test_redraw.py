@@ -1,5 +1,6 @@
 """A folder of results that was copied elsewhere can be drawn again, with nothing else."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,8 +14,9 @@ CHEAP = ["quality_control", "recovery", "group_differences", "mlp/trajectories"]
 def redraw(workdir: Path, results: Path, *targets: str) -> "subprocess.CompletedProcess[str]":
     """Run what `make figures` runs."""
     command = subprocess.run(
-        ["make", "--dry-run", "--always-make", "figures", f"RESULTS={results}", "CORES=1"],
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "figures", f"RESULTS={results}", "CORES=1"],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},  # of `make test`
         capture_output=True,
         text=True,
         check=True,
