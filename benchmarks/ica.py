@@ -23,8 +23,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from benchmarks.ica_cohort import Design, design, oracle_maps, participants, write_cohort, write_mask
+from benchmarks.ica_cohort import NOISE, Design, design, oracle_maps, participants, write_cohort, write_mask
 
 N_COMPONENTS = 25
 N_STARTS = 10
@@ -119,8 +120,9 @@ def compare(
     measured: dict[tuple[int, str, int], list[dict[str, Any]]] = {}
     for seed in seeds:
         plan = design(seed, **options)
-        files = write_cohort(plan, max(sizes), work / f"seed-{seed}", max(cores))
-        mask = write_mask(plan, work / f"seed-{seed}" / "mask.nii.gz")
+        folder = work / f"seed-{seed}_noise-{plan.noise:g}"
+        files = write_cohort(plan, max(sizes), folder, max(cores))
+        mask = write_mask(plan, folder / "mask.nii.gz")
         best = {size: recovery(maps, plan) for size, maps in oracle_maps(plan, sizes).items()}
         for size in sizes:
             for n_cores in cores:
@@ -223,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--participants", type=int, nargs="+", default=[20, 40, 80], help="sizes of the cohort")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13], help="seeds of the cohorts, one a repeat")
     parser.add_argument("--cores", type=int, nargs="+", default=[2], help="numbers of cores")
+    parser.add_argument("--noise", type=float, default=NOISE, help="standard deviation of the noise")
     parser.add_argument("--folder", type=Path, help="where cohorts are kept for the next time; else they are removed")
     parser.add_argument("--quick", action="store_true", help="a tiny cohort: only whether it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file")
@@ -236,12 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(seconds)
         return
 
-    small = {"n_volumes": 60, "resolution": 8} if options.quick else {}
+    cohort = {"noise": options.noise, **({"n_volumes": 60, "resolution": 8} if options.quick else {})}
     sizes, seeds = ([8], [11]) if options.quick else (options.participants, options.seeds)
     with tempfile.TemporaryDirectory() as scratch:
         work = options.folder or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        rows = compare(sizes, seeds, options.cores, work, **small)
+        rows = compare(sizes, seeds, options.cores, work, **cohort)
     columns = ("seconds", "cpu_seconds", "peak_mb", "recovery", "thresholded", "oracle")
     print(f"{'participants':>12}{'cores':>6} {'method':10}" + "".join(f"{name:>13}" for name in columns))
     for row in rows:
@@ -250,10 +253,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
-    plan = design(seeds[0], **small)
+    plan = design(seeds[0], **cohort)
     reductions = reduce_in_memory(plan, min(40, max(sizes)))
     print(f"\n{'step':10}{'cpu_seconds':>13}{'recovery':>13}")
-    for row in steps(reductions, plan, 3 if options.quick else N_STARTS):
+    with threadpool_limits(1):
+        rows = steps(reductions, plan, 3 if options.quick else N_STARTS)
+    for row in rows:
         print(f"{row['step']:10}{row['cpu_seconds']:13.4f}{row['recovery']:13.4f}", flush=True)
     print(f"\n{'components':>10}{'true':>6}{'AUC halves':>12}{'AUC starts':>12}")
     for n_components in (N_COMPONENTS, 35):
