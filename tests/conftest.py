@@ -1,5 +1,6 @@
 """What all tests share: where real data lies, one thread a process, how examples are drawn."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -16,6 +17,12 @@ os.environ.setdefault("NO_ET", "1")
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "default")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives to the end: Holm's correction in statsmodels calls it every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

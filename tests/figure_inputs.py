@@ -1,5 +1,7 @@
 """Small, realistic inputs of the figures."""
 
+from collections.abc import Sequence
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from gradspec.figures.explore import summarise_for_page
+from gradspec.figures.explore import show_further, show_learnt, summarise_for_page
 
 LEVELS = ["control", "patient"]
 HOSTILE_NAME = "</script><img src=x onerror=alert(1)>"
@@ -40,20 +42,50 @@ def colours_of(ax: Axes, label: str) -> set[str]:
     return {to_hex(line.get_color()).upper() for line in ax.lines if line.get_label() == label}
 
 
-def explorer_data(model: str = "mlp") -> dict:
-    """What the page to explore shows of a network of two layers."""
-    rows = [
-        {"repeat": repeat, "fold": 0, "layer": layer, "kind": "gradient", "epoch": epoch, "group": group}
-        | {"effective_rank": place + epoch + repeat, "spectral_norm": np.nan if epoch == 1 else 2.0}
-        for repeat in (0, 2)
-        for layer in ("a.weight", "b.weight")
-        for epoch in (0, 1)
-        for place, group in enumerate([*LEVELS, "pooled"])
-    ]
-    test = {"model": model, "layer": "b.weight", "kind": "gradient", "feature": "effective_rank", "effect_size": 1.5}
-    test |= {"difference": 1.0, "ci_low": 0.5, "ci_high": 1.5, "p_corrected": 0.01}
+def explorer_data(model: str = "mlp", sites: tuple[str, ...] = ()) -> dict:
+    """What the page to explore shows of a network of two layers, also by site where there are sites."""
+    test = {"model": model, "layer": "b.weight", "kind": "gradient", "feature": "effective_rank"}
+    differences = {"effect_size": 1.5, "difference": 1.0, "ci_low": 0.5, "ci_high": 1.5, "p_corrected": 0.01}
     layers = {name: {"type": "Linear", "shape": "3 × 2"} for name in ("a.weight", "b.weight")}
-    return summarise_for_page({model: pd.DataFrame(rows)}, {model: layers}, pd.DataFrame([test]), LEVELS, 0.05)
+    groupings = {
+        "diagnosis (learnt)": show_learnt(
+            {model: _explored(LEVELS, epochs=(0, 1))}, pd.DataFrame([test | differences]), LEVELS
+        )
+    }
+    if sites:
+        by_site = {model: _explored(sites, epochs=(1,)).assign(grouping="site").drop(columns="spectral_norm")}
+        permutations = [
+            {
+                **test,
+                "grouping": "site",
+                "by": by,
+                "reference": sites[0],
+                "comparison": other,
+                "z": z,
+                "difference": 2.0,
+            }
+            | {"null_low": -0.2, "null_high": 0.4, "p_corrected": 0.04 if abs(z) > 2 else 0.3}
+            for by, other, z in (
+                ("regrouping", sites[1], 1.0),
+                ("regrouping", sites[2], -3.0),
+                ("retraining", "x", 9.0),
+            )
+        ]
+        groupings |= show_further(by_site, pd.DataFrame(permutations))
+    return summarise_for_page(groupings, {model: layers}, 0.05)
+
+
+def _explored(groups: Sequence[str], epochs: Sequence[int]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"repeat": repeat, "fold": 0, "layer": layer, "kind": "gradient", "epoch": epoch, "group": group}
+            | {"effective_rank": place + epoch + repeat, "spectral_norm": np.nan if epoch == 1 else 2.0}
+            for repeat in (0, 2)
+            for layer in ("a.weight", "b.weight")
+            for epoch in epochs
+            for place, group in enumerate([*groups, "pooled"])
+        ]
+    )
 
 
 def group_tests(effects: dict[tuple[str, str, str], float], p_corrected: float = 0.01) -> pd.DataFrame:

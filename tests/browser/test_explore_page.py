@@ -32,6 +32,42 @@ def test_every_control_changes_what_is_shown(explorer, width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_another_grouping_brings_its_groups_and_keeps_the_layer(tmp_path, width):
+    write_page(explorer_data(sites=("Rome", "Oslo", HOSTILE_NAME)), tmp_path / "page.html")
+    with open_page(tmp_path / "page.html", width) as page:
+        page.select_option("#feature", "effective_rank")
+        page.locator("#network button").nth(1).click()
+        page.focus("#grouping")
+        page.keyboard.press("ArrowDown")
+        assert page.input_value("#grouping") == "site"
+        assert page.input_value("#layer") == "1"
+        assert "by site" in page.inner_text("#heading")
+        assert page.locator("#chart [data-line]").count() == 4
+        assert page.locator("#values tbody td:first-child").all_inner_texts()[0].strip() == "Rome"
+        assert "Epoch 1" in page.inner_text("#values")
+        assert page.locator("#marks title").all_text_contents() == [
+            "Rome: 2",
+            "Oslo: 3",
+            f"{HOSTILE_NAME}: 4",
+            "pooled: 5",
+        ]
+        assert f"{HOSTILE_NAME} \u2212 Rome: 2 (under labels by lot" in page.inner_text("#summary")
+        page.click("#comparisons summary")
+        assert page.locator("#comparisons tbody tr").count() == 2
+        assert "grouping=site" in page.url
+        assert_fits(page)
+        page.reload()
+        assert page.input_value("#grouping") == "site"
+        assert page.get_by_label("Grouping").is_visible()
+
+
+def test_there_is_nothing_to_choose_where_one_grouping_was_recorded(explorer):
+    with open_page(explorer, 1280) as page:
+        assert not page.is_visible("#grouping")
+        assert "by diagnosis" not in page.inner_text("#heading")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_long_names_of_layers_break_where_they_may(tmp_path, width):
     data = explorer_data()
     name = "encoder.layers.0.self_attention_with_a_long_name.in_proj/q"
@@ -59,4 +95,4 @@ def test_all_of_it_is_reached_by_keyboard(explorer):
     with open_page(explorer, 1280) as page:
         reached = reach_by_keyboard(page, 20)
         assert {"model", "layer", "kind", "feature", "epoch", "log"} <= set(reached)
-        assert [name.split(" ")[0] for name in reached if "; effect size" in name] == ["a.weight", "b.weight"]
+        assert [name.split(" ")[0] for name in reached if "(Linear, " in name] == ["a.weight", "b.weight"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 
+_TEXT = ("participant_id", "group", "reference", "comparison", "session", "task", "run")
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -144,7 +145,7 @@ def write_table(table: "pd.DataFrame", path: PathLike, columns: Mapping[str, str
 
 
 def read_table(path: PathLike) -> "pd.DataFrame":
-    """Read a tab-separated table; ``n/a`` is missing, and ``participant_id`` and ``group`` stay text."""
+    """Read a tab-separated table; ``n/a`` is missing, and names of participants and groups stay text."""
     import pandas as pd
 
     try:
@@ -153,7 +154,7 @@ def read_table(path: PathLike) -> "pd.DataFrame":
             sep="\t",
             na_values=["n/a"],
             keep_default_na=False,
-            dtype={"participant_id": str, "group": str, "session": str, "task": str, "run": str},
+            dtype=dict.fromkeys(_TEXT, str),
             encoding="utf-8-sig",
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

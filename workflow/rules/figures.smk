@@ -569,6 +569,11 @@ rule write_explorer:
         features=collect("<results>/features/{model}.tsv", model=models),
         spectra=collect("<results>/spectra/{model}.nc", model=models),
         differences="<results>/stats/group_differences.tsv",
+        groupings=collect(
+            "<results>/features/{model}_groupings.tsv",
+            model=models if training["groupings"] else [],
+        ),
+        permutations="<results>/stats/permutations.tsv" if regrouped else [],
     output:
         page=report(
             "<results>/figures/explore.html",
@@ -588,6 +593,7 @@ rule write_explorer:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         models=models,
+        column=config["cohort"]["group"]["column"],
         levels=config["cohort"]["group"]["levels"],
         alpha=config["stats"]["alpha"],
     script:

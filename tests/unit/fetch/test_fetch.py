@@ -135,13 +135,16 @@ def test_real_series_come_through_and_are_read(server, tmp_path, test_data):
 # --- OpenNeuro -------------------------------------------------------------------------------------------------------
 
 CNP = {"group": {"column": "diagnosis", "levels": ["CONTROL", "SCHZ"]}}
-PARTICIPANTS = """participant_id\tdiagnosis\tage\tgender\trest\tT1w
-sub-10159\tCONTROL\t30\tF\t1\t1
-sub-10171\tCONTROL\t24\tM\t1\t1
-sub-10189\tCONTROL\t49\tM\tn/a\t1
-sub-50004\tSCHZ\t38\tF\t1\t1
-sub-60001\tBIPOLAR\t40\tM\t1\t1
-"""
+PARTICIPANTS = """\
+participant_id diagnosis age gender bart bht dwi pamenc pamret rest scap stopsignal T1w taskswitch ScannerSerialNumber \
+ghost_NoGhost
+sub-10159 CONTROL 30 F 1 n/a 1 n/a n/a 1 1 1 1 1 35343.0 No_ghost
+sub-10171 CONTROL 24 M 1 1 1 n/a n/a 1 1 1 1 1 35343.0 No_ghost
+sub-10193 CONTROL 40 M 1 n/a 1 n/a n/a n/a n/a n/a 1 n/a 35343.0 No_ghost
+sub-10299 CONTROL 25 M n/a 1 n/a n/a n/a 1 1 1 n/a n/a 35343.0 ghost
+sub-50004 SCHZ 37 M 1 1 1 1 1 1 1 1 1 1 35343.0 ghost
+sub-60001 BIPOLAR 48 M 1 n/a 1 n/a n/a 1 1 1 1 1 35343.0 No_ghost
+""".replace(" ", "\t")
 
 
 def image(content: str) -> bytes:
@@ -153,14 +156,17 @@ def openneuro(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     import openneuro._download
 
     monkeypatch.setattr(openneuro._download, "gql_url", f"{server.address}/crn/graphql")
-    description = {"Name": "CNP", "BIDSVersion": "1.0.0", "DatasetDOI": "doi:10.18112/openneuro.ds000030.v1.0.0"}
+    description = {"Name": "CNP", "BIDSVersion": "1.0.2", "DatasetDOI": "10.18112/openneuro.ds000030.v1.0.0"}
     server.files["/raw/dataset_description.json"] = json.dumps(description).encode()
     server.files["/raw/participants.tsv"] = PARTICIPANTS.encode()
     server.files["/raw/task-rest_bold.json"] = b'{"RepetitionTime": 2.0}'
     root = "/store/fmriprep/ds000030-fmriprep/"
     server.files[f"{root}dataset_description.json"] = b'{"Name": "fMRIPrep"}'
-    for who in ("sub-10159", "sub-10171", "sub-10189", "sub-50004", "sub-60001"):
+    for who in ("sub-10159", "sub-10171", "sub-10193", "sub-10299", "sub-50004", "sub-60001"):
         server.files[f"/raw/{who}/anat/{who}_T1w.nii.gz"] = image(f"T1w {who}")
+        server.files[f"/raw/{who}/anat/{who}_T1w.json"] = b"{}"
+        server.files[f"/raw/{who}/func/{who}_task-rest_bold.json"] = b'{"RepetitionTime": 2}'
+        server.files[f"/raw/{who}/func/{who}_task-rest_physio.tsv.gz"] = image(f"physio {who}")
         for task in ("rest", "bart"):
             server.files[f"/raw/{who}/func/{who}_task-{task}_bold.nii.gz"] = image(f"{task} {who}")
             stem = f"{root}{who}/func/{who}_task-{task}"
@@ -182,8 +188,11 @@ def test_raw_images_of_the_groups_that_are_compared_are_those_of_the_server(open
     files = fetch_cnp(tmp_path)
     assert list(files["participant_id"].unique()) == ["sub-10159", "sub-10171", "sub-50004"]
     assert list(files.loc[files["participant_id"] == "sub-50004", "file"]) == [
+        "sub-50004/anat/sub-50004_T1w.json",
         "sub-50004/anat/sub-50004_T1w.nii.gz",
+        "sub-50004/func/sub-50004_task-rest_bold.json",
         "sub-50004/func/sub-50004_task-rest_bold.nii.gz",
+        "sub-50004/func/sub-50004_task-rest_physio.tsv.gz",
     ]
     for file in [*files["file"], "task-rest_bold.json", "participants.tsv"]:
         assert (tmp_path / file).read_bytes() == openneuro.files[f"/raw/{file}"]
@@ -192,19 +201,21 @@ def test_raw_images_of_the_groups_that_are_compared_are_those_of_the_server(open
 
 def test_an_image_that_was_cut_short_is_continued_and_whole_ones_are_left(openneuro, tmp_path):
     files = fetch_cnp(tmp_path, cohort={"participants": ["sub-10159", "sub-50004"]})
-    cut, whole = (tmp_path / file for file in files["file"][:2])
+    images = [file for file in files["file"] if file.endswith(("T1w.nii.gz", "bold.nii.gz"))]
+    cut, whole = (tmp_path / file for file in images[:2])
     content = cut.read_bytes()
     cut.write_bytes(content[:20])
     openneuro.asked.clear()
     fetch_cnp(tmp_path, cohort={"participants": ["sub-10159", "sub-50004"]})
     assert cut.read_bytes() == content
     asked = [(path, part) for method, path, part in openneuro.asked if method == "GET"]
-    assert (f"/raw/{files['file'][0]}", "bytes=20-") in asked
+    assert (f"/raw/{images[0]}", "bytes=20-") in asked
     assert f"/raw/{whole.relative_to(tmp_path)}" not in [path for path, _ in asked]
 
 
 def test_a_participant_without_the_files_and_a_version_that_is_not_there_are_named(openneuro, tmp_path):
-    del openneuro.files["/raw/sub-50004/anat/sub-50004_T1w.nii.gz"]
+    for ending in ("json", "nii.gz"):
+        del openneuro.files[f"/raw/sub-50004/anat/sub-50004_T1w.{ending}"]
     with pytest.raises(ConfigError, match=r"cannot be downloaded from OpenNeuro .*sub-50004/anat/\*_T1w"):
         fetch_cnp(tmp_path)
     with pytest.raises(ConfigError, match=r'"9.9.9".*Existing tags: 1.0.0'):
@@ -236,6 +247,12 @@ def test_derivatives_come_from_the_store_and_only_those_asked_for(openneuro, tmp
         ConfigError, match=r"training.folds|participants"
     ):  # two are too few to train on, but they are found
         plan_cohort(resolve({"cohort": chosen}))
+
+
+def test_a_store_without_derivatives_of_the_data_set_is_named(openneuro, tmp_path):
+    del openneuro.files["/store/fmriprep/ds000030-fmriprep/dataset_description.json"]
+    with pytest.raises(ConfigError, match=r"store has no derivatives fmriprep/ds000030-fmriprep/; take raw files"):
+        fetch_cnp(tmp_path, derivatives="fmriprep", store=f"{openneuro.address}/store")
 
 
 # --- the store -------------------------------------------------------------------------------------------------------

@@ -65,6 +65,11 @@ def _fetch_derivatives(settings: Mapping[str, Any], folder: Path, people: Sequen
     """Download from ``<store>/<kind>/<dataset>-<kind>/<participant>/`` to ``<folder>/<kind>/<participant>/``."""
     kind = settings["derivatives"]
     root, folder = f"{kind}/{settings['dataset']}-{kind}/", folder / kind
+    if not list_store(settings["store"], f"{root}dataset_description.json"):
+        raise ConfigError(
+            f"{settings['store']} has no derivatives {root}; take raw files (fetch.openneuro.derivatives: null), or "
+            "name another store"
+        )
     fetch_files(settings["store"], root, ["dataset_description.json"], folder, sizes={})
     found = {}
     for who in track(people, "participants"):

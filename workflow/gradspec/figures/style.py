@@ -8,6 +8,7 @@ that a colour always says which group has the larger value.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from itertools import cycle
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ REFERENCE_COLOUR = "#0072B2"
 COMPARISON_COLOUR = "#D55E00"
 POOLED_COLOUR = "#4D4D4D"
 MISSING_COLOUR = "#DDDDDD"
+_GROUP_COLOURS = (REFERENCE_COLOUR, COMPARISON_COLOUR, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 DIVERGING = LinearSegmentedColormap.from_list(
     "groups", ["#00344F", REFERENCE_COLOUR, "#9CCBE4", "#FFFFFF", "#F6BE94", COMPARISON_COLOUR, "#6B2F00"]
@@ -73,10 +75,9 @@ def group_colours(levels: Sequence[str]) -> dict[str, str]:
     Parameters
     ----------
     levels : sequence of str
-        The two groups, the reference first.
+        The groups, the reference first; beyond the sixth the colours come round again.
     """
-    reference, comparison = levels
-    return {reference: REFERENCE_COLOUR, comparison: COMPARISON_COLOUR, POOLED: POOLED_COLOUR}
+    return {**dict(zip(levels, cycle(_GROUP_COLOURS), strict=False)), POOLED: POOLED_COLOUR}
 
 
 def new_figure(width: float, height: float) -> Figure:
