@@ -107,6 +107,7 @@ def make_fmriprep(
     runs: Sequence[str | None] = (None,),
     spaces: Sequence[str] = ("space-MNI152NLin2009cAsym",),
     n_volumes: int = 40,
+    grid: Sequence[int] = GRID,
 ) -> Path:
     """Write fMRIPrep derivatives: image, mask and confounds of every run in every space."""
     make_json(root / "dataset_description.json", {"Name": "tiny", "BIDSVersion": "1.10.0", "DatasetType": "derivative"})
@@ -117,9 +118,9 @@ def make_fmriprep(
             for run in runs:
                 name = folder / "func" / (f"{stem}_task-rest" + (f"_run-{run}" if run else ""))
                 for space in spaces:
-                    make_image(Path(f"{name}_{space}_desc-preproc_bold.nii.gz"), (*GRID, n_volumes), seed=index)
+                    make_image(Path(f"{name}_{space}_desc-preproc_bold.nii.gz"), (*grid, n_volumes), seed=index)
                     make_json(Path(f"{name}_{space}_desc-preproc_bold.json"), {"RepetitionTime": 2.0})
-                    save_image(Path(f"{name}_{space}_desc-brain_mask.nii.gz"), np.ones(GRID, np.uint8))
+                    save_image(Path(f"{name}_{space}_desc-brain_mask.nii.gz"), np.ones(grid, np.uint8))
                 make_confounds(Path(f"{name}_desc-confounds_timeseries.tsv"), n_volumes, seed=index)
     return root
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gradspec.figures.rejection_rates import LEVEL, THINNED, UNEQUAL, plot_rejection_rates
+from gradspec.figures.rejection_rates import LEVEL, OTHER_FOLDS, THINNED, UNEQUAL, plot_rejection_rates
 from gradspec.figures.saving import save_figure
 from gradspec.stats import calibration
+from gradspec.stats.retrained_cohorts import retrain_cohort
 from gradspec.stats.toy_networks import NAMES, Design, permute_cohort, train_cohort
 
 N_COHORTS = 20
@@ -53,6 +54,7 @@ def test_a_large_planted_difference_is_found():
         assert calibration.TESTS["noise-corrected jackknife t"](cohort)[rank] < 0.05
         assert calibration.TESTS["clusters, jackknife draws"](cohort)[rank] < 0.05
         assert permute_cohort(seed, 1.0, 48, learns_group=False)[rank] <= 0.05
+    assert retrain_cohort(0, 1.0, (30, 30))[0][rank] <= 0.05
 
 
 def test_the_same_seed_gives_the_same_networks():
@@ -89,6 +91,9 @@ def test_every_condition_has_every_test_and_naive_practice_beside(quick):
             expected += [*calibration.EQUIVALENCE, calibration.ALIKE]
         assert list(dict.fromkeys(rows["test"])) == expected
     assert set(quick[quick["folds"] == "one training"]["test"]) == set(calibration.REGROUPINGS)
+    retrained = quick[quick["test"] == calibration.RETRAINING]
+    assert set(zip(retrained["groups"], retrained["size"], strict=True)) == {("30:30", 0), ("45:15", 0), ("30:30", 1)}
+    assert list(dict.fromkeys(retrained["feature"])) == [*NAMES, "any (maxT)"]
     assert (quick["low"] <= quick["rejected"]).all() and (quick["rejected"] <= quick["high"]).all()
 
 
@@ -116,3 +121,4 @@ def test_groups_that_are_alike_are_shown_to_be_by_a_wide_margin_only():
 def test_the_figure_and_the_measure_speak_of_the_same_conditions():
     assert (LEVEL, THINNED) == (calibration.LEVEL, calibration.THINNED)
     assert "{}:{}".format(*calibration.UNEQUAL) == UNEQUAL
+    assert f"{calibration.RETRAINED_FOLDS} × 1" in OTHER_FOLDS

@@ -64,6 +64,8 @@ def test_a_killed_job_keeps_the_folds_that_it_had_finished(tmp_path):
     with killed_in(2), pytest.raises(KeyboardInterrupt):
         train_together(tmp_path / "broken", "mlp", (0, 1, 2), samples)
     assert not list((tmp_path / "broken").glob("*/spectra.nc"))  # nothing is in place before all is done
+    kept = list((tmp_path / "broken" / "fold-0" / "checkpoint").iterdir())
+    assert [path.name for path in kept] == ["finished"]  # and no checkpoint of what is done
     with patch.object(folds_module, "train_fold", wraps=train_fold) as trained:
         broken = train_together(tmp_path / "broken", "mlp", (0, 1, 2), samples)
     assert [call.args[2].fold for call in trained.call_args_list] == [2]

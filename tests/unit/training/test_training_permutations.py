@@ -3,16 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from training_maker import make_fold, make_samples, train
 
-from gradspec.training.fold import train_fold
 from gradspec.training.groupings import Grouping
-from gradspec.training.permutations import permute_grouping, retrain_permutations, stack_arrangements
-from gradspec.training.splits import get_fold, make_splits
-
-SPLITTING = {"folds": 3, "repeats": 1, "split": "stratified", "site": None, "validation": 0, "equal_groups": True}
+from gradspec.training.permutations import permute_grouping, stack_arrangements
 
 
 def sex_of(samples):
@@ -52,25 +47,6 @@ def test_spectra_of_arrangements_are_those_of_each_as_a_grouping_of_its_own():
                 found, expected = stacked[node.path]["gradient"].values[i], node["gradient"].values
                 np.testing.assert_array_equal(found[..., : expected.shape[-1]], expected)
                 assert np.isnan(found[..., expected.shape[-1] :]).all()
-
-
-def test_retraining_starts_with_the_labels_as_they_are_and_makes_everything_anew():
-    samples, fold = make_samples("mlp", separation=1), replace(make_fold(groupings_every=2), fold=1)
-    names = [fold.levels[group] for group in samples.groups]
-    participants = pd.DataFrame({"participant_id": samples.participants, "group": names})
-    stacked = retrain_permutations(samples, participants, fold, n_permutations=2, splitting=SPLITTING)
-    assert stacked.attrs["by"] == "retraining" and stacked["fold"].values.tolist() == [1, 1, 1]
-    sides = get_fold(make_splits(participants, seed=fold.seed, **SPLITTING), 0, 1)
-    plain = train_fold(samples, sides, fold).spectra
-    kept = plain["step"].values % 2 == 0
-    np.testing.assert_array_equal(stacked["epoch"].values, plain["epoch"].values[kept])
-    np.testing.assert_array_equal(stacked["group_loss"].values[0], plain["group_loss"].values[kept])
-    first = next(node for node in plain.subtree if "gradient" in node.data_vars)
-    spectra = stacked[first.path]["gradient"].values
-    np.testing.assert_array_equal(spectra[0], first["gradient"].values[kept])
-    assert not np.isclose(spectra[0], spectra[1]).all() and not np.isclose(spectra[1], spectra[2]).all()
-    again = retrain_permutations(samples, participants, fold, n_permutations=2, splitting=SPLITTING)
-    np.testing.assert_array_equal(again[first.path]["gradient"].values, spectra)
 
 
 def test_steps_that_an_arrangement_does_not_have_are_empty():

@@ -9,6 +9,7 @@ from gradspec.figures.style import new_figure, styled
 LEVEL = 0.05
 UNEQUAL = "45:15"
 THINNED = ", thinned"
+OTHER_FOLDS = ["one training", "2 × 1"]  # of the permutations by regrouping and by retraining
 
 
 @styled
@@ -20,7 +21,7 @@ def plot_rejection_rates(table: pd.DataFrame) -> Figure:
     table : DataFrame
         As `gradspec.stats.calibration.measure` gives it.
     """
-    table = table[table["folds"].isin([table["folds"].iloc[0], "one training"])]
+    table = table[table["folds"].isin([table["folds"].iloc[0], *OTHER_FOLDS])]
     tests = list(dict.fromkeys(table.loc[table["verdict"] != "power", "test"]))
     figure = new_figure(16, 4.8)
     *nulls, power = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.3))
@@ -38,8 +39,8 @@ def plot_rejection_rates(table: pd.DataFrame) -> Figure:
         ax.axvline(100 * LEVEL, color="black", lw=0.8)
         of_one = rows[~rows["feature"].str.startswith("any")]
         ax.plot(of_one["rejected"], of_one["test"].map(tests.index), "o", ms=4, color="#0072B2", label="a feature")
-        family = rows[rows["feature"] == "any (holm)"]
-        ax.plot(family["rejected"], family["test"].map(tests.index), "D", ms=4, color="#D55E00", label="any (Holm)")
+        family = rows[rows["feature"].isin(["any (holm)", "any (maxT)"])]
+        ax.plot(family["rejected"], family["test"].map(tests.index), "D", ms=4, color="#D55E00", label="any, corrected")
         ax.set(xlim=(-3, 103), ylim=(len(tests) - 0.5, -0.5), title=f"{title}, no difference")
         ax.set_xlabel(f"p ≤ {LEVEL:g} in % of {cohorts} cohorts\n(grey: binomial 95 % interval)")
         ax.set_yticks(range(len(tests)), tests if ax is nulls[0] else [])

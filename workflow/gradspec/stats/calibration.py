@@ -6,7 +6,7 @@ runs as if they were independent. Equivalence is held against groups that differ
 one, whose groups are alike, are scaled by it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,8 @@ from gradspec.stats.equivalence import equivalence_p
 from gradspec.stats.mixed_model import fit_mixed_model
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
 from gradspec.stats.paired_test import PairedTest
+from gradspec.stats.retrained_cohorts import FOLDS as RETRAINED_FOLDS
+from gradspec.stats.retrained_cohorts import retrain_cohort
 from gradspec.stats.toy_networks import NAMES, Design, TrainedCohort, permute_cohort, train_cohort
 
 LEVEL = 0.05
@@ -180,6 +182,7 @@ EQUIVALENCE: dict[str, Test] = {
     "naive: equivalence over runs, groups at the margin": equivalence(MARGIN, naive=True),
 }
 ALIKE = "equivalence, groups alike"
+RETRAINING = "retraining under permuted groups"
 REGROUPINGS = {"regrouping, group is not the target": False, "naive: regrouping, group is the target": True}
 
 COLUMNS = {
@@ -190,7 +193,10 @@ COLUMNS = {
     ),
     "size": "Planted difference: share of the patients' variance in three directions of their own; 0 for none",
     "test": f"Test; naive ones are no part of the workflow. Margin of equivalence: {MARGIN:g} of the mean of both",
-    "feature": "Feature that was tested; 'any (correction)': any of the four, after correction for their number",
+    "feature": (
+        "Feature that was tested; 'any (correction)': any of the four, after correction for their number, of "
+        "permutations by the largest of each (maxT)"
+    ),
     "cohorts": "Cohorts that were simulated",
     "rejected": {"Description": f"Share of cohorts with p of at most {LEVEL:g}", "Units": "%"},
     "low": {"Description": "Lower end of its 95 % interval (Clopper-Pearson)", "Units": "%"},
@@ -209,7 +215,12 @@ COLUMNS = {
 
 def measure(size: Size) -> pd.DataFrame:
     """Share of cohorts in which each test rejects: a row a condition, test and feature, columns as in `COLUMNS`."""
-    rows: list[dict[str, Any]] = []
+    rows = [*_by_cross_validation(size), *_by_regrouping(size), *_by_retraining(size)]
+    return pd.DataFrame(rows)[list(COLUMNS)]
+
+
+def _by_cross_validation(size: Size) -> Iterator[dict[str, Any]]:
+    """The tests of repeated cross-validations, in equal and unequal groups."""
     conditions = [(EQUAL, False, 0.0), (UNEQUAL, False, 0.0), (UNEQUAL, True, 0.0)]
     conditions += [(EQUAL, False, difference) for difference in size.differences]
     for repeats, folds in size.splits:
@@ -227,7 +238,13 @@ def measure(size: Size) -> pd.DataFrame:
             about = {"folds": f"{folds} × {repeats}", "groups": of_groups, "size": difference}
             for name, of_cohorts in found.items():
                 is_power = difference or name == ALIKE
-                rows += [{**about, "test": name, **row} for row in count_rejections(np.array(of_cohorts), is_power)]
+                for row in count_rejections(np.array(of_cohorts), is_power):
+                    yield {**about, "test": name, **row}
+
+
+def _by_regrouping(size: Size) -> Iterator[dict[str, Any]]:
+    """Permutations by regrouping one training."""
+    half = N_REGROUPED // 2
     for name, learns_group in REGROUPINGS.items():
         for difference in [0.0, *size.differences]:
             p_values = np.array(
@@ -236,10 +253,20 @@ def measure(size: Size) -> pd.DataFrame:
                     for seed in range(size.cohorts)
                 ]
             )
-            half = N_REGROUPED // 2
             about = {"folds": "one training", "groups": f"{half}:{half}", "size": difference, "test": name}
-            rows += [{**about, **row} for row in count_rejections(p_values, difference)]
-    return pd.DataFrame(rows)[list(COLUMNS)]
+            for row in count_rejections(p_values, difference):
+                yield {**about, **row}
+
+
+def _by_retraining(size: Size) -> Iterator[dict[str, Any]]:
+    """Permutations by retraining, in equal and unequal groups, and with the largest planted difference."""
+    for groups, difference in [(EQUAL, 0.0), (UNEQUAL, 0.0), (EQUAL, max(size.differences))]:
+        cohorts = [retrain_cohort(seed, difference, groups) for seed in track(range(size.cohorts), "retrained cohorts")]
+        about = {"folds": f"{RETRAINED_FOLDS} × 1", "groups": f"{groups[0]}:{groups[1]}", "size": difference}
+        p_values = np.array([[*of_features, of_any] for of_features, of_any in cohorts])
+        for feature, rejected in zip([*NAMES, "any (maxT)"], (p_values <= LEVEL).T, strict=True):
+            judged = judge(int(rejected.sum()), len(rejected), difference)
+            yield {**about, "test": RETRAINING, "feature": feature, **judged}
 
 
 def count_rejections(p_values: np.ndarray, is_power: float | bool) -> list[dict[str, Any]]:

@@ -105,13 +105,16 @@ class Checkpoint:
 
     @contextmanager
     def finish(self) -> Iterator[Path]:
-        """Give a folder to write the files to, which is there whole or not at all."""
+        """Give a folder to write the files to, which is there whole or not at all; nothing else is kept then."""
         with atomic_path(self.finished) as partial:
             partial.mkdir()
             yield partial
             if self.events.is_dir():
                 shutil.copytree(self.events, partial / self.events.name)
             (partial / _SEAL).write_text(self._fingerprint, encoding="utf-8")
+        for left in (self._path, self.spectra):
+            left.unlink(missing_ok=True)
+        shutil.rmtree(self.events, ignore_errors=True)
 
     def publish(self, folder: Path) -> None:
         """Copy the files to where they belong; a job that is killed meanwhile still has them."""

@@ -1,11 +1,11 @@
 """Folds of a model in one process: what is started, read and set up once serves all of them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gradspec.training.checkpoint import Checkpoint
-from gradspec.training.fold import Fold, fingerprint, train_fold
+from gradspec.training.fold import Fold, TrainedFold, fingerprint, train_fold
 from gradspec.training.groupings import Grouping
 from gradspec.training.outputs import write_fold
 from gradspec.training.samples import Samples
@@ -43,15 +43,48 @@ def train_folds(
     """
     places = []
     for fold, (samples, groupings), parts, folder in zip(folds, data, sides, folders, strict=True):
-        place = Checkpoint(folder / "checkpoint", fingerprint(samples, parts, fold, groupings))
-        if place.is_finished:
-            _log.info("Repeat %d, fold %d is finished, in %s", fold.repeat, fold.fold, place.finished)
-        else:
-            trained = train_fold(samples, parts, fold, groupings=groupings, checkpoint=place)
-            with place.finish() as finished:
-                write_fold(trained, finished)
-        places.append(place)
+        places.append(finish_fold(samples, parts, fold, folder / "checkpoint", groupings=groupings))
     for place, folder in zip(places, folders, strict=True):
         place.publish(folder)
     for place in places:
         place.remove()
+
+
+def finish_fold(
+    samples: Samples,
+    sides: Mapping[str, Sequence[str]],
+    fold: Fold,
+    folder: Path,
+    *,
+    groupings: Sequence[Grouping] = (),
+    write: Callable[[TrainedFold, Path], None] = write_fold,
+) -> Checkpoint:
+    """Train a fold, from its last checkpoint if there is one, unless its files wait there already.
+
+    Parameters
+    ----------
+    samples, sides, fold, groupings
+        As `train_fold` takes them.
+    folder : path
+        Of the checkpoint.
+    write : callable
+        Writes what is wanted of the fold to a folder.
+
+    Returns
+    -------
+    Checkpoint
+        Its folder ``finished`` holds the files.
+
+    Raises
+    ------
+    ConfigError
+        As `train_fold` does.
+    """
+    place = Checkpoint(folder, fingerprint(samples, sides, fold, groupings))
+    if place.is_finished:
+        _log.info("Repeat %d, fold %d is finished, in %s", fold.repeat, fold.fold, place.finished)
+    else:
+        trained = train_fold(samples, sides, fold, groupings=groupings, checkpoint=place)
+        with place.finish() as finished:
+            write(trained, finished)
+    return place

@@ -1,4 +1,4 @@
-"""Groups drawn by lot: permuted labels, and the spectra that they give, by regrouping one training or by many.
+"""Groups drawn by lot: permuted labels, and the spectra that they give, from the steps that one training kept.
 
 Labels are permuted over participants, so that all runs of one keep together. The first arrangement is always the labels
 as they are. Spectra of all arrangements are stacked to one tree, whose ``run_index`` counts them.
@@ -15,11 +15,9 @@ from gradspec.training.groupings import Grouping
 from gradspec.training.seeds import derive_seed
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from gradspec.capture import SpectraRecorder
-    from gradspec.training.fold import Fold
     from gradspec.training.samples import Samples
 
 
@@ -108,57 +106,6 @@ def regroup_permutations(recorder: "SpectraRecorder", grouping: Grouping, attrs:
         raise ValueError(f"the grouping {grouping.name} has no permutations; take permute_grouping first")
     trees = [recorder.regroup(torch.from_numpy(labels), grouping.levels) for labels in grouping.permutations]
     return stack_arrangements(trees, {**attrs, "grouping": grouping.name, "by": "regrouping"})
-
-
-def retrain_permutations(
-    samples: "Samples",
-    participants: "pd.DataFrame",
-    fold: "Fold",
-    *,
-    n_permutations: int,
-    splitting: Mapping[str, Any],
-) -> "xr.DataTree":
-    """Train a fold again under permuted groups, everything that follows from the groups being made anew.
-
-    Labels that are learnt, partition into folds, equal groups and batches all follow the permuted groups, as they would
-    if these were the true ones. With ``splitting["site"]`` groups are exchanged within sites only.
-
-    Parameters
-    ----------
-    samples : Samples
-        The cohort.
-    participants : DataFrame
-        A row a participant, with ``participant_id`` and ``group``.
-    fold : Fold
-        What to train; one in ``groupings_every`` steps is recorded.
-    n_permutations : int
-        Number of permutations: of trainings, beside the one of the labels as they are.
-    splitting : mapping
-        Arguments of `make_splits` beside participants and seed.
-
-    Returns
-    -------
-    DataTree
-        Like merged spectra; ``run_index`` counts the arrangements, 0 being the labels as they are.
-    """
-    from gradspec.training.fold import train_fold
-    from gradspec.training.record import identify
-    from gradspec.training.splits import get_fold, make_splits
-
-    table = participants.sort_values("participant_id", ignore_index=True)
-    labels = table["group"].map(list(fold.levels).index).to_numpy(dtype=np.int64)
-    site = splitting.get("site")
-    strata = None if site is None else np.unique(table[site].astype(str), return_inverse=True)[1]
-    rng = np.random.default_rng(derive_seed(fold.seed, "permutations of the groups"))
-    fold = replace(fold, record_every=fold.groupings_every, checkpoint_every=0, alignment=False, tensorboard=False)
-    trees = []
-    for arrangement in [labels, *permute_labels(labels, n_permutations, rng, strata)]:
-        group_of = dict(zip(table["participant_id"], arrangement, strict=True))
-        permuted = table.assign(group=[fold.levels[label] for label in arrangement])
-        sides = get_fold(make_splits(permuted, seed=fold.seed, **splitting), fold.repeat, fold.fold)
-        groups = np.array([group_of[name] for name in samples.participants], dtype=np.int64)
-        trees.append(train_fold(replace(samples, groups=groups), sides, fold).spectra)
-    return stack_arrangements(trees, {**identify(fold), "by": "retraining"})
 
 
 def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any]) -> "xr.DataTree":
