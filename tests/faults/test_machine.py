@@ -70,6 +70,19 @@ def test_inputs_that_may_only_be_read_are_enough(tmp_path: Path) -> None:
     assert (folder / "results" / "cohort" / "timecourses.nc").stat().st_size > 0
 
 
+@pytest.mark.slow
+def test_results_that_may_not_be_written_are_said_with_what_to_do(tmp_path: Path) -> None:
+    require_mounts()
+    folder = make_workdir(tmp_path / "clone")
+    (folder / "results").mkdir()
+    script = 'mount --bind results results && mount -o remount,ro,bind results && exec "$@"'
+    command = [*ALONE, script, "sh", sys.executable, "-m", "snakemake", *arguments(folder)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "This may not be written (" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def cohort_of(table: Path) -> dict:
     return {
         "cohort": {
@@ -118,6 +131,17 @@ def test_results_from_a_clock_that_was_ahead_are_kept_and_go_on(whole: Path, tmp
     assert differences(folder / "results", whole / "results") == []
     again = snakemake(folder, *arguments(folder))
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.slow
+def test_copied_results_go_on_where_they_were_when_they_are_touched(whole: Path, tmp_path: Path) -> None:
+    folder = make_workdir(tmp_path / "copied")
+    shutil.copytree(whole / "results", folder / "results", copy_function=shutil.copy)
+    touched = snakemake(folder, "--touch", *arguments(folder))
+    assert touched.returncode == 0, touched.stderr[-4000:]
+    again = snakemake(folder, *arguments(folder))
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert differences(folder / "results", whole / "results") == []
 
 
 @pytest.mark.slow

@@ -3,14 +3,16 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rocrate
 from rocrate.rocrate import ROCrate
 
-from gradspec.crate import METADATA, read_summary, write_crate
+from gradspec.crate import METADATA, Job, read_summary, write_crate
 from gradspec.errors import ConfigError
 from gradspec.figures.environment import describe_environment
 
@@ -73,6 +75,29 @@ def test_the_crate_says_who_made_what_of_what(results: Path) -> None:
     assert {"#run", plot["@id"]} <= set(references(graph["./"]["mentions"]))
     assert graph[f"https://pypi.org/project/numpy/{version('numpy')}/"]["softwareVersion"] == version("numpy")
     assert set(graph["./"]) >= {"name", "description", "datePublished", "license", "conformsTo", "hasPart"}
+
+
+def test_the_crate_keeps_the_rules_of_its_profile(results: Path) -> None:
+    """Some that the validator of RO-Crate (roc-validator) has, which needs the network."""
+    log = results.parent / "results" / "logs" / "select.log"
+    log.parent.mkdir()
+    log.write_text("")
+    jobs = read_summary(results.parent / "summary.tsv")
+    jobs.append(Job("reduce", str(log), ["data/people.tsv"], ["results/gone.npy"]))
+    write_crate(results, jobs)
+    crate = json.loads((results / METADATA).read_text())
+    assert crate["@context"] == [
+        "https://w3id.org/ro/crate/1.1/context",
+        "https://w3id.org/ro/terms/workflow-run/context",
+    ]
+    terms = json.loads((Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld").read_text())["@context"]
+    for entity in crate["@graph"]:
+        assert {key for key in entity if key[0] != "@"} <= set(terms), entity
+        assert [value for value in entity.values() if isinstance(value, list) and len(value) == 1] == []
+    (reduced,) = (
+        entity for entity in crate["@graph"] if entity["@id"].startswith("#job") and entity["name"] == "reduce"
+    )
+    assert datetime.fromisoformat(reduced["endTime"])  # of its log, where what it made is gone
 
 
 def test_the_crate_is_read_back_and_written_again_the_same(results: Path) -> None:

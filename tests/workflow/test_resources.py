@@ -54,7 +54,7 @@ def test_more_participants_and_more_recorded_steps_get_more(workdir: Path) -> No
         return asked(workdir, write_config(workdir, config))
 
     few, many = of(40), of(4000)
-    for rule in ("check_cohort", "train_folds", "merge_spectra", "connectivity"):
+    for rule in ("examine_cohort", "train_folds", "merge_spectra", "connectivity"):
         assert many[rule]["mem_mb"] > few[rule]["mem_mb"], rule
     assert of(4000, record_every=100)["merge_spectra"]["mem_mb"] < many["merge_spectra"]["mem_mb"]
 

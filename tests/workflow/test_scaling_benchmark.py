@@ -22,6 +22,18 @@ def test_jobs_and_the_longest_chain_are_those_of_the_plan(monkeypatch: pytest.Mo
     assert row["slurm_jobs"] > 20 + 8
 
 
+def test_what_every_participant_needs_is_made_of_few_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else Snakemake compares n files with the n inputs of the job that makes them, for each of n participants."""
+    monkeypatch.syspath_prepend(ROOT)
+    scaling = import_module("benchmarks.scaling")
+    scaling.plan(tmp_path, 20)
+    jobs = list(scaling.planned(tmp_path / "output"))
+    maker = {file: job for job in jobs for file in job.outputs}
+    read = [maker[file] for job in jobs if job.rule.endswith("_participant") for file in job.inputs if file in maker]
+    assert len(read) >= 20 * 4
+    assert max(len(job.inputs) for job in read) < 20
+
+
 def test_a_chain_is_followed_through_files() -> None:
     scaling = import_module("benchmarks.scaling")
     jobs = [

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from gradspec.errors import ConfigError
 from gradspec.files import PathLike
 
 _DISK = (
@@ -54,6 +56,21 @@ def advise(error: BaseException) -> str | None:
             return _BY_NUMBER[number].format(where=f" ({name})" if name else "")
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def require_writable(folder: PathLike) -> None:
+    """Refuse a folder in which nothing may be written.
+
+    Raises
+    ------
+    ConfigError
+        If that is so; the message says what to do.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(prefix=".partial-", dir=folder).close()
+    except OSError as error:
+        raise ConfigError(advise(error) or str(error)) from error
 
 
 def _number_in(message: str) -> int | None:

@@ -24,6 +24,7 @@ from gradspec.files import PathLike, atomic_path, read_json
 METADATA = "ro-crate-metadata.json"
 _FORMATS = {".gz": "application/gzip", ".log": "text/plain", ".nc": "application/netcdf", ".pt": "application/zip"}
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+_TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # defines sha256, which the context of RO-Crate does not
 
 
 @dataclass
@@ -75,6 +76,7 @@ def write_crate(results: PathLike, jobs: Iterable[Job]) -> None:
     if not (results / "environment.json").is_file():
         raise ConfigError(f"{results / 'environment.json'} does not exist: let the workflow end before `make crate`")
     crate = ROCrate(version="1.1")
+    crate.metadata.extra_contexts.append(_TERMS)
     files = sorted(path for path in results.rglob("*") if path.is_file() and _is_result(path.relative_to(results)))
     _describe(crate, files)
     for path in files:
@@ -140,8 +142,8 @@ def _add_job(crate: ROCrate, job: Job, results: Path, program: ContextEntity) ->
         version=program["softwareVersion"],
         isPartOf=program,
     )
-    made = [name for name in job.outputs if Path(name).exists()]
-    ended = {"endTime": _time(max(map(Path, made), key=_modified))} if made else {}
+    left = [path for path in map(Path, [*job.outputs, job.log]) if path.exists()]
+    ended = {"endTime": _time(max(left, key=_modified))} if left else {}
     action = _add(
         crate,
         f"#job/{Path(job.log).with_suffix('').as_posix()}",
@@ -149,8 +151,8 @@ def _add_job(crate: ROCrate, job: Job, results: Path, program: ContextEntity) ->
         name=job.rule,
         description=f"a job of the rule {job.rule}; its log is {job.log}",
         instrument=script,
-        object=[_entity(crate, name, results) for name in job.inputs],
-        result=[_entity(crate, name, results) for name in job.outputs],
+        object=_one_or_all([_entity(crate, name, results) for name in job.inputs]),
+        result=_one_or_all([_entity(crate, name, results) for name in job.outputs]),
         **ended,
     )
     crate.root_dataset.append_to("mentions", action)
@@ -167,9 +169,8 @@ def _add_run(crate: ROCrate, jobs: list[Job], results: Path, program: ContextEnt
         name="The whole workflow",
         description="from the files that were given to the figures",
         instrument=program,
-        object=[_entity(crate, str(results / "config.json"), results)]
-        + [_entity(crate, name, results) for name in given],
-        result=[crate.root_dataset],
+        object=_one_or_all([_entity(crate, name, results) for name in (str(results / "config.json"), *given)]),
+        result=crate.root_dataset,
         endTime=crate.root_dataset["datePublished"],
     )
     crate.root_dataset.append_to("mentions", action)
@@ -188,6 +189,11 @@ def _entity(crate: ROCrate, name: str, results: Path) -> Any:
     if inside:
         return crate.add(ContextEntity(crate, f"#gone/{where}", {"@type": "CreativeWork", "name": where} | properties))
     return crate.add_file(where, fetch_remote=False, validate_url=False, properties={"name": path.name} | properties)
+
+
+def _one_or_all(entities: list[Any]) -> Any:
+    """Return one entity by itself, as RO-Crate recommends."""
+    return entities[0] if len(entities) == 1 else entities
 
 
 def _add(crate: ROCrate, name: str, kind: str, /, **properties: Any) -> ContextEntity:

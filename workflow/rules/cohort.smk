@@ -55,9 +55,32 @@ rule simulate_participant:
         "../scripts/cohort/simulate_participant.py"
 
 
-rule check_cohort:
+# Apart from check_cohort, whose tables every participant's jobs read: for each of them Snakemake looks through all
+# inputs of the job that makes the tables.
+rule examine_cohort:
     input:
         files=get_cohort_files,
+    output:
+        findings="<results>/cohort/findings.json",
+    log:
+        "<logs>/cohort/examine_cohort.log",
+    benchmark:
+        "<benchmarks>/cohort/examine_cohort.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=with_participants(2000, each=0.1),
+        runtime=with_participants(60, each=0.05),
+    params:
+        config={key: config[key] for key in ("results", "cohort")},
+    script:
+        "../scripts/cohort/examine_cohort.py"
+
+
+rule check_cohort:
+    input:
+        findings="<results>/cohort/findings.json",
     output:
         participants="<results>/cohort/checked.tsv",
         participants_sidecar="<results>/cohort/checked.json",
@@ -71,10 +94,10 @@ rule check_cohort:
         "../../envs/cohort.yaml"
     threads: 1
     resources:
-        mem_mb=with_participants(2000, each=0.1),
-        runtime=with_participants(60, each=0.05),
+        mem_mb=with_participants(1000, each=0.1),
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        config={key: config[key] for key in ("results", "on_error", "cohort")},
+        config={key: config[key] for key in ("on_error", "cohort")},
     script:
         "../scripts/cohort/check_cohort.py"
 

@@ -1,10 +1,35 @@
 """ICA: components of the group, each participant's own maps and time courses, connectivity."""
 
 
-rule group_mask:
+# Apart from group_mask, whose mask every participant's job reads, for the reason given for examine_cohort.
+rule count_masks:
     input:
         participants="<results>/cohort/participants.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
+    output:
+        counts="<results>/ica/mask_counts.nii.gz",
+        sizes="<results>/ica/mask_sizes.tsv",
+        sizes_sidecar="<results>/ica/mask_sizes.json",
+    log:
+        "<logs>/ica/count_masks.log",
+    benchmark:
+        "<benchmarks>/ica/count_masks.tsv"
+    conda:
+        "../../envs/ica.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        ica=ica_settings("grids"),
+    script:
+        "../scripts/ica/count_masks.py"
+
+
+rule group_mask:
+    input:
+        counts="<results>/ica/mask_counts.nii.gz",
+        sizes="<results>/ica/mask_sizes.tsv",
     output:
         mask="<results>/ica/mask.nii.gz",
     log:
@@ -16,9 +41,9 @@ rule group_mask:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        ica=ica_settings("mask_share", "grids"),
+        ica=ica_settings("mask_share"),
     script:
         "../scripts/ica/group_mask.py"
 

@@ -5,6 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from checking import examine_and_check
 from makers import (
     GRID,
     make_bids,
@@ -18,7 +19,6 @@ from makers import (
 )
 
 from gradspec.cohort.bids import examine_bids
-from gradspec.cohort.check import check_cohort
 from gradspec.cohort.participants import Participant
 from gradspec.errors import ConfigError
 
@@ -29,7 +29,7 @@ T1W = "sub-02_T1w.nii.gz: "
 
 def check(source, root, **cohort):
     section = {"root": str(root), **cohort.pop("section", {})}
-    participants, runs = check_cohort(make_config(source, **{source: section}, **cohort))
+    participants, runs = examine_and_check(make_config(source, **{source: section}, **cohort))
     return participants.set_index("participant_id"), runs.set_index("participant_id")
 
 
@@ -172,7 +172,7 @@ def test_an_sform_that_leads_elsewhere_on_purpose_is_no_fault(raw):
 def test_on_error_stop_ends_with_the_reason(raw):
     truncate(raw)
     with pytest.raises(ConfigError, match=r"(?s)1 runs cannot be used, and on_error is 'stop'.*sub-02: .*damaged"):
-        check_cohort({**make_config("bids", bids={"root": str(raw)}), "on_error": "stop"})
+        examine_and_check({**make_config("bids", bids={"root": str(raw)}), "on_error": "stop"})
 
 
 def test_shorter_runs_are_left_out_and_longer_ones_cut(raw):
@@ -236,7 +236,7 @@ def test_a_broken_sidecar_is_refused_with_its_name(raw):
 def test_a_simulated_cohort_is_read_as_the_data_set_it_has_become(tmp_path):
     make_bids(tmp_path / "results/bids", 4)
     config = {**make_config("simulated"), "results": str(tmp_path / "results")}
-    participants, runs = check_cohort(config)
+    participants, runs = examine_and_check(config)
     assert list(participants["status"]) == ["included"] * 4
     assert runs["bold"].str.startswith(str(tmp_path / "results/bids")).all()
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checking import examine_and_check
 from makers import GRID, make_config, make_confounds, make_fmriprep, save_image
 
-from gradspec.cohort.check import check_cohort
 from gradspec.cohort.plan import plan_cohort
 
 SPACE = "space-MNI152NLin2009cAsym_res-2"
@@ -49,7 +49,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(root: Path, **section: object):
     config = make_config("fmriprep", fmriprep={"root": str(root), **section})
-    participants, runs = check_cohort(config)
+    participants, runs = examine_and_check(config)
     assert set(plan_cohort(config).files) == set(participants["participant_id"])
     return participants.set_index("participant_id"), runs.set_index("participant_id")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from checking import examine_and_check
 from makers import make_config, make_fnc, make_ids, make_participants, make_table, save_array
 
-from gradspec.cohort.check import check_cohort
 from gradspec.cohort.fnc import read_fnc
 from gradspec.cohort.plan import plan_cohort
 from gradspec.errors import ConfigError
@@ -15,7 +15,7 @@ NETWORKS = [f"network{number}" for number in range(5)]
 def check(participants_table, **section):
     config = make_config("fnc", fnc={"participants": str(participants_table), **section})
     plan_cohort(config)
-    participants, runs = check_cohort(config)
+    participants, runs = examine_and_check(config)
     return participants.set_index("participant_id"), runs, config["cohort"]
 
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from checking import examine_and_check
 from makers import make_config
 
-from gradspec.cohort.check import check_cohort
 from gradspec.cohort.numerical import (
     REPETITION_TIME,
     gaussian_mixture,
@@ -74,6 +74,6 @@ def test_a_sample_is_the_same_whoever_else_takes_part(kind, make):
 @pytest.mark.parametrize(("kind", "length"), [("sinusoids", 60), ("gaussian-mixture", None), ("both", 60)])
 def test_made_cohorts_pass_the_check(kind, length):
     config = make_config("numerical", numerical={"kind": kind, "n_samples": 8})
-    participants, runs = check_cohort(config)
+    participants, runs = examine_and_check(config)
     assert list(participants["status"]) == ["included"] * 8
     assert runs["n_volumes"].dropna().unique().tolist() == ([length] if length else [])

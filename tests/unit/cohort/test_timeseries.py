@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from checking import examine_and_check
 from makers import make_config, make_ids, make_participants, make_timeseries, save_array
 
-from gradspec.cohort.check import check_cohort
 from gradspec.cohort.timeseries import read_timecourses
 from gradspec.errors import ConfigError
 
@@ -16,7 +16,7 @@ REGIONS = [f"region{number}" for number in range(6)]
 
 def check(table, on_error="exclude", **section):
     config = make_config("timeseries", timeseries={"participants": str(table), **section})
-    participants, runs = check_cohort({**config, "on_error": on_error})
+    participants, runs = examine_and_check({**config, "on_error": on_error})
     return participants.set_index("participant_id"), runs, config["cohort"]
 
 
@@ -136,7 +136,7 @@ def test_the_real_cohort_is_read_within_seconds(test_data):
         folds=5,
     )
     start = time.process_time()
-    participants, runs = check_cohort(config)
+    participants, runs = examine_and_check(config)
     data = read_timecourses(participants, runs, config["cohort"])
     assert time.process_time() - start < 10
     assert (participants["status"] == "included").all()

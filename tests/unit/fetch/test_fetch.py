@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from checking import examine_and_check
 from stand_in_server import PAGE, Server, serving
 
-from gradspec.cohort.check import check_cohort
 from gradspec.cohort.plan import plan_cohort
 from gradspec.cohort.timeseries import read_timecourses
 from gradspec.config import resolve
@@ -124,7 +124,7 @@ def test_real_series_come_through_and_are_read(server, tmp_path, test_data):
     fetch_from(server, tmp_path)
     cohort = {**ABIDE, "source": "timeseries", "timeseries": {"participants": str(tmp_path / "participants.tsv")}}
     settings = resolve({"cohort": cohort, "training": {"folds": 3}})
-    participants, runs = check_cohort(settings)
+    participants, runs = examine_and_check(settings)
     courses = read_timecourses(participants, runs, settings["cohort"])["timecourses"]
     assert list(participants["status"]) == ["included"] * 6
     for who, file in zip(table["participant_id"], table["timeseries"], strict=True):

@@ -6,7 +6,8 @@ import pytest
 from scipy.signal import detrend
 
 from gradspec.errors import ConfigError, ParticipantError
-from gradspec.ica.images import group_mask, maps_to_image, prepare, read_maps, read_run, save_image, signal_mask
+from gradspec.ica.images import maps_to_image, prepare, read_maps, read_run, save_image, signal_mask
+from gradspec.ica.mask import count_masks, group_mask, warn_of_cover
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 
@@ -100,14 +101,14 @@ def test_the_group_mask_keeps_voxels_of_the_share_of_masks():
     masks = [box(5, 6, 7), box(5, 6, 7), box(5, 6, 5), box(3, 6, 7)]
     count = np.sum(masks, axis=0)
     for share, least in [(0.5, 2), (0.75, 3), (1.0, 4), (0.01, 1)]:
-        kept = group_mask([mask_image(inside) for inside in masks], share)
+        kept = group_mask(*count_masks([mask_image(inside) for inside in masks]), share)
         np.testing.assert_array_equal(kept.get_fdata() > 0, count >= least)
 
 
 def test_an_empty_mask_is_named(tmp_path):
     nib.save(mask_image(np.zeros((6, 7, 8))), tmp_path / "empty.nii.gz")
     with pytest.raises(ParticipantError, match=r"empty\.nii\.gz: the brain mask is empty"):
-        group_mask([mask_image(box(5, 6, 7)), tmp_path / "empty.nii.gz"], 0.9)
+        count_masks([mask_image(box(5, 6, 7)), tmp_path / "empty.nii.gz"])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_masks_on_other_grids_are_refused_by_name(other, tmp_path):
     nib.save(mask_image(box(5, 6, 7)), tmp_path / "first.nii.gz")
     nib.save(other, tmp_path / "second.nii.gz")
     with pytest.raises(ParticipantError, match=r"second\.nii\.gz: its voxel grid .* differs from .*first\.nii\.gz"):
-        group_mask([tmp_path / "first.nii.gz", tmp_path / "second.nii.gz"], 0.9)
+        count_masks([tmp_path / "first.nii.gz", tmp_path / "second.nii.gz"])
 
 
 def test_masks_that_hardly_overlap_are_refused_with_the_smallest_one_named(tmp_path):
@@ -126,11 +127,13 @@ def test_masks_that_hardly_overlap_are_refused_with_the_smallest_one_named(tmp_p
     left[:11], right[10:18] = 1, 1
     nib.save(mask_image(right), tmp_path / "shifted.nii.gz")
     with pytest.raises(ConfigError, match=r"only 400 voxels .*hardly overlap.*shifted\.nii\.gz.*ica\.mask_share"):
-        group_mask([mask_image(left), mask_image(np.roll(left, 0)), tmp_path / "shifted.nii.gz"], 1.0)
+        group_mask(*count_masks([mask_image(left), mask_image(left), tmp_path / "shifted.nii.gz"]), 1.0)
 
 
 def test_a_mask_that_covers_little_of_the_group_is_logged(caplog):
-    group_mask([*[mask_image(box(5, 6, 7))] * 9, mask_image(box(3, 6, 7))], 0.9)
+    warn_of_cover(mask_image(box(5, 6, 6)), mask_image(box(5, 6, 7)))
+    assert not caplog.text
+    warn_of_cover(mask_image(box(3, 6, 7)), mask_image(box(5, 6, 7)))
     assert "covers only 50 % of the group mask" in caplog.text
 
 
@@ -162,19 +165,19 @@ def test_a_tiny_mask_among_others_is_named(tmp_path):
     nib.save(mask_image(tiny), tmp_path / "tiny.nii.gz")
     usual = box(15, 15, 15, shape=(20, 20, 20))
     with pytest.raises(ParticipantError, match=r"tiny\.nii\.gz: it has 4 voxels, .* no mask of a brain"):
-        group_mask([mask_image(usual), mask_image(usual), tmp_path / "tiny.nii.gz"], 0.5)
+        group_mask(*count_masks([mask_image(usual), mask_image(usual), tmp_path / "tiny.nii.gz"]), 0.5)
 
 
 def test_too_few_voxels_for_a_decomposition_are_refused():
     with pytest.raises(ConfigError, match="the group mask has only 8 voxels"):
-        group_mask([mask_image(box(3, 3, 3))] * 2, 0.9)
+        group_mask(*count_masks([mask_image(box(3, 3, 3))] * 2), 0.9)
 
 
 def test_a_mask_on_another_grid_is_resampled_where_asked(caplog):
     finer = np.zeros((12, 14, 16))
     finer[2:10, 2:12, 2:14] = 1
     other = nib.Nifti1Image(finer.astype(np.uint8), np.diag([1.5, 1.5, 1.5, 1.0]))
-    kept = group_mask([mask_image(box(5, 6, 7)), other], 1.0, resample=True)
+    kept = group_mask(*count_masks([mask_image(box(5, 6, 7)), other], resample=True), 1.0)
     assert kept.shape == (6, 7, 8)
     assert "resampled from the grid (12, 14, 16) to (6, 7, 8)" in caplog.text
     np.testing.assert_array_equal(kept.get_fdata() > 0, box(5, 6, 7))

@@ -7,7 +7,7 @@ import pytest
 
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.ica.group import GroupICA
-from gradspec.ica.images import group_mask
+from gradspec.ica.mask import count_masks, group_mask
 from gradspec.ica.reduced import (
     find_reductions,
     load_reduction,
@@ -23,7 +23,7 @@ from gradspec.ica.reduced import (
 def reduced(cohort, tmp_path):
     """Mask, folders of reductions of all participants (one of them excluded), and their names."""
     names, folders = cohort
-    mask = group_mask([next(folder.glob("func/*brain_mask*")) for folder in folders[:-1]], 0.9)
+    mask = group_mask(*count_masks([next(folder.glob("func/*brain_mask*")) for folder in folders[:-1]]), 0.9)
     targets = [tmp_path / "reduced" / folder.name for folder in folders]
     for folder, target in zip(folders, targets, strict=True):
         reduce_runs(folder, mask, target, 20)

@@ -1,29 +1,28 @@
-"""The check of the cohort: every participant's data are read, and what cannot be used is left out with a reason."""
+"""The check of the cohort: what was found of all participants is compared, and what cannot be used is left out."""
 
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gradspec.cohort.findings import Finding, Run, join
-from gradspec.cohort.participants import Participant, read_participants
-from gradspec.cohort.plan import participants_table
 from gradspec.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
-def check_cohort(config: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check the data of every participant of the cohort.
+def check_cohort(findings: Sequence[Finding], config: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check what was found of every participant of the cohort.
 
     Parameters
     ----------
+    findings : sequence of Finding
+        Of each participant; what differs from the rest of the cohort is dropped from them.
     config : mapping
-        The keys ``results``, ``on_error`` and ``cohort`` of the configuration, defaults filled in. Nothing else is
-        needed, so that a change of, say, the training does not run the check (and all that follows) again.
+        The keys ``on_error`` and ``cohort`` of the configuration, defaults filled in. Nothing else is needed, so that
+        a change of, say, the training does not run the check (and all that follows) again.
 
     Returns
     -------
@@ -37,15 +36,12 @@ def check_cohort(config: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]
     ConfigError
         If a group has fewer than two participants left, or, with ``on_error: stop``, if anything cannot be used.
     """
-    cohort = _as_data_set(config)
-    people = _people(cohort)
-    findings = _examine(people, cohort)
     _settle(findings)
     for finding in findings:
         for fault in finding.faults:
             log.warning("%s", fault)
     _judge(findings, config)
-    return _participants_table(findings, cohort["covariates"]), _runs_table(findings)
+    return _participants_table(findings, config["cohort"]["covariates"]), _runs_table(findings)
 
 
 def describe_participants(columns: Sequence[str], levels: Sequence[str]) -> dict[str, Any]:
@@ -80,51 +76,6 @@ RUN_COLUMNS = {
     "slice_timing": {"Description": "Times of the slices after the start of a volume, comma-separated", "Units": "s"},
     "slice_encoding_direction": "Axis of the slices (i, j, k), with - where the times run backwards",
 }
-
-
-def _as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section ``cohort``; a simulated cohort is read as the raw BIDS data set that it has become."""
-    cohort = dict(config["cohort"])
-    if cohort["source"] == "simulated":
-        root = str(Path(config["results"], "bids"))
-        cohort |= {"source": "bids", "bids": {**cohort["bids"], "root": root, "task": "rest"}}
-    return cohort
-
-
-def _people(cohort: Mapping[str, Any]) -> list[Participant]:
-    if cohort["source"] != "numerical":
-        return read_participants(participants_table(cohort), cohort)
-    from gradspec.cohort.numerical import numerical_participants
-    from gradspec.files import participant_id
-
-    wanted = {participant_id(value) for value in cohort["participants"]}
-    everybody = numerical_participants(cohort["numerical"]["n_samples"], cohort["group"]["levels"])
-    return [Participant(who, group, {}) for who, group in everybody.items() if not wanted or who in wanted]
-
-
-def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
-    """Look at the data of each participant by itself."""
-    from gradspec.cohort.bids import examine_bids
-    from gradspec.cohort.derivatives import examine_derivatives
-    from gradspec.cohort.fnc import examine_fnc
-    from gradspec.cohort.timeseries import examine_timeseries
-
-    examine: dict[str, Callable[[], list[Finding]]] = {
-        "bids": lambda: examine_bids(people, cohort["bids"], cohort["min_volumes"]),
-        "fmriprep": lambda: examine_derivatives(people, cohort["fmriprep"], cohort["min_volumes"]),
-        "timeseries": lambda: examine_timeseries(people, cohort),
-        "fnc": lambda: examine_fnc(people, cohort),
-        "numerical": lambda: [Finding(person, runs=[_made_run(cohort["numerical"])]) for person in people],
-    }
-    return examine[cohort["source"]]()
-
-
-def _made_run(section: Mapping[str, Any]) -> Run:
-    from gradspec.cohort.numerical import REPETITION_TIME
-
-    if section["kind"] != "gaussian-mixture":
-        return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
-    return Run()
 
 
 def _settle(findings: Sequence[Finding]) -> None:

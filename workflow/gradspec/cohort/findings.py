@@ -1,10 +1,12 @@
 """What the check of the cohort finds: the runs of a participant that can be used, and what is wrong with others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from gradspec.cohort.participants import Participant
 from gradspec.errors import ParticipantError
+from gradspec.files import PathLike, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -100,3 +102,24 @@ def run_label(session: str | None, task: str | None, run: str | None) -> str:
     """Join the labels of a run in the order of BIDS."""
     parts = (("ses", session), ("task", task), ("run", run))
     return "_".join(f"{name}-{value}" for name, value in parts if value)
+
+
+def write_findings(findings: Sequence[Finding], path: PathLike) -> None:
+    """Write what was found, for the check that compares all participants."""
+    write_json([asdict(finding) | {"faults": [vars(fault) for fault in finding.faults]} for finding in findings], path)
+
+
+def read_findings(path: PathLike) -> list[Finding]:
+    """Read what was found."""
+    return [_finding(**found) for found in read_json(path)]
+
+
+def _finding(
+    participant: dict[str, Any], runs: list[dict[str, Any]], faults: list[dict[str, Any]], notes: list[str]
+) -> Finding:
+    return Finding(
+        Participant(**participant),
+        [Run(**run | {"names": tuple(run["names"])}) for run in runs],
+        [ParticipantError(**fault) for fault in faults],
+        notes,
+    )

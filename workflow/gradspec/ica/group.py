@@ -18,7 +18,8 @@ from gradspec.errors import ConfigError
 from gradspec.files import PathLike
 from gradspec.ica.decomposition import ALGORITHMS, Solution, solve
 from gradspec.ica.halves import merge_parts, reproducibility, shuffled
-from gradspec.ica.images import Image, group_mask, load, maps_to_image, read_run, signal_mask
+from gradspec.ica.images import Image, load, maps_to_image, read_run, signal_mask
+from gradspec.ica.mask import count_masks, group_mask, warn_of_cover
 from gradspec.ica.participant import spatial_regression
 from gradspec.ica.reduced import FORMS, at_once, kept_directions, load_reduction, reduce_run
 from gradspec.ica.reduction import merge, whiten_group
@@ -193,9 +194,10 @@ class GroupICA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         order, n_runs = _order(images, participants, self.seed)
         if masks is not None and len(masks) != len(images):
             raise ConfigError(f"{len(images)} runs but {len(masks)} masks; give one mask a run")
-        self.mask_img_ = group_mask(
-            masks or [signal_mask(image) for image in images], self.mask_share, resample=self.resample
-        )
+        masks = masks or [signal_mask(image) for image in images]
+        self.mask_img_ = group_mask(*count_masks(masks, resample=self.resample), self.mask_share)
+        for mask in masks:
+            warn_of_cover(mask, self.mask_img_, resample=self.resample)
         with threadpool_limits(1):  # one thread a run in the pool; also makes the sums the same on any machine
             self._fit(self._reduced([images[i] for i in order]), n_runs)
         return self

@@ -1,10 +1,9 @@
-"""Images in and out: the group mask, a run as a matrix of volumes by voxels, and maps back to an image.
+"""Images in and out: a run as a matrix of volumes by voxels, and maps back to an image.
 
 Voxels are always in the order of ``array[mask]`` (the order that nilearn's maskers use).
 """
 
 import logging
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import nibabel as nib
@@ -13,7 +12,7 @@ from jaxtyping import Bool, Float
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import SpatialImage
 
-from gradspec.errors import ConfigError, ParticipantError
+from gradspec.errors import ParticipantError
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.volumes import DAMAGED, damaged, masked_volumes
 
@@ -21,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 Image: TypeAlias = PathLike | SpatialImage  # a NIfTI file, or an image in memory
 
-_FEWEST_VOXELS = 20  # that make sense as samples of a decomposition
-_SMALLEST_SHARE = 0.1  # of the median mask that must be left in the group mask
-_UNUSUAL_SHARE = 0.7  # of the group mask that a participant's mask covers; below it, a warning
 _CONSTANT = 1e-6  # standard deviation, relative to the size of the signal, of a voxel that only shows rounding
 _BLOCK = 1024  # voxels that are prepared at a time, so that they stay in the cache
 
@@ -136,74 +132,10 @@ def to_grid(image: SpatialImage, reference: SpatialImage, *, resample: bool) -> 
     return moved
 
 
-def group_mask(masks: Sequence[Image], share: float, *, resample: bool = False) -> nib.Nifti1Image:
-    """Keep the voxels that lie in the brain mask of at least a share of the runs.
-
-    Parameters
-    ----------
-    masks : sequence of path or image
-        3-D brain mask of each run; the grid of the first is that of the group.
-    share : float
-        Share of the masks, above 0 to 1.
-    resample : bool
-        Whether masks on another grid are resampled, or refused.
-
-    Returns
-    -------
-    Nifti1Image
-        The mask (uint8).
-
-    Raises
-    ------
-    ParticipantError
-        If a mask cannot be read, is empty or tiny, or is on another grid than the first and not to be resampled.
-    ConfigError
-        If hardly any voxel is left.
-    """
-    reference = load(masks[0], 3)
-    count = np.zeros(reference.shape, dtype=np.int32)
-    sizes = np.empty(len(masks), dtype=np.int64)
-    for i, mask in enumerate(masks):
-        inside = _inside(mask, reference, resample)
-        sizes[i] = inside.sum()
-        if not sizes[i]:
-            raise ParticipantError("the brain mask is empty; check the preprocessing of this run", file=name_of(mask))
-        count += inside
-    common = count >= share * len(masks) - 1e-9
-    smallest = name_of(masks[int(np.argmin(sizes))])
-    if sizes.min() < _SMALLEST_SHARE * np.median(sizes):
-        raise ParticipantError(
-            f"it has {sizes.min()} voxels, where the masks of the group have {np.median(sizes):.0f} (median): "
-            "it is no mask of a brain; check the preprocessing of this run, or leave it out",
-            file=smallest,
-        )
-    if common.sum() < max(_SMALLEST_SHARE * np.median(sizes), 1):
-        raise ConfigError(
-            f"only {common.sum()} voxels lie in the brain masks of {share:.0%} of the {len(masks)} runs, where a mask "
-            f"has {np.median(sizes):.0f}: the masks hardly overlap. Check the registration of the smallest one, "
-            f"{smallest}, or lower ica.mask_share"
-        )
-    if common.sum() < _FEWEST_VOXELS:
-        raise ConfigError(
-            f"the group mask has only {common.sum()} voxels; voxels are the samples of spatial ICA, and fewer than "
-            f"{_FEWEST_VOXELS} cannot be decomposed. Check the brain masks, or lower preprocess.resolution"
-        )
-    for mask in masks:
-        covered = _inside(mask, reference, resample)[common].mean()
-        if covered < _UNUSUAL_SHARE:
-            logger.warning("%s covers only %.0f %% of the group mask", name_of(mask), 100 * covered)
-    logger.info("group mask: %d voxels in at least %.0f %% of %d masks", common.sum(), 100 * share, len(masks))
-    return _like(reference, common.astype(np.uint8))
-
-
-def _inside(mask: Image, reference: SpatialImage, resample: bool) -> Bool[np.ndarray, "x y z"]:
-    return voxels_of(to_grid(load(mask, 3), reference, resample=resample)) > 0
-
-
 def signal_mask(image: Image) -> nib.Nifti1Image:
     """Take the voxels of a 4-D image that vary over time as its brain mask, for images that come without one."""
     loaded = load(image, 4)
-    return _like(loaded, (np.ptp(voxels_of(loaded), axis=3) > 0).astype(np.uint8))
+    return image_like(loaded, (np.ptp(voxels_of(loaded), axis=3) > 0).astype(np.uint8))
 
 
 def read_run(image: Image, mask: SpatialImage, *, resample: bool = False) -> Float[np.ndarray, "time voxel"]:
@@ -319,7 +251,7 @@ def maps_to_image(maps: Float[np.ndarray, "component voxel"], mask: SpatialImage
     inside = np.asanyarray(mask.dataobj) > 0
     volumes = np.zeros((*inside.shape, len(maps)), dtype=np.float32)
     volumes[inside] = maps.T
-    return _like(mask, volumes)
+    return image_like(mask, volumes)
 
 
 def read_maps(image: Image, inside: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "component voxel"]:
@@ -333,7 +265,7 @@ def save_image(image: SpatialImage, path: PathLike) -> None:
         nib.save(image, partial)
 
 
-def _like(reference: SpatialImage, data: np.ndarray) -> nib.Nifti1Image:
+def image_like(reference: SpatialImage, data: np.ndarray) -> nib.Nifti1Image:
     """Return an image of `data` on the grid, and in the space, of another."""
     image = nib.Nifti1Image(data, reference.affine)
     if isinstance(reference, nib.Nifti1Image):

@@ -15,6 +15,7 @@ from nibabel.spatialimages import SpatialImage
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.images import Image, load, name_of, read_run
+from gradspec.ica.mask import warn_of_cover
 from gradspec.ica.reduction import merge, principal_components
 from gradspec.ica.runs import find_runs, has_runs
 
@@ -112,6 +113,7 @@ def reduce_runs(
         partial.mkdir()
         try:
             for run in find_runs([participant], [folder]) if has_runs(folder) else []:
+                warn_of_cover(run.mask, mask, resample=resample)
                 reduction = reduce_run(run.bold, mask, n_subject_components, form=form, resample=resample)
                 save_reduction(reduction, partial / f"{run.name}.npy")
         except ParticipantError as error:

@@ -5,10 +5,8 @@ from gradspec.job import start
 start(snakemake.log[0], snakemake.threads)
 
 from gradspec.files import read_table
-from gradspec.ica.images import group_mask, save_image
-from gradspec.ica.runs import find_runs
+from gradspec.ica.images import save_image
+from gradspec.ica.mask import group_mask
 
-settings = snakemake.params.ica
-runs = find_runs(read_table(snakemake.input.participants)["participant_id"], snakemake.input.denoised)
-mask = group_mask([run.mask for run in runs], settings["mask_share"], resample=settings["grids"] == "resample")
+mask = group_mask(snakemake.input.counts, read_table(snakemake.input.sizes), snakemake.params.ica["mask_share"])
 save_image(mask, snakemake.output.mask)

@@ -1,0 +1,80 @@
+"""The data of every participant are read, each by itself: what can be used and what cannot."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gradspec.cohort.findings import Finding, Run
+from gradspec.cohort.participants import Participant, read_participants
+from gradspec.cohort.plan import participants_table
+
+
+def examine_cohort(config: Mapping[str, Any]) -> list[Finding]:
+    """Look at the data of each participant.
+
+    Parameters
+    ----------
+    config : mapping
+        The keys ``results`` and ``cohort`` of the configuration, defaults filled in.
+
+    Returns
+    -------
+    list of Finding
+        One a participant, of whose row of the table only the covariates are kept.
+
+    Raises
+    ------
+    ConfigError
+        If the data set as a whole cannot be read.
+    """
+    cohort = _as_data_set(config)
+    findings = _examine(_people(cohort), cohort)
+    for finding in findings:
+        covariates = {name: finding.participant.row[name] for name in cohort["covariates"]}
+        finding.participant = replace(finding.participant, row=covariates)
+    return findings
+
+
+def _as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section ``cohort``; a simulated cohort is read as the raw BIDS data set that it has become."""
+    cohort = dict(config["cohort"])
+    if cohort["source"] == "simulated":
+        root = str(Path(config["results"], "bids"))
+        cohort |= {"source": "bids", "bids": {**cohort["bids"], "root": root, "task": "rest"}}
+    return cohort
+
+
+def _people(cohort: Mapping[str, Any]) -> list[Participant]:
+    if cohort["source"] != "numerical":
+        return read_participants(participants_table(cohort), cohort)
+    from gradspec.cohort.numerical import numerical_participants
+    from gradspec.files import participant_id
+
+    wanted = {participant_id(value) for value in cohort["participants"]}
+    everybody = numerical_participants(cohort["numerical"]["n_samples"], cohort["group"]["levels"])
+    return [Participant(who, group, {}) for who, group in everybody.items() if not wanted or who in wanted]
+
+
+def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
+    from gradspec.cohort.bids import examine_bids
+    from gradspec.cohort.derivatives import examine_derivatives
+    from gradspec.cohort.fnc import examine_fnc
+    from gradspec.cohort.timeseries import examine_timeseries
+
+    examine: dict[str, Callable[[], list[Finding]]] = {
+        "bids": lambda: examine_bids(people, cohort["bids"], cohort["min_volumes"]),
+        "fmriprep": lambda: examine_derivatives(people, cohort["fmriprep"], cohort["min_volumes"]),
+        "timeseries": lambda: examine_timeseries(people, cohort),
+        "fnc": lambda: examine_fnc(people, cohort),
+        "numerical": lambda: [Finding(person, runs=[_made_run(cohort["numerical"])]) for person in people],
+    }
+    return examine[cohort["source"]]()
+
+
+def _made_run(section: Mapping[str, Any]) -> Run:
+    from gradspec.cohort.numerical import REPETITION_TIME
+
+    if section["kind"] != "gaussian-mixture":
+        return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
+    return Run()
