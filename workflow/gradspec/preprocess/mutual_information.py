@@ -17,6 +17,7 @@ from gradspec.preprocess.motion import flatten
 _MOTION_SAMPLES = 15_000
 _MOTION_SMOOTHING = 1.0  # voxels
 _COREGISTRATION_GRID = 2.0  # mm; BOLD voxels are wider
+_PITCHES = (-40.0, -20.0, 0.0, 20.0, 40.0)  # degrees; the way that slices are tilted, and heads lie, in a scanner
 _RIM = 2  # voxels about the brain of a BOLD reference in which images are compared
 
 
@@ -181,7 +182,7 @@ def coregister(
         World matrix from boldref points to T1w points, in mm.
     """
     fixed, moving = to_itk(reference, affine), _coarsen(to_itk(t1w, t1w_affine), _COREGISTRATION_GRID)
-    return from_itk_transform(_register_rigidly(fixed, moving, _brain_and_rim(fixed), seed))
+    return from_itk_transform(_register_rigidly(fixed, moving, _brain_and_rim(fixed), seed, pitches=(0.0,)))
 
 
 def normalize_epi(
@@ -218,7 +219,7 @@ def normalize_epi(
 
     fixed, moving = to_itk(reference, affine), to_itk(template, template_affine)
     near = _brain_and_rim(fixed)
-    rigid = _register_rigidly(fixed, moving, near, seed)
+    rigid = _register_rigidly(fixed, moving, near, seed, _PITCHES)
     best = sitk.AffineTransform(rigid.GetMatrix(), rigid.GetTranslation(), rigid.GetCenter())
     for shrink, smoothing, sampling, step in ((3, 6.0, 1.0, 1.0), (2, 3.0, 1.0, 0.5), (1, 1.5, 0.5, 0.3)):
         best = register_linearly(
@@ -243,19 +244,22 @@ def _brain_and_rim(brain: Any) -> Any:
     return sitk.BinaryDilate(brain > 0, [_RIM] * 3)
 
 
-def _register_rigidly(fixed: Any, moving: Any, near: Any, seed: int) -> Any:
-    """Rigid registration of brains that may start far apart, from their headers and from their middles."""
+def _register_rigidly(fixed: Any, moving: Any, near: Any, seed: int, pitches: tuple[float, ...]) -> Any:
+    """Rigid registration of brains that may start far apart: from their headers, and from their middles, nodding."""
     import SimpleITK as sitk
 
-    start = sitk.Euler3DTransform(
+    middle = sitk.Euler3DTransform(
         sitk.CenteredTransformInitializer(
             fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
         )
     )
-    header = sitk.Euler3DTransform()
-    header.SetCenter(start.GetCenter())
+    starts = [sitk.Euler3DTransform() for _ in range(1 + len(pitches))]
+    starts[0].SetCenter(middle.GetCenter())
+    for start, pitch in zip(starts[1:], pitches, strict=True):
+        start.SetParameters((np.deg2rad(pitch), 0.0, 0.0, *middle.GetTranslation()))
+        start.SetCenter(middle.GetCenter())
     candidates = []
-    for transform in (header, start):
+    for transform in starts:
         found = register_linearly(
             fixed,
             moving,
