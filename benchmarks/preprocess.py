@@ -1,9 +1,10 @@
 """Head motion: our two estimators beside ``ants.motion_correction`` and nipype's SpaceTimeRealigner.
 
 ``python -m benchmarks.preprocess`` moves the brain of nilearn's template by known poses, adds noise, and gives the same
-volumes to each estimator, one thread each. CPU seconds are those of the process and its children; the error is the root
-mean square displacement over the brain, in mm. A peer that is not installed (SpaceTimeRealigner needs nipy) is said to
-be missing.
+volumes to each estimator, one thread each. CPU seconds are those of the process and its children, the peers' with the
+resampling that they do in the same call; the error is the root mean square displacement over the brain, in mm. In every
+repeat, a run of its own, all estimators take their turn; numbers are medians over the repeats. A peer that is not
+installed (SpaceTimeRealigner needs nipy) is said to be missing.
 """
 
 import argparse
@@ -13,9 +14,11 @@ import resource
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
 from gradspec.preprocess.geometry import from_itk_transform, image_centre, rigid_matrix
@@ -82,17 +85,21 @@ def with_ants(bold: np.ndarray, affine: np.ndarray) -> np.ndarray:
     return np.stack([from_itk_transform(sitk.ReadTransform(names[0])) for names in found])
 
 
-def with_nipype(bold: np.ndarray, affine: np.ndarray) -> np.ndarray | None:
-    """Nipype's SpaceTimeRealigner (nipy), motion only; its transforms are not read, so that it has no error here."""
+def with_nipype(bold: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Nipype's SpaceTimeRealigner (nipy), motion only; a row of its text is a translation and a rotation vector."""
     from nipype.interfaces.nipy import SpaceTimeRealigner
 
     with tempfile.TemporaryDirectory() as folder:
         write_image(bold, affine, Path(folder, "run.nii"), code="scanner", repetition_time=2.0)
-        SpaceTimeRealigner(in_file=[str(Path(folder, "run.nii"))]).run(cwd=folder)
-    return None
+        outputs = SpaceTimeRealigner(in_file=[str(Path(folder, "run.nii"))]).run(cwd=folder).outputs
+        parameters = np.loadtxt(outputs.par_file)
+    found = np.tile(np.eye(4), (len(parameters), 1, 1))
+    found[:, :3, :3] = Rotation.from_rotvec(parameters[:, 3:]).as_matrix()
+    found[:, :3, 3] = parameters[:, :3]
+    return found @ np.linalg.inv(found[len(found) // 2])
 
 
-ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray | None]] = {
+ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "precise (SimpleITK)": with_ours("precise"),
     "fast (Gauss-Newton)": with_ours("fast"),
     "ants.motion_correction": with_ants,
@@ -107,7 +114,7 @@ def measure(name: str, bold: np.ndarray, affine: np.ndarray, poses: np.ndarray) 
     -------
     dict
         ``seconds`` of CPU a volume, and ``error``, the root mean square displacement in mm over the brain and all
-        volumes; both None where the peer is missing, and ``error`` where it gives no transforms.
+        volumes; both None where the peer is missing.
     """
     before = _cpu_seconds()
     try:
@@ -118,14 +125,35 @@ def measure(name: str, bold: np.ndarray, affine: np.ndarray, poses: np.ndarray) 
     return {"estimator": name, "seconds": seconds, "error": _error(found, bold, affine, poses)}
 
 
+def measure_all(n_volumes: int, seed: int, repeats: int) -> list[dict[str, Any]]:
+    """Run all estimators by turns, on as many runs as there are repeats.
+
+    Returns
+    -------
+    list of dict
+        A row for each estimator as of `measure`, with medians over the repeats.
+    """
+    rounds = []
+    for repeat in range(repeats):
+        run = simulate(n_volumes, seed + repeat)
+        rounds.append([measure(name, *run) for name in ESTIMATORS])
+    return [
+        {"estimator": name, **{key: _median([row[key] for row in rows]) for key in ("seconds", "error")}}
+        for name, rows in zip(ESTIMATORS, zip(*rounds, strict=True), strict=True)
+    ]
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    measured = [value for value in values if value is not None]
+    return median(measured) if measured else None
+
+
 def _cpu_seconds() -> float:
     spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(use.ru_utime + use.ru_stime for use in spent)
 
 
-def _error(found: np.ndarray | None, bold: np.ndarray, affine: np.ndarray, poses: np.ndarray) -> float | None:
-    if found is None:
-        return None
+def _error(found: np.ndarray, bold: np.ndarray, affine: np.ndarray, poses: np.ndarray) -> float:
     middle = poses[len(poses) // 2]
     brain = np.argwhere(bold[..., len(poses) // 2] > 300)[::7] @ affine[:3, :3].T + affine[:3, 3]
     # Displacements are compared where the tissue lies in the middle volume, to which everybody aligns.
@@ -140,20 +168,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write its rows where asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preprocess", description=__doc__.split("\n")[0])
     parser.add_argument("--volumes", type=int, default=40, help="length of the run")
-    parser.add_argument("--seed", type=int, default=1, help="seed of poses and noise")
+    parser.add_argument("--seed", type=int, default=1, help="seed of poses and noise in the first run")
+    parser.add_argument("--repeats", type=int, default=3, help="runs that each estimator is given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file")
     options = parser.parse_args(arguments)
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # read when ITK is imported, which is later
-    bold, affine, poses = simulate(options.volumes, options.seed)
-    rows = []
+    with threadpool_limits(1):
+        rows = measure_all(options.volumes, options.seed, options.repeats)
     print(f"{'estimator':26}{'CPU (s/volume)':>16}{'error (mm)':>12}")
-    for name in ESTIMATORS:
-        with threadpool_limits(1):
-            row = measure(name, bold, affine, poses)
-        rows.append(row)
+    for row in rows:
         seconds = "not installed" if row["seconds"] is None else f"{row['seconds']:.3f}"
         error = "" if row["error"] is None else f"{row['error']:.4f}"
-        print(f"{name:26}{seconds:>16}{error:>12}", flush=True)
+        print(f"{row['estimator']:26}{seconds:>16}{error:>12}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 

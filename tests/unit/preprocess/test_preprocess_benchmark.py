@@ -36,3 +36,22 @@ def test_a_peer_that_is_not_installed_is_said_to_be_missing(benchmark: Any, monk
     monkeypatch.setitem(benchmark.ESTIMATORS, "SpaceTimeRealigner", missing)
     row = benchmark.measure("SpaceTimeRealigner", np.zeros((2, 2, 2, 2)), np.eye(4), np.tile(np.eye(4), (2, 1, 1)))
     assert (row["seconds"], row["error"]) == (None, None)
+
+
+def test_estimators_take_turns_and_rows_are_medians(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, seconds = [], iter([3.0, 1.0, 9.0])
+
+    def measure(name: str, bold: np.ndarray, affine: np.ndarray, poses: np.ndarray) -> dict[str, Any]:
+        turns.append((name, len(poses)))
+        value = next(seconds) if name == "ours" else None
+        return {"estimator": name, "seconds": value, "error": value}
+
+    monkeypatch.setattr(benchmark, "measure", measure)
+    monkeypatch.setattr(benchmark, "simulate", lambda n, seed: (None, None, np.tile(np.eye(4), (seed, 1, 1))))
+    monkeypatch.setattr(benchmark, "ESTIMATORS", {"ours": None, "missing": None})
+    rows = benchmark.measure_all(2, seed=5, repeats=3)
+    assert turns == [(name, seed) for seed in (5, 6, 7) for name in ("ours", "missing")]
+    assert rows == [
+        {"estimator": "ours", "seconds": 3.0, "error": 3.0},
+        {"estimator": "missing", "seconds": None, "error": None},
+    ]

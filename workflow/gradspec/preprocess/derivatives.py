@@ -191,11 +191,12 @@ def _name_transforms(
         coregistration = {**native, "Method": "SimpleITK, Mattes mutual information, rigid"}
         path = f"{prefix}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
         return [*outputs, Output("coregistration", path, coregistration)]
-    registration = {**native, **_registration(settings), "Fixed": "the template in the contrast of a BOLD reference"}
+    method = "SimpleITK, Mattes mutual information, affine, to the template in the contrast of a BOLD reference"
+    registration = {**native, "Method": method}
     return [
         *outputs,
-        Output("to_template", f"{prefix}_from-boldref_to-{SPACE}_mode-image_xfm.h5", registration),
-        Output("from_template", f"{prefix}_from-{SPACE}_to-boldref_mode-image_xfm.h5", registration),
+        Output("to_template", f"{prefix}_from-boldref_to-{SPACE}_mode-image_xfm.txt", registration),
+        Output("from_template", f"{prefix}_from-{SPACE}_to-boldref_mode-image_xfm.txt", registration),
     ]
 
 

@@ -50,7 +50,7 @@ def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int, ha
     coregistration
         With a T1w image: transform from the reference to it (ITK text).
     to_template, from_template
-        Without: transforms from the reference to the template and back (ITK HDF5).
+        Without: transforms from the reference to the template and back (ITK text).
     bold_template, boldref_template, mask_template
         The run, its temporal mean and its brain mask in template space.
     confounds, confounds_sidecar, quality

@@ -163,9 +163,10 @@ def _describe_registration(
         )
         sentences.append(
             f"Of {which} {corrected} itself normalised to the ICBM 2009a non-linear symmetric template ({SPACE}), "
-            f"given the contrast of a BOLD image by its tissue maps, by {_warp(settings, software)}."
+            "given the contrast of a BOLD image by its tissue maps, by affine registration on mutual information "
+            f"(SimpleITK {software['SimpleITK']})."
         )
-        cited += [*(["N4"] if settings["bias_field"] else []), "SyN", "template"]
+        cited += [*(["N4"] if settings["bias_field"] else []), "SimpleITK", "Mattes", "template"]
     steps = [*(["motion"] if settings["motion"] != "none" else []), *steps, "normalisation"]
     applied = " and ".join(filter(None, [", ".join(steps[:-1]), steps[-1]]))
     verb = "was" if len(steps) == 1 else "were"

@@ -1,4 +1,4 @@
-"""Rigid registration on mutual information with SimpleITK: head motion (`precise`), and BOLD to T1w.
+"""Linear registration on mutual information with SimpleITK: head motion (`precise`), BOLD to T1w, BOLD to a template.
 
 Mattes' mutual information (Mattes et al. 2003, IEEE Transactions on Medical Imaging 22, 120) from a fixed sample of
 the voxels, seeded so that a second run gives the same transform.
@@ -17,9 +17,11 @@ from gradspec.preprocess.motion import flatten
 _MOTION_SAMPLES = 15_000
 _MOTION_SMOOTHING = 1.0  # voxels
 _COREGISTRATION_GRID = 2.0  # mm; BOLD voxels are wider
+_PITCHES = (-40.0, -20.0, 0.0, 20.0, 40.0)  # degrees; the way that slices are tilted, and heads lie, in a scanner
+_RIM = 2  # voxels about the brain of a BOLD reference in which images are compared
 
 
-def register_rigidly(
+def register_linearly(
     fixed: Any,
     moving: Any,
     start: Any,
@@ -38,7 +40,7 @@ def register_rigidly(
     ----------
     fixed, moving : Image
         float32 images.
-    start : Euler3DTransform
+    start : Euler3DTransform or AffineTransform
         Where to begin; it is not changed.
     shrink : tuple of int
         Shrink factor of each level.
@@ -58,8 +60,8 @@ def register_rigidly(
 
     Returns
     -------
-    Euler3DTransform
-        From points of `fixed` to points of `moving`.
+    Euler3DTransform or AffineTransform
+        From points of `fixed` to points of `moving`, of the kind of `start`.
 
     Raises
     ------
@@ -86,12 +88,12 @@ def register_rigidly(
     method.SetShrinkFactorsPerLevel(shrink)
     method.SetSmoothingSigmasPerLevel(smoothing)
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    method.SetInitialTransform(sitk.Euler3DTransform(start), inPlace=False)
+    method.SetInitialTransform(type(start)(start), inPlace=False)
     try:
         found = method.Execute(fixed, moving)
     except RuntimeError as error:
-        raise ParticipantError(f"rigid registration failed ({_last_line(error)})") from error
-    return sitk.Euler3DTransform(sitk.CompositeTransform(found).GetBackTransform())
+        raise ParticipantError(f"linear registration failed ({_last_line(error)})") from error
+    return type(start)(sitk.CompositeTransform(found).GetBackTransform())
 
 
 def refine_volumes(
@@ -136,7 +138,7 @@ def refine_volumes(
     sampling = min(1.0, _MOTION_SAMPLES / max(1, int(mask.sum())))
     matrices = []
     for volume, start in zip(volumes, starts, strict=True):
-        found = register_rigidly(
+        found = register_linearly(
             fixed,
             to_itk(flatten(volume, spacing, _MOTION_SMOOTHING), affine),
             to_euler_transform(start, centre),
@@ -179,21 +181,86 @@ def coregister(
     array, shape (4, 4)
         World matrix from boldref points to T1w points, in mm.
     """
+    fixed, moving = to_itk(reference, affine), _coarsen(to_itk(t1w, t1w_affine), _COREGISTRATION_GRID)
+    return from_itk_transform(_register_rigidly(fixed, moving, _brain_and_rim(fixed), seed, pitches=(0.0,)))
+
+
+def normalize_epi(
+    reference: Float[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    template: Float[np.ndarray, "x2 y2 z2"],
+    template_affine: Float[np.ndarray, "4 4"],
+    seed: int,
+) -> Float[np.ndarray, "4 4"]:
+    """Bring a BOLD reference to a template of its contrast: rigidly, and from there by an affine transform.
+
+    The images are compared in the brain of the reference alone. What of the template's brain has no counterpart, since
+    the field of view cuts it, is not asked for, and what was imaged is not stretched over the whole.
+
+    Parameters
+    ----------
+    reference : array, shape (x, y, z)
+        Skull-stripped BOLD reference.
+    affine : array, shape (4, 4)
+        Its voxel to world matrix.
+    template : array, shape (x2, y2, z2)
+        Skull-stripped template.
+    template_affine : array, shape (4, 4)
+        Its voxel to world matrix.
+    seed : int
+        Seed of the sample of voxels.
+
+    Returns
+    -------
+    array, shape (4, 4)
+        World matrix from boldref points to template points, in mm.
+    """
     import SimpleITK as sitk
 
-    fixed, moving = to_itk(reference, affine), _coarsen(to_itk(t1w, t1w_affine), _COREGISTRATION_GRID)
-    # The brain and a rim: its outline tells as much as its inside, the rest of the air tells nothing.
-    near = sitk.BinaryDilate(fixed > 0, [2, 2, 2])
-    start = sitk.Euler3DTransform(
+    fixed, moving = to_itk(reference, affine), to_itk(template, template_affine)
+    near = _brain_and_rim(fixed)
+    rigid = _register_rigidly(fixed, moving, near, seed, _PITCHES)
+    best = sitk.AffineTransform(rigid.GetMatrix(), rigid.GetTranslation(), rigid.GetCenter())
+    for shrink, smoothing, sampling, step in ((3, 6.0, 1.0, 1.0), (2, 3.0, 1.0, 0.5), (1, 1.5, 0.5, 0.3)):
+        best = register_linearly(
+            fixed,
+            moving,
+            best,
+            shrink=(shrink,),
+            smoothing=(smoothing,),
+            sampling=sampling,
+            step=step,
+            fine=False,
+            seed=seed,
+            mask=near,
+        )
+    return from_itk_transform(best)
+
+
+def _brain_and_rim(brain: Any) -> Any:
+    """Voxels to compare: a brain's outline tells as much as its inside, the rest of the air tells nothing."""
+    import SimpleITK as sitk
+
+    return sitk.BinaryDilate(brain > 0, [_RIM] * 3)
+
+
+def _register_rigidly(fixed: Any, moving: Any, near: Any, seed: int, pitches: tuple[float, ...]) -> Any:
+    """Rigid registration of brains that may start far apart: from their headers, and from their middles, nodding."""
+    import SimpleITK as sitk
+
+    middle = sitk.Euler3DTransform(
         sitk.CenteredTransformInitializer(
             fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
         )
     )
-    header = sitk.Euler3DTransform()
-    header.SetCenter(start.GetCenter())
+    starts = [sitk.Euler3DTransform() for _ in range(1 + len(pitches))]
+    starts[0].SetCenter(middle.GetCenter())
+    for start, pitch in zip(starts[1:], pitches, strict=True):
+        start.SetParameters((np.deg2rad(pitch), 0.0, 0.0, *middle.GetTranslation()))
+        start.SetCenter(middle.GetCenter())
     candidates = []
-    for transform in (header, start):
-        found = register_rigidly(
+    for transform in starts:
+        found = register_linearly(
             fixed,
             moving,
             transform,
@@ -208,7 +275,7 @@ def coregister(
         candidates.append((_mutual_information(fixed, moving, found, seed), found))
     best = min(candidates, key=lambda pair: pair[0])[1]
     for shrink, smoothing, step, fine in ((2, 3.0, 0.5, False), (1, 1.0, 0.2, True)):
-        best = register_rigidly(
+        best = register_linearly(
             fixed,
             moving,
             best,
@@ -220,7 +287,7 @@ def coregister(
             seed=seed,
             mask=near,
         )
-    return from_itk_transform(best)
+    return best
 
 
 def _coarsen(image: Any, edge: float) -> Any:

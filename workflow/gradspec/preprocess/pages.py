@@ -78,8 +78,8 @@ document.querySelectorAll("th button").forEach((button) => button.addEventListen
 
 _WITHOUT_T1W = (
     "<p>No T1w image was used: the BOLD reference itself was registered to the template, in the contrast of a BOLD "
-    "image. This is less exact. Where the field of view cuts the brain, what is left may be stretched over the whole "
-    "template, which the overlap of the masks does not show: look at the reference before and after normalisation.</p>"
+    "image, by an affine transform. This is less exact, which the overlap of the masks does not show: look at the "
+    "reference before and after normalisation.</p>"
 )
 
 

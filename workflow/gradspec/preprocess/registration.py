@@ -6,8 +6,8 @@ from typing import Any
 from nipype.pipeline.engine import Node, Workflow
 
 from gradspec.preprocess.interfaces.anatomical import ApplyMask, MapTemplate, WriteTemplate
-from gradspec.preprocess.interfaces.ants import correct_bias, register_to_template
-from gradspec.preprocess.interfaces.functional import CoregisterBold
+from gradspec.preprocess.interfaces.ants import correct_bias
+from gradspec.preprocess.interfaces.functional import CoregisterBold, NormalizeBold
 from gradspec.preprocess.interfaces.pictures import DrawCoregistration, DrawNormalization
 from gradspec.preprocess.nodes import init_workflow
 
@@ -63,6 +63,9 @@ def init_coregistration_wf(seed: int, title: str) -> Workflow:
 def init_epi_normalization_wf(settings: Mapping[str, Any], seed: int, title: str) -> Workflow:
     """Bring the BOLD reference to the template in the contrast of a BOLD reference, without a T1w image.
 
+    By an affine transform, whatever ``normalization`` asks for: in this contrast SyN led away from where the T1w image
+    takes the reference.
+
     Parameters
     ----------
     settings : mapping
@@ -80,7 +83,7 @@ def init_epi_normalization_wf(settings: Mapping[str, Any], seed: int, title: str
     Outputs
     -------
     to_template, from_template
-        Composite transforms (ITK HDF5) for resampling to and from template space.
+        Transforms (ITK text) for resampling to and from template space.
     points
         Where the voxels of the template lie in the reference (``.npy``).
     before_after
@@ -91,7 +94,7 @@ def init_epi_normalization_wf(settings: Mapping[str, Any], seed: int, title: str
     )
     strip = Node(ApplyMask(), name="strip")
     template = Node(WriteTemplate(resolution=EPI_GRID, contrast="EPI"), name="template")
-    register = Node(register_to_template(settings["normalization"], seed), name="register")
+    register = Node(NormalizeBold(seed=seed), name="register")
     to_template = Node(MapTemplate(resolution=settings["resolution"]), name="to_template")
     compare = Node(DrawNormalization(title=title), name="compare")
     image = (inputs, "boldref")
@@ -103,15 +106,14 @@ def init_epi_normalization_wf(settings: Mapping[str, Any], seed: int, title: str
         [
             (image[0], strip, [(image[1], "in_file")]),
             (inputs, strip, [("mask", "in_mask")]),
-            (template, register, [("out_file", "fixed_image")]),
-            (strip, register, [("out_file", "moving_image")]),
-            (register, to_template, [("composite_transform", "transform")]),
+            (template, register, [("out_file", "template")]),
+            (strip, register, [("out_file", "in_file")]),
+            (register, to_template, [("to_template", "transform")]),
             (image[0], to_template, [(image[1], "in_file")]),
             (inputs, to_template, [("mask", "in_mask")]),
             (strip, compare, [("out_file", "before")]),
             (to_template, compare, [("out_file", "after")]),
-            (register, outputs, [("composite_transform", "to_template")]),
-            (register, outputs, [("inverse_composite_transform", "from_template")]),
+            (register, outputs, [(name, name) for name in ("to_template", "from_template")]),
             (to_template, outputs, [("points", "points")]),
             (compare, outputs, [("out_file", "before_after")]),
         ]

@@ -132,6 +132,41 @@ class CoregisterBold(Step):
         return {"transform": str(path)}
 
 
+class _NormalizeInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="brain of the BOLD reference")
+    template = File(exists=True, mandatory=True, desc="brain of the template in the contrast of a BOLD reference")
+    seed = traits.Int(mandatory=True, desc="seed of the sample of voxels")
+
+
+class _NormalizeOutput(TraitedSpec):
+    to_template = File(exists=True, desc="template point to BOLD reference point, for resampling (ITK text)")
+    from_template = File(exists=True, desc="the inverse")
+
+
+class NormalizeBold(Step):
+    """Bring the BOLD reference to the template by an affine transform."""
+
+    input_spec = _NormalizeInput
+    output_spec = _NormalizeOutput
+
+    def compute(self, folder: Path) -> dict[str, Any]:
+        from gradspec.preprocess.geometry import write_itk_transforms
+        from gradspec.preprocess.mutual_information import normalize_epi
+
+        bold, template = nib.load(self.inputs.in_file), nib.load(self.inputs.template)
+        matrix = normalize_epi(
+            bold.get_fdata(dtype=np.float32),
+            bold.affine,
+            template.get_fdata(dtype=np.float32),
+            template.affine,
+            self.inputs.seed,
+        )
+        paths = {name: folder / f"{name}.txt" for name in ("to_template", "from_template")}
+        write_itk_transforms(np.linalg.inv(matrix)[np.newaxis], paths["to_template"])
+        write_itk_transforms(matrix[np.newaxis], paths["from_template"])
+        return {name: str(path) for name, path in paths.items()}
+
+
 class _ResampleInput(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw BOLD run")
     in_mask = File(exists=True, mandatory=True, desc="brain mask of the BOLD reference")
