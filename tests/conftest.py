@@ -19,7 +19,8 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
-def pytest_collection_finish() -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _frozen() -> None:
     """Spare the garbage collector what lives to the end: Holm's correction in statsmodels calls it every time."""
     gc.collect()
     gc.freeze()
