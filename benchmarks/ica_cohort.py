@@ -19,7 +19,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter
 
 N_NETWORKS = 16
 N_OWN = 5
-NOISE = 2.0  # CanICA and regression on the true time courses leave room to do better
+NOISE = 2.3  # CanICA and regression on the true time courses leave room to do better
 REPETITION_TIME = 2.0
 
 

@@ -26,11 +26,11 @@ LEVELS = {"diagnosis": ["control", "autism"], "lot": ["a", "b"], "sex": ["F", "M
 ALPHA = 0.05
 
 
-def prepare_cohort(folder: Path, data: Path) -> Path:
+def prepare_cohort(folder: Path, data: Path, draw: int) -> Path:
     """Write the table of participants with a group that is drawn by lot, half of each diagnosis and sex."""
     table = read_table(data / "participants.tsv")
     table["timeseries"] = [str(data / file) for file in table["timeseries"]]
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(draw)
     order = table.assign(order=rng.random(len(table))).sort_values(["diagnosis", "sex", "order"]).index
     table.loc[order, "lot"] = np.resize(LEVELS["lot"], len(table))
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where everything is written")
     parser.add_argument("--models", nargs="+", default=["mlp", "cnn1d"], help="networks (default: mlp cnn1d)")
+    parser.add_argument("--targets", nargs="+", choices=LEVELS, default=list(LEVELS), help="what is learnt")
+    parser.add_argument("--draw", type=int, default=0, help="seed of the group that is drawn by lot (default: 0)")
     parser.add_argument("--repeats", type=int, default=2, help="repeats of the cross-validation (default: 2)")
     parser.add_argument("--retraining", type=int, default=0, help="permutations by training again (default: none)")
     parser.add_argument("--cores", type=int, default=1)
@@ -110,9 +112,9 @@ def main() -> None:
     if "GRADSPEC_TEST_DATA" not in os.environ:
         raise SystemExit("set GRADSPEC_TEST_DATA to the folder that holds abide-nyu")
     data = Path(os.environ["GRADSPEC_TEST_DATA"]).resolve() / "abide-nyu"
-    participants = prepare_cohort(arguments.folder.resolve(), data)
+    participants = prepare_cohort(arguments.folder.resolve(), data, arguments.draw)
     rows = []
-    for target in LEVELS:
+    for target in arguments.targets:
         config = configure(target, participants, arguments)
         run(config, arguments.cores)
         rows += read_results(target, Path(config["results"]))

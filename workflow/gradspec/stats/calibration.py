@@ -259,8 +259,8 @@ def _by_regrouping(size: Size) -> Iterator[dict[str, Any]]:
 
 
 def _by_retraining(size: Size) -> Iterator[dict[str, Any]]:
-    """Permutations by retraining, in equal and unequal groups, and with the largest planted difference."""
-    for groups, difference in [(EQUAL, 0.0), (UNEQUAL, 0.0), (EQUAL, max(size.differences))]:
+    """Permutations by retraining, in equal and unequal groups, and with planted differences."""
+    for groups, difference in [(EQUAL, 0.0), (UNEQUAL, 0.0), *((EQUAL, planted) for planted in size.differences)]:
         cohorts = [retrain_cohort(seed, difference, groups) for seed in track(range(size.cohorts), "retrained cohorts")]
         about = {"folds": f"{RETRAINED_FOLDS} × 1", "groups": f"{groups[0]}:{groups[1]}", "size": difference}
         p_values = np.array([[*of_features, of_any] for of_features, of_any in cohorts])
