@@ -50,6 +50,8 @@ class Run:
             stdout=self.output,
             stderr=subprocess.STDOUT,
             text=True,
+            # what a shell starts in the background ignores interrupts, and would hand that on
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def end(self) -> int:
