@@ -4,11 +4,14 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from gradspec.preprocess.ants import PROGRAMS, ants_on_path, ants_version, write_launchers
+from gradspec.preprocess.interfaces.ants import register_to_template
 
 
 @pytest.fixture
@@ -54,6 +57,30 @@ def test_a_launcher_does_the_work_of_the_program(tmp_path: Path) -> None:
     command = [str(tmp_path / "ants" / "antsApplyTransforms"), "-d", "3", "-i", "in.nii", "-r", "in.nii"]
     subprocess.run([*command, "-o", "out.nii", "-t", "identity"], cwd=tmp_path, check=True, capture_output=True)
     np.testing.assert_allclose(nib.load(tmp_path / "out.nii").get_fdata(), data, rtol=1e-5)
+
+
+def test_a_program_on_path_registers_as_the_launcher_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for ANTs' own program, which notes that it was called."""
+    data = gaussian_filter(np.random.default_rng(0).normal(size=(24, 24, 24)), 3).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "fixed.nii")
+    nib.save(nib.Nifti1Image(np.roll(data, 1, axis=0), np.eye(4)), tmp_path / "moving.nii")
+    write_launchers(tmp_path / "library")
+    (tmp_path / "bin").mkdir()
+    stand_in = tmp_path / "bin" / "antsRegistration"
+    stand_in.write_text(f'#!/bin/sh\ntouch "{tmp_path}/called"\nexec "{tmp_path}/library/antsRegistration" "$@"\n')
+    stand_in.chmod(0o755)
+    found = []
+    for folder in ("library", "bin"):
+        assert not (tmp_path / "called").exists()
+        monkeypatch.setenv("PATH", str(tmp_path / folder), prepend=os.pathsep)
+        register = register_to_template("affine", seed=1)
+        register.inputs.fixed_image, register.inputs.moving_image = tmp_path / "fixed.nii", tmp_path / "moving.nii"
+        (work := tmp_path / f"work-{folder}").mkdir()
+        with h5py.File(register.run(cwd=work).outputs.composite_transform) as file:
+            found.append([values[()] for values in file["TransformGroup/1"].values()])
+    assert (tmp_path / "called").exists()
+    assert len(found[0]) > 1
+    assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_a_failing_program_is_seen(tmp_path: Path) -> None:
