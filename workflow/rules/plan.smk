@@ -7,7 +7,7 @@ from gradspec.fetch.plan import describe_fetch
 from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.preprocess.steps import check_steps
-from gradspec.stats.plan import check_plan, check_test, get_tested_groupings
+from gradspec.stats.plan import check_plan, get_tested_groupings
 from gradspec.training.plan import check_training
 from snakemake.exceptions import WorkflowError
 
@@ -21,7 +21,6 @@ try:
         check_steps(config["preprocess"])
     cohort = plan_cohort(config)
     require_template(config["ica"]["template"])
-    check_test(config)
     check_plan(
         config["stats"]["plan"],
         models=list(config["training"]["models"]),

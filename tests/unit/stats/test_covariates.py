@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from gradspec.errors import ConfigError
 from gradspec.files import write_table
-from gradspec.stats.covariates import describe_scores, regress_scores
+from gradspec.stats.covariates import SHARED_NETWORKS, describe_scores, regress_scores
 from gradspec.stats.multiplicity import correct
 
 LEVELS = ["control", "patient"]
@@ -52,9 +52,12 @@ def test_rows_are_those_of_the_formula_of_statsmodels():
     fit = smf.ols("y ~ group + age + C(sex)", data).fit(cov_type="HC3", use_t=True)
     for term, name in (("group", "group"), ("age", "age"), ("sex: M", "C(sex)[T.M]")):
         row = row_of(table, "covariates", term)
+        widening = np.sqrt(SHARED_NETWORKS) if term == "group" else 1.0
+        margin = widening * stats.t.ppf(0.975, fit.df_resid) * fit.bse[name]
         assert row["estimate"] == pytest.approx(fit.params[name])
-        assert row["p_value"] == pytest.approx(fit.pvalues[name])
-        assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(fit.conf_int().loc[name]))
+        assert row["statistic"] == pytest.approx(fit.tvalues[name] / widening)
+        assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(fit.tvalues[name] / widening), fit.df_resid))
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((row["estimate"] - margin, row["estimate"] + margin))
     group = row_of(table, "covariates")
     assert group["effect_size"] == pytest.approx((1 - 3 / (4 * 56 - 1)) * fit.params["group"] / fit.mse_resid**0.5)
     assert group["effect_low"] < group["effect_size"] < group["effect_high"]
@@ -66,7 +69,7 @@ def test_without_covariates_it_is_nearly_the_t_test_of_welch():
     table = regress(predictions, participants, covariates=())
     assert list(table["adjustment"]) == ["none", "none"]
     welch = stats.ttest_ind(score[1::2], score[::2], equal_var=False)
-    assert row_of(table, "none")["statistic"] == pytest.approx(welch.statistic, rel=0.02)
+    assert row_of(table, "none")["statistic"] == pytest.approx(welch.statistic / np.sqrt(SHARED_NETWORKS), rel=0.02)
 
 
 def test_a_group_that_is_only_age_vanishes_with_age_and_one_that_is_more_stays():
@@ -76,11 +79,27 @@ def test_a_group_that_is_only_age_vanishes_with_age_and_one_that_is_more_stays()
     assert row_of(more, "covariates")["p_value"] < 1e-6
 
 
-def test_level_of_the_adjusted_group_is_kept():
-    n = 200
-    p_values = [row_of(regress(*make_cohort(seed=seed, repeats=1)[:2]), "covariates")["p_value"] for seed in range(n)]
+def cross_validate(seed):
+    """Random groups, learnt in five folds by the mean difference of people with independent features."""
+    rng = np.random.default_rng(seed)
+    sign = rng.permutation(np.where(np.arange(60) % 2 == 1, 1.0, -1.0))
+    x, fold_of = rng.normal(size=(60, 28)), rng.permutation(60) % 5
+    kernel = (x @ x.T) * (fold_of[:, None] != fold_of)
+    columns = {"participant_id": IDS, "group": np.where(sign > 0, "patient", "control")}
+    predictions = pd.DataFrame({"model": "mlp", **columns, "probability": expit(0.02 * kernel @ sign)})
+    return predictions, pd.DataFrame({"participant_id": IDS, "age": 40 + 8 * rng.normal(size=60)})
+
+
+@pytest.mark.parametrize("adjustment", ["none", "covariates"])
+def test_random_groups_that_were_learnt_differ_in_one_cohort_of_twenty(adjustment):
+    n = 400
+    rows = [row_of(regress(*cross_validate(seed), ["age"]), adjustment) for seed in range(n)]
+    statistic, df = (np.array([row[name] for row in rows], dtype=float) for name in ("statistic", "df"))
+    rate, as_they_are = (
+        np.mean(2 * stats.t.sf(np.abs(statistic) * factor, df) < 0.05) for factor in (1.0, np.sqrt(SHARED_NETWORKS))
+    )
     low, high = stats.binom(n, 0.05).ppf([0.0005, 0.9995]) / n
-    assert low <= np.mean(np.array(p_values) < 0.05) <= high
+    assert low <= rate <= high < as_they_are
 
 
 def test_networks_are_corrected_together():

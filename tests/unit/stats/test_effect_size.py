@@ -15,19 +15,19 @@ def interval_of(test, alpha=0.05):
 
 
 @pytest.mark.parametrize("mean", [0.1, 0.4, 2.0])
-@pytest.mark.parametrize("ratio", [0.0, 0.25])
-def test_ends_are_the_roots_of_the_noncentral_distribution(mean, ratio):
+@pytest.mark.parametrize("correlation", [0.0, 0.2])
+def test_ends_are_the_roots_of_the_noncentral_distribution(mean, correlation):
     values = np.random.default_rng(0).normal(size=10)
     values += mean - values.mean()
-    test = corrected_resampled_t_test(values, ratio)
-    factor = np.sqrt(1 / 10 + ratio)
+    test = corrected_resampled_t_test(values, correlation)
+    factor = np.sqrt(1 / 10 + correlation / (1 - correlation))
     centre, reach = float(test.effect_size), 2 + float(test.effect_size)
     roots = [
         optimize.brentq(lambda d, q=q: stats.nct.cdf(float(test.statistic), 9, d / factor) - q, *ends)
         for q, ends in ((0.975, (centre - reach, centre)), (0.025, (centre, centre + reach)))
     ]
     assert tuple(interval_of(test)) == pytest.approx(roots, rel=1e-4, abs=1e-5)
-    low, high = interval_of(corrected_resampled_t_test(-values, ratio))
+    low, high = interval_of(corrected_resampled_t_test(-values, correlation))
     assert (-high, -low) == pytest.approx(roots, rel=1e-4, abs=1e-5)
 
 

@@ -7,14 +7,14 @@ from statsmodels.stats.multitest import multipletests
 
 from gradspec.errors import ConfigError
 from gradspec.files import write_table
-from gradspec.stats.corrected_t import corrected_resampled_t_test
+from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
 from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.equivalence import equivalence_p
 from gradspec.stats.group_differences import compare_groups, correct_families, describe_differences
 from gradspec.stats.multiplicity import CORRECTIONS, correct
-from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.plan import read_plan
-from gradspec.stats.runs import fold_shape, ratio_of_sets, select_epochs
+from gradspec.stats.runs import fold_shape, select_epochs, training_sets
 
 LEVELS = ["control", "patient"]
 NAMES = ["spectral_norm", "effective_rank"]
@@ -65,7 +65,12 @@ TESTED = {
         "noise-corrected jackknife t",
         lambda runs: noise_corrected_jackknife_t_test(np.array(runs).reshape(2, 4), n_participants=12),
     ),
-    "corrected-resampled-t": ("corrected resampled t", lambda runs: corrected_resampled_t_test(np.array(runs), 3 / 9)),
+    "corrected-resampled-t": (
+        "corrected resampled t",
+        lambda runs: corrected_resampled_t_test(
+            np.array(runs), mean_overlap(training_sets(make_splits(), RUNS, "mlp")), df=within_df(2, 4, 12)
+        ),
+    ),
 }
 
 
@@ -253,14 +258,18 @@ def test_a_window_that_ends_before_it_begins_is_refused():
         select_epochs([0, 1], (0.6, 0.5))
 
 
-def test_ratio_is_the_mean_over_runs_of_test_over_training_participants():
+def test_training_sets_are_those_of_the_splits_run_by_run():
     splits = make_splits(n_participants=10)
-    assert ratio_of_sets(splits, RUNS, "mlp") == pytest.approx(np.mean([3 / 7, 3 / 7, 2 / 8, 2 / 8]))
+    found = training_sets(splits, RUNS[::-1], "mlp")
+    people = sorted(splits["participant_id"].unique())
+    for (repeat, fold), row in zip(RUNS[::-1], found, strict=True):
+        of_run = splits[(splits["repeat"] == repeat) & (splits["fold"] == fold) & (splits["set"] == "train")]
+        assert {people[i] for i in np.flatnonzero(row)} == set(of_run["participant_id"])
 
 
 def test_runs_that_the_splits_do_not_know_are_named():
     with pytest.raises(ConfigError, match="mlp have repeat 5, fold 0"):
-        ratio_of_sets(make_splits(), [(5, 0)], "mlp")
+        training_sets(make_splits(), [(5, 0)], "mlp")
 
 
 def test_groups_and_features_that_are_absent_are_named():

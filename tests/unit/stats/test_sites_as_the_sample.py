@@ -1,16 +1,14 @@
-"""Where sites are left out, repeats add no people: sites are the sample, and what takes them for more is refused."""
+"""Where sites are left out, repeats add no people: sites are the sample."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from gradspec.config import resolve
-from gradspec.errors import ConfigError
 from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass
-from gradspec.stats.group_differences import SITES, choose_test
+from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
+from gradspec.stats.group_differences import SITES, TESTS, choose_test
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
-from gradspec.stats.plan import check_test
 from gradspec.stats.runs import has_one_partition
 
 N_SITES, N_REPEATS, N_COHORTS, N_PEOPLE = 4, 6, 4000, 80
@@ -46,6 +44,14 @@ def test_the_level_is_kept_with_the_sites_as_the_sample_and_not_with_people():
     assert rates[True] <= most < rates[False]
 
 
+def test_the_corrected_t_keeps_its_level_too():
+    differences = draw(np.random.default_rng(0), N_COHORTS).reshape(N_REPEATS * N_SITES, -1)
+    site = np.arange(N_PEOPLE) % N_SITES
+    is_training = np.tile(site != np.arange(N_SITES)[:, None], (N_REPEATS, 1))
+    found = corrected_resampled_t_test(differences, mean_overlap(is_training), df=N_SITES - 1)
+    assert (found.p_value <= 0.05).mean() <= stats.binom(N_COHORTS, 0.05).ppf(0.999) / N_COHORTS
+
+
 def test_clusters_keep_their_level_too():
     rng = np.random.default_rng(1)
     found, n_cohorts = 0, 40
@@ -77,19 +83,8 @@ def test_the_partition_is_recognised_whatever_the_order_of_the_folds_and_the_tes
     once = make_splits(same=True)
     assert not has_one_partition(once[once["repeat"] == 0])
     for same in (True, False):
-        test, name = choose_test(make_splits(same), RUNS, "mlp", "noise-corrected-jackknife-t", 0.05)
-        assert (SITES in name) == same
-        df = test(np.random.default_rng(0).normal(size=(9, 1))).df
-        assert (df == pytest.approx(2)) == same
-
-
-def test_a_test_that_takes_repeats_of_the_same_folds_for_new_ones_is_refused():
-    with pytest.raises(ConfigError, match=r"Set stats\.test to noise-corrected-jackknife-t"):
-        choose_test(make_splits(same=True), RUNS, "mlp", "corrected-resampled-t", 0.05)
-    config = resolve({"cohort": {"source": "fnc"}, "stats": {"test": "corrected-resampled-t"}})
-    check_test(config)
-    config["training"].update(split="leave-site-out", site="site")
-    with pytest.raises(ConfigError, match="every repeat has the same folds"):
-        check_test(config)
-    config["training"]["repeats"] = 1
-    check_test(config)
+        for of_config in TESTS:
+            test, name = choose_test(make_splits(same), RUNS, "mlp", of_config, 0.05)
+            assert (SITES in name) == same
+            df = test(np.random.default_rng(0).normal(size=(9, 1))).df
+            assert (df == pytest.approx(2)) == same

@@ -2,11 +2,12 @@
 
 Where the groups differ by chance alone, a test at 5 % may reject in 5 % of cohorts, whatever the sizes of the groups;
 where a difference is planted, the more the better. Naive practice stands beside: a t-test over training steps, and over
-runs as if they were independent. Equivalence is held against groups that differ by exactly the margin: the values of
-one, whose groups are alike, are scaled by it.
+runs and people as if they were independent. Equivalence is held against groups that differ by exactly the margin: the
+values of one, whose groups are alike, are scaled by it.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +16,12 @@ from scipy import stats
 
 from gradspec.progress import track
 from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass, sign_flips
-from gradspec.stats.corrected_t import corrected_resampled_t_test
-from gradspec.stats.covariates import GROUP, regress_scores
+from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
+from gradspec.stats.covariates import GROUP, SHARED_NETWORKS, regress_scores
 from gradspec.stats.equal_loss import differences_at_equal_loss
 from gradspec.stats.equivalence import equivalence_p
 from gradspec.stats.mixed_model import fit_mixed_model
-from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.paired_test import PairedTest
 from gradspec.stats.retrained_cohorts import FOLDS as RETRAINED_FOLDS
 from gradspec.stats.retrained_cohorts import retrain_cohort
@@ -60,15 +61,21 @@ def over_steps(cohort: TrainedCohort) -> np.ndarray:
     return p_values
 
 
-def over_runs(ratio: float | None = 0.0) -> Test:
-    """Paired t-test over runs, with the variance inflated by test over training participants (None: as they are)."""
+def over_runs(cohort: TrainedCohort) -> np.ndarray:
+    """Naive: a paired t-test over runs."""
+    return corrected_resampled_t_test(_runs(cohort.differences), 0.0).p_value
 
-    def test(cohort: TrainedCohort) -> np.ndarray:
-        repeats, folds, n_features = cohort.differences.shape
-        runs = cohort.differences.reshape(repeats * folds, n_features)
-        return corrected_resampled_t_test(runs, 1 / (folds - 1) if ratio is None else ratio).p_value
 
-    return test
+def corrected_for_test_errors(cohort: TrainedCohort) -> np.ndarray:
+    """Naive: the corrected resampled t-test with the correlation that test errors have (Nadeau and Bengio 2003)."""
+    return corrected_resampled_t_test(_runs(cohort.differences), 1 / cohort.differences.shape[1]).p_value
+
+
+def corrected_t(cohort: TrainedCohort) -> np.ndarray:
+    """The corrected resampled t-test with the correlation that training sets have."""
+    repeats, folds = cohort.differences.shape[:2]
+    df = within_df(repeats, folds, len(cohort.is_patient))
+    return corrected_resampled_t_test(_runs(cohort.differences), mean_overlap(cohort.is_training), df=df).p_value
 
 
 def plain_jackknife(cohort: TrainedCohort) -> np.ndarray:
@@ -87,19 +94,23 @@ def jackknife(cohort: TrainedCohort) -> np.ndarray:
 
 def at_equal_loss(cohort: TrainedCohort) -> np.ndarray:
     """The noise-corrected jackknife of differences that are adjusted for the loss of each group."""
-    trajectories = cohort.trajectories.reshape(-1, *cohort.trajectories.shape[2:])
-    losses = cohort.loss_trajectories.reshape(-1, *cohort.loss_trajectories.shape[2:])
+    trajectories, losses = _runs(cohort.trajectories), _runs(cohort.loss_trajectories)
     differences = differences_at_equal_loss(trajectories[:, :, 0], trajectories[:, :, 1], losses)
     differences = differences.reshape(cohort.differences.shape)
     return noise_corrected_jackknife_t_test(differences, len(cohort.is_patient)).p_value
 
 
 def mixed_model(cohort: TrainedCohort) -> np.ndarray:
-    """Effect of the group in the mixed model of each feature."""
-    trajectories = cohort.trajectories.reshape(-1, *cohort.trajectories.shape[2:])
+    """Effect of the group in the mixed model of each feature, with the design effect of the jackknife."""
+    reference, comparison = (_runs(cohort.trajectories[..., group, :]) for group in (0, 1))
+
+    def jackknife_of_runs(values: np.ndarray) -> PairedTest:
+        by_repeat = values.reshape(*cohort.differences.shape[:2], *values.shape[1:])
+        return noise_corrected_jackknife_t_test(by_repeat, len(cohort.is_patient))
+
     return np.array(
         [
-            fit_mixed_model(trajectories[:, :, 0, feature], trajectories[:, :, 1, feature]).p_value[0]
+            fit_mixed_model(reference[..., feature], comparison[..., feature], jackknife_of_runs).p_value[0]
             for feature in range(len(NAMES))
         ]
     )
@@ -111,7 +122,7 @@ def clusters(by_jackknife: bool) -> Test:
     def test(cohort: TrainedCohort) -> np.ndarray:
         rng = np.random.default_rng(cohort.seed)
         differences = cohort.trajectories[..., 1, :] - cohort.trajectories[..., 0, :]
-        runs = differences.reshape(-1, *differences.shape[2:])
+        runs = _runs(differences)
         if by_jackknife:
             n_participants = len(cohort.is_patient)
             result = noise_corrected_jackknife_t_test(differences, n_participants)
@@ -132,8 +143,8 @@ def clusters(by_jackknife: bool) -> Test:
     return test
 
 
-def scores(cohort: TrainedCohort) -> np.ndarray:
-    """Regression of people's scores on their group."""
+def scores(cohort: TrainedCohort, naive: bool = False) -> np.ndarray:
+    """Regression of people's scores on their group; naive: with the scores taken for independent."""
     groups = np.where(cohort.is_patient, "patient", "control")
     ids = [f"sub-{number:03}" for number in range(len(groups))]
     predictions = pd.concat(
@@ -143,7 +154,9 @@ def scores(cohort: TrainedCohort) -> np.ndarray:
     people = pd.DataFrame({"participant_id": ids})
     options: dict[str, Any] = {"levels": ["control", "patient"], "covariates": [], "correction": "holm", "alpha": LEVEL}
     table = regress_scores(predictions, people, **options)
-    p_values: np.ndarray = table.loc[table["term"] == GROUP, "p_value"].to_numpy()
+    group = table[table["term"] == GROUP]
+    statistic = group["statistic"].to_numpy(dtype=float) * np.sqrt(SHARED_NETWORKS if naive else 1.0)
+    p_values: np.ndarray = 2 * stats.t.sf(np.abs(statistic), group["df"].to_numpy(dtype=float))
     return p_values
 
 
@@ -152,7 +165,7 @@ def equivalence(margin: float, naive: bool = False) -> Test:
 
     def test(cohort: TrainedCohort) -> np.ndarray:
         repeats, folds, _, _, n_features = cohort.steps.shape
-        means = cohort.steps.mean(axis=2).reshape(repeats * folds, 2, n_features)
+        means = _runs(cohort.steps.mean(axis=2))
 
         def paired(differences: np.ndarray) -> PairedTest:
             if naive:
@@ -167,14 +180,16 @@ def equivalence(margin: float, naive: bool = False) -> Test:
 
 TESTS: dict[str, Test] = {
     "naive: t over steps": over_steps,
-    "naive: paired t over runs": over_runs(0.0),
-    "corrected resampled t": over_runs(None),
+    "naive: paired t over runs": over_runs,
+    "naive: corrected resampled t of test errors": corrected_for_test_errors,
+    "corrected resampled t": corrected_t,
     "mixed model": mixed_model,
     "delete-fold jackknife t": plain_jackknife,
     "noise-corrected jackknife t": jackknife,
     "the same, at equal loss": at_equal_loss,
     "naive: clusters, runs flipped": clusters(by_jackknife=False),
     "clusters, jackknife draws": clusters(by_jackknife=True),
+    "naive: regression of scores as they are": partial(scores, naive=True),
     "regression of scores": scores,
 }
 EQUIVALENCE: dict[str, Test] = {
@@ -267,6 +282,11 @@ def _by_retraining(size: Size) -> Iterator[dict[str, Any]]:
         for feature, rejected in zip([*NAMES, "any (maxT)"], (p_values <= LEVEL).T, strict=True):
             judged = judge(int(rejected.sum()), len(rejected), difference)
             yield {**about, "test": RETRAINING, "feature": feature, **judged}
+
+
+def _runs(values: np.ndarray) -> np.ndarray:
+    """An array (repeat, fold, …) as (run, …)."""
+    return values.reshape(-1, *values.shape[2:])
 
 
 def count_rejections(p_values: np.ndarray, is_power: float | bool) -> list[dict[str, Any]]:

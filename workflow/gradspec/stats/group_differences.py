@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from gradspec.errors import ConfigError
-from gradspec.stats.corrected_t import corrected_resampled_t_test
+from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
 from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.equivalence import equivalence_p
 from gradspec.stats.multiplicity import correct
-from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.paired_test import PairedTest
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
-from gradspec.stats.runs import Run, fold_shape, has_one_partition, pair_groups, ratio_of_sets
+from gradspec.stats.runs import Run, fold_shape, has_one_partition, pair_groups, training_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,14 +84,15 @@ def describe_differences(
                     "too small; Shao & Tu 1995"
                 ),
                 TESTS["corrected-resampled-t"]: (
-                    "Variance of the mean s² (1/n_runs + n_test/n_train). Gradients follow from the training "
-                    "participants, which folds share more than it assumes: p is too small with five folds or more; "
+                    "Variance of the mean s² (1/n_runs + ρ/(1 - ρ)), where ρ is the share of their training "
+                    "participants that two runs have in common, since gradients follow from these; larger than the "
+                    "n_test/(n_train + n_test) of test errors. The noise of training is not taken off: cautious; "
                     "Nadeau & Bengio 2003; Bouckaert & Frank 2004 for repeated cross-validation"
                 ),
             },
             "Sites": (
-                "Where every fold is a site, the same in each repeat, the sites are the sample: the jackknife has "
-                "their number less one degrees of freedom, and speaks about other sites"
+                "Where every fold is a site, the same in each repeat, the sites are the sample: there are their number "
+                "less one degrees of freedom, and the test speaks about other sites"
             ),
             "Limits": (
                 "Where the group is also the class to learn, groups may differ because one is fitted better at the "
@@ -100,10 +100,7 @@ def describe_differences(
                 "more often, so that norms differ even where people do not"
             ),
         },
-        "df": (
-            "Degrees of freedom: n_runs - 1 of the corrected resampled t; those of the spread within repeats of the "
-            "jackknife"
-        ),
+        "df": "Degrees of freedom: those of the spread within repeats; further repeats of the same people add little",
         "p_value": "Two-sided, not corrected",
         "p_corrected": "Corrected for all tests of the family",
         "p_equivalent": (
@@ -239,24 +236,22 @@ def choose_test(
     splits: "pd.DataFrame", runs: Sequence[Run], model: str, test: str, alpha: float
 ) -> tuple[Callable[[Values], PairedTest], str]:
     """Give the test as a function of differences, and the name of what it does."""
-    ratio, one_partition = ratio_of_sets(splits, runs, model), has_one_partition(splits)
-    if test == "corrected-resampled-t" and one_partition:
-        raise ConfigError(
-            "stats.test is corrected-resampled-t, but all repeats leave out the same participants (training.split: "
-            "leave-site-out): it would take them for new folds. Set stats.test to noise-corrected-jackknife-t, which "
-            "takes the sites for the sample, or training.repeats to 1"
-        )
-    if test == "corrected-resampled-t":
-        return lambda differences: corrected_resampled_t_test(differences, ratio, alpha), TESTS[test]
+    is_training = training_sets(splits, runs, model)
     n_repeats, n_folds = fold_shape(runs, model)
-    n_participants = splits["participant_id"].nunique()
+    n_participants, one_partition = splits["participant_id"].nunique(), has_one_partition(splits)
+
+    def corrected_t(differences: Values) -> PairedTest:
+        df = within_df(1 if one_partition else n_repeats, n_folds, n_participants)
+        return corrected_resampled_t_test(differences, mean_overlap(is_training), alpha, df)
 
     def jackknife(differences: Values) -> PairedTest:
-        by_repeat = differences.reshape(n_repeats, n_folds, -1)
+        by_repeat = differences.reshape(n_repeats, n_folds, *differences.shape[1:])
         return noise_corrected_jackknife_t_test(by_repeat, n_participants, alpha, one_partition=one_partition)
 
-    name = TESTS[test] if n_repeats > 1 else PLAIN_JACKKNIFE
-    return jackknife, f"{name}, {SITES}" if one_partition else name
+    is_plain = test == DEFAULT_TEST and n_repeats == 1
+    name = PLAIN_JACKKNIFE if is_plain else TESTS[test]
+    paired_test = jackknife if test == DEFAULT_TEST else corrected_t
+    return paired_test, f"{name}, {SITES}" if one_partition else name
 
 
 def mask_untestable(differences: Values, reference: Values, comparison: Values) -> tuple[Values, list[str]]:

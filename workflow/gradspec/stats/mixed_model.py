@@ -10,14 +10,19 @@ middle of training, and :math:`\beta_2` its change from the first epoch to the l
 (:math:`u_1, u_2`) beside its random intercept make the run the unit of replication: with the intercept alone, epochs
 would be taken for replicates, though they are anything but independent (Barr et al. 2013).
 
-Where the fit does not converge, the two-stage analysis of summary measures takes its place, and the name of the test
-says so: a line through the differences of each run, and a t-test of its level and slope (Frison and Pocock 1992).
+Where the fit does not converge, the two-stage analysis of summary measures takes its place (Frison and Pocock 1992),
+and the name of the test says so: a line through the differences of each run, and the paired test of its level and
+slope.
 
-Runs are taken for independent. Folds are not, so that p-values of a cross-validation are too small; the benchmark of
-calibration shows by how much. Take them as a description there.
+The model takes runs for independent, which folds are not. So the variance of each effect is multiplied by the design
+effect of the cross-validation (Kish 1965): the variance that a paired test which is valid for such runs, the
+noise-corrected jackknife say, finds for the level and slope of the lines through each run, over the :math:`s^2 / J` of
+J independent runs. Student's t has the degrees of freedom of that test. Where every epoch is defined the estimates are
+the means of those lines, and the test is the paired one.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +30,11 @@ from jaxtyping import Bool, Float
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 
+from gradspec.stats.paired_test import PairedTest
+
 Trajectory = Float[np.ndarray, "run epoch"]
 Defined = Bool[np.ndarray, "run epoch"]
+PairedTestOfRuns = Callable[[Float[np.ndarray, "run effect"]], PairedTest]
 
 MIXED = "mixed model"
 TWO_STAGE = "two-stage summary measures (the mixed model did not converge)"
@@ -40,8 +48,10 @@ class MixedEffects(NamedTuple):
     ----------
     estimate, ci_low, ci_high, statistic, p_value : array, shape (2,)
         For the difference in the middle of training, and for its change over training, in the order of `EFFECTS`.
+    design_effect : array, shape (2,)
+        By which the variance of the model was multiplied.
     df : float
-        Degrees of freedom of t: runs less one.
+        Degrees of freedom of t.
     test : str
         What was fitted.
     """
@@ -51,29 +61,38 @@ class MixedEffects(NamedTuple):
     ci_high: Float[np.ndarray, "2"]
     statistic: Float[np.ndarray, "2"]
     p_value: Float[np.ndarray, "2"]
+    design_effect: Float[np.ndarray, "2"]
     df: float
     test: str
 
 
-def fit_mixed_model(reference: Trajectory, comparison: Trajectory, alpha: float = 0.05) -> MixedEffects:
+def fit_mixed_model(
+    reference: Trajectory, comparison: Trajectory, paired_test: PairedTestOfRuns, alpha: float = 0.05
+) -> MixedEffects:
     """Fit the model by restricted maximum likelihood, and check the fit.
 
     Parameters
     ----------
     reference, comparison : array, shape (run, epoch)
         Trajectories of both groups, in any unit. Epochs that are NaN in a run are left out.
+    paired_test : callable
+        Test of differences, an array (run, effect), that is valid for these runs.
     alpha : float
         One minus the confidence of the intervals.
 
     Returns
     -------
     MixedEffects
-        Effects, with t of runs less one degrees of freedom.
+        Effects, with the standard errors of the model, enlarged by the design effect.
 
     Raises
     ------
     ValueError
         With fewer than three runs or two epochs in which both groups are defined.
+
+    References
+    ----------
+    Kish 1965, "Survey sampling".
     """
     defined = np.isfinite(reference) & np.isfinite(comparison)
     n_runs = len(reference)
@@ -82,16 +101,26 @@ def fit_mixed_model(reference: Trajectory, comparison: Trajectory, alpha: float 
     time = np.linspace(-0.5, 0.5, reference.shape[1])
     scale = float(np.std(np.concatenate([reference[defined], comparison[defined]]))) or 1.0
     fitted = _fit(reference / scale, comparison / scale, defined, time)
-    test = MIXED
-    if fitted is None:
-        fitted, test = _summarise(comparison - reference, defined, time, scale), TWO_STAGE
-    estimate, error = fitted[0] * scale, fitted[1] * scale
-    df = n_runs - 1
+    lines = _fit_lines((comparison - reference) / scale, defined, time)
+    independent = lines.std(axis=0, ddof=1) / np.sqrt(n_runs)
+    paired = paired_test(lines)
+    estimate, error = (lines.mean(axis=0), independent) if fitted is None else fitted
     with np.errstate(invalid="ignore", divide="ignore"):
+        design_effect = np.square(paired.standard_error / independent)
+        error = error * np.sqrt(design_effect)
         statistic = estimate / np.where(error > 0, error, np.nan)
-    margin = stats.t.ppf(1 - alpha / 2, df) * error
-    p_value = 2 * stats.t.sf(np.abs(statistic), df)
-    return MixedEffects(estimate, estimate - margin, estimate + margin, statistic, p_value, df, test)
+    estimate, error = estimate * scale, error * scale
+    margin = stats.t.ppf(1 - alpha / 2, paired.df) * error
+    return MixedEffects(
+        estimate=estimate,
+        ci_low=estimate - margin,
+        ci_high=estimate + margin,
+        statistic=statistic,
+        p_value=2 * stats.t.sf(np.abs(statistic), paired.df),
+        design_effect=design_effect,
+        df=paired.df,
+        test=TWO_STAGE if fitted is None else MIXED,
+    )
 
 
 def _fit(
@@ -116,14 +145,12 @@ def _fit(
     return (estimate, error) if trusted else None
 
 
-def _summarise(
-    differences: Trajectory, defined: Defined, time: Float[np.ndarray, "epoch"], scale: float
-) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
-    """Mean level and slope of the lines through the differences of each run, and their standard errors."""
-    lines = np.array(
-        [
-            np.polynomial.polynomial.polyfit(time[here], values[here] / scale, 1)
-            for values, here in zip(differences, defined, strict=True)
-        ]
-    )
-    return lines.mean(axis=0), lines.std(axis=0, ddof=1) / np.sqrt(len(lines))
+def _fit_lines(
+    differences: Trajectory, defined: Defined, time: Float[np.ndarray, "epoch"]
+) -> Float[np.ndarray, "run 2"]:
+    """Level and slope of the line through the differences of each run."""
+    lines = [
+        np.polynomial.polynomial.polyfit(time[here], values[here], 1)
+        for values, here in zip(differences, defined, strict=True)
+    ]
+    return np.array(lines)

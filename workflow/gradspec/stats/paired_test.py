@@ -16,6 +16,8 @@ class PairedTest(NamedTuple):
         Mean difference over runs, and its confidence interval.
     effect_size : array
         Mean difference over its standard deviation between runs (Cohen's d_z).
+    standard_error : array
+        Of the mean difference.
     statistic, p_value : array
         t, and the two-sided p-value.
     df : float
@@ -26,6 +28,7 @@ class PairedTest(NamedTuple):
     ci_low: Float[np.ndarray, "*test"]
     ci_high: Float[np.ndarray, "*test"]
     effect_size: Float[np.ndarray, "*test"]
+    standard_error: Float[np.ndarray, "*test"]
     statistic: Float[np.ndarray, "*test"]
     p_value: Float[np.ndarray, "*test"]
     df: float
@@ -63,6 +66,7 @@ def refer_to_t(
         ci_low=mean - margin,
         ci_high=mean + margin,
         effect_size=mean / deviation,
+        standard_error=standard_error,
         statistic=statistic,
         p_value=2 * stats.t.sf(np.abs(statistic), df),
         df=df,

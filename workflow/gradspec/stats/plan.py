@@ -66,23 +66,6 @@ def get_tested_groupings(config: Mapping[str, Any]) -> list[str]:
     return list(config["training"]["groupings"]) if config["stats"]["permutation"]["regrouping"] else []
 
 
-def check_test(config: Mapping[str, Any]) -> None:
-    """Refuse, before anything is trained, a test that the partition into folds makes invalid.
-
-    Raises
-    ------
-    ConfigError
-        If sites are left out in several repeats, which the corrected resampled t-test would take for new folds.
-    """
-    training, test = config["training"], config["stats"]["test"]
-    if training["split"] == "leave-site-out" and training["repeats"] > 1 and test == "corrected-resampled-t":
-        raise ConfigError(
-            f"stats.test is {test!r}, but with training.split 'leave-site-out' every repeat has the same folds, so "
-            "that its p-values would be too small; set it to 'noise-corrected-jackknife-t', which then takes the sites "
-            "for the sample, or training.repeats to 1"
-        )
-
-
 def check_plan(
     plan: Mapping[str, Mapping[str, Any]],
     *,

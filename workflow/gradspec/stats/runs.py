@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from gradspec.errors import ConfigError
 from gradspec.spectra.window import select_epochs
@@ -99,18 +99,19 @@ def pair_groups(features: "pd.DataFrame", levels: Sequence[str], names: Sequence
     return Trajectories(model, tests, runs, epochs, reference, comparison)
 
 
-def ratio_of_sets(splits: "pd.DataFrame", runs: Sequence[Run], model: str) -> float:
-    """Test over training participants, mean over the runs (repeat, fold) of a model."""
-    ratios = {
-        run: float((sides == "test").sum() / (sides == "train").sum()) for run, sides in splits.groupby(_RUN)["set"]
-    }
-    absent = [run for run in runs if run not in ratios]
+def training_sets(splits: "pd.DataFrame", runs: Sequence[Run], model: str) -> Bool[np.ndarray, "run participant"]:
+    """Who trained which run (repeat, fold) of a model."""
+    is_training = splits.assign(trains=splits["set"] == "train").pivot_table(
+        index=_RUN, columns="participant_id", values="trains", aggfunc="any", fill_value=False
+    )
+    absent = [run for run in runs if run not in is_training.index]
     if absent:
         raise ConfigError(
             f"The features of model {model} have repeat {absent[0][0]}, fold {absent[0][1]}, which splits.tsv has not: "
             "they were made with other folds; run the training again"
         )
-    return float(np.mean([ratios[run] for run in runs]))
+    found: Bool[np.ndarray, "run participant"] = is_training.loc[list(runs)].to_numpy(dtype=bool)
+    return found
 
 
 def has_one_partition(splits: "pd.DataFrame") -> bool:

@@ -55,6 +55,8 @@ class TrainedCohort(NamedTuple):
         Of being a patient, from the network that did not see the participant.
     is_patient : array of bool, shape (participant,)
         Group.
+    is_training : array of bool, shape (run, participant)
+        Who trained each run.
     """
 
     seed: int
@@ -63,6 +65,7 @@ class TrainedCohort(NamedTuple):
     epochs: np.ndarray
     probability: np.ndarray
     is_patient: np.ndarray
+    is_training: np.ndarray
 
     @property
     def trajectories(self) -> np.ndarray:
@@ -128,7 +131,7 @@ def train_cohort(seed: int, size: float, design: Design) -> TrainedCohort:
     unseen = np.take_along_axis(predicted, fold_of[:, None], axis=1)[:, 0]
     steps = np.stack(features, axis=1).reshape(design.repeats, design.folds, len(epochs), 2, len(NAMES))
     of_groups = np.stack(losses, axis=1).reshape(steps.shape[:-1])
-    return TrainedCohort(seed, steps, of_groups, np.array(epochs), unseen, is_patient)
+    return TrainedCohort(seed, steps, of_groups, np.array(epochs), unseen, is_patient, training)
 
 
 def permute_cohort(seed: int, size: float, n_participants: int, *, learns_group: bool) -> np.ndarray:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass
+from gradspec.stats.group_differences import choose_test
 from gradspec.stats.mixed_model import EFFECTS, MIXED, TWO_STAGE, fit_mixed_model
 from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
@@ -65,16 +66,20 @@ def describe_mixed_models(levels: Sequence[str], correction: str, alpha: float) 
         "ci_low": f"Lower end of its {100 * (1 - alpha):g} % confidence interval",
         "ci_high": "Upper end of that interval",
         "statistic": "Estimate over its standard error",
-        "df": "Degrees of freedom of t: runs less one",
-        "p_value": "Two-sided. Runs are taken for independent; folds are not, so that it is too small: a description",
+        "design_effect": (
+            "By which the variance of the model, which takes runs for independent, is multiplied, since they share "
+            "participants: variance of the paired test of stats.test over that of independent runs (Kish 1965)"
+        ),
+        "df": "Degrees of freedom of t: those of the paired test of stats.test",
+        "p_value": "Two-sided, not corrected",
         "p_corrected": f"Corrected for all tests of the family ({correction})",
         "family": "Tests that were corrected together",
-        "status": "Exploratory, see p_value",
+        "status": "Exploratory: no family of stats.plan holds them",
         "test": {
             "Description": "Model that was fitted, or 'not tested' and why",
             "Levels": {
                 MIXED: "statsmodels MixedLM, REML: level of each epoch, random intercept and differences of a run",
-                TWO_STAGE: "A line through the differences of each run, and a t-test of level and slope over runs",
+                TWO_STAGE: "A line through the differences of each run, and the paired test of level and slope",
             },
         },
     }
@@ -154,13 +159,19 @@ def find_differing_epochs(
     return _finish(pd.concat(rows, ignore_index=True), trajectories, list(describe_clusters(("", ""), 0.05, 1)))
 
 
-def model_trajectories(trajectories: Trajectories, *, correction: str, alpha: float) -> "pd.DataFrame":
+def model_trajectories(
+    trajectories: Trajectories, splits: "pd.DataFrame", *, test: str, correction: str, alpha: float
+) -> "pd.DataFrame":
     """Fit the mixed model to every trajectory of one network.
 
     Parameters
     ----------
     trajectories : Trajectories
         Features of both groups.
+    splits : DataFrame
+        Columns repeat, fold, participant_id, set.
+    test : str
+        Paired test, one of `gradspec.stats.group_differences.TESTS`, that gives the design effect.
     correction : str
         Correction over layers, features and effects of a kind.
     alpha : float
@@ -175,14 +186,16 @@ def model_trajectories(trajectories: Trajectories, *, correction: str, alpha: fl
 
     rows = []
     reasons = _explain(trajectories)
-    for test, names in trajectories.tests.iterrows():
-        if reasons[test]:
-            rows += [{**names, "effect": effect, "test": f"not tested: {reasons[test]}"} for effect in EFFECTS]
+    paired_test, _ = choose_test(splits, trajectories.runs, trajectories.model, test, alpha)
+    for number, names in trajectories.tests.iterrows():
+        if reasons[number]:
+            rows += [{**names, "effect": effect, "test": f"not tested: {reasons[number]}"} for effect in EFFECTS]
             continue
-        fit = fit_mixed_model(trajectories.reference[..., test], trajectories.comparison[..., test], alpha)
-        values = zip(EFFECTS, fit.estimate, fit.ci_low, fit.ci_high, fit.statistic, fit.p_value, strict=True)
-        names_of = ("effect", "estimate", "ci_low", "ci_high", "statistic", "p_value")
-        rows += [{**names, **dict(zip(names_of, row, strict=True)), "df": fit.df, "test": fit.test} for row in values]
+        of_groups = trajectories.reference[..., number], trajectories.comparison[..., number]
+        fit = fit_mixed_model(*of_groups, paired_test, alpha)._asdict()
+        for position, effect in enumerate(EFFECTS):
+            of_effect = {name: value[position] for name, value in fit.items() if isinstance(value, np.ndarray)}
+            rows.append({**names, "effect": effect, **of_effect, "df": fit["df"], "test": fit["test"]})
     columns = list(describe_mixed_models(("", ""), correction, alpha))
     families = []
     for kind, part in pd.DataFrame(rows).reindex(columns=columns).groupby("kind", sort=False):

@@ -24,7 +24,7 @@ for file in snakemake.input.features:
     trajectories = pair_groups(read_table(file), levels, stats["features"])
     options = {"seed": snakemake.params.seed, "one_partition": one_partition, **cluster}
     clusters.append(find_differing_epochs(trajectories, n_participants, **options))
-    models.append(model_trajectories(trajectories, correction=correction, alpha=alpha))
+    models.append(model_trajectories(trajectories, splits, test=stats["test"], correction=correction, alpha=alpha))
 output = snakemake.output
 write_table(pd.concat(clusters), output.clusters, describe_clusters(levels, **cluster))
 write_table(pd.concat(models), output.models, describe_mixed_models(levels, correction, alpha))
