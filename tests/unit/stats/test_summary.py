@@ -68,8 +68,8 @@ def tables():
     area = {"metric": "roc_auc", "n_participants": 40, "n_runs": 20}
     performance = pd.DataFrame(
         [
-            {**area, "model": "mlp", "estimate": 0.8, "ci_low": 0.7, "ci_high": 0.9},
-            {**area, "model": "lstm", "estimate": 0.55, "ci_low": 0.4, "ci_high": 0.7},
+            {**area, "model": "mlp", "estimate": 0.8, "ci_low": 0.7, "ci_high": 0.9, "p_value": 0.001},
+            {**area, "model": "lstm", "estimate": 0.62, "ci_low": 0.51, "ci_high": 0.7, "p_value": 0.09},
             {**area, "model": "cnn", "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan},
         ]
     )
@@ -128,7 +128,7 @@ def test_networks_that_learned_nothing_are_named(tables):
 
 
 def test_only_networks_are_said_to_have_spectra(tables):
-    tables[3] = tables[3].assign(ci_low=0.4, model=["mlp", "logistic", "dummy"], estimate=0.5)
+    tables[3] = tables[3].assign(p_value=[0.9, 0.9, np.nan], model=["mlp", "logistic", "dummy"], estimate=0.5)
     mlp, *baselines = summarise(tables)["Did the networks learn?"]
     assert mlp.endswith("better than chance: its spectra say how it fits, not what differs.")
     assert all(text.endswith("better than chance.") for text in baselines)

@@ -64,9 +64,8 @@ def tell_learning(performance: pd.DataFrame, networks: Collection[str], levels: 
         f"On participants that it had not seen, {best['model']} told {levels[1]} from {levels[0]}{rank}, with an area "
         f"under the ROC curve of {_interval(best, alpha)}"
     )
-    text += (
-        ", better than chance" if best["ci_low"] > _CHANCE else ", which has not been shown to be better than chance"
-    )
+    is_better = best["p_value"] < alpha and best["estimate"] > _CHANCE
+    text += ", better than chance" if is_better else ", which has not been shown to be better than chance"
     if not baselines.empty:
         text += f"; the best baseline ({baselines.iloc[0]['model']}) reached {baselines.iloc[0]['estimate']:.2f}"
     return text + "."

@@ -17,14 +17,17 @@ from scipy import stats
 from gradspec.progress import track
 from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass, sign_flips
 from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
-from gradspec.stats.covariates import GROUP, SHARED_NETWORKS, regress_scores
+from gradspec.stats.covariates import GROUP, regress_scores
 from gradspec.stats.equal_loss import differences_at_equal_loss
 from gradspec.stats.equivalence import equivalence_p
+from gradspec.stats.metrics import CHANCE, roc_auc
 from gradspec.stats.mixed_model import fit_mixed_model
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.paired_test import PairedTest
+from gradspec.stats.performance import bootstrap_counts
 from gradspec.stats.retrained_cohorts import FOLDS as RETRAINED_FOLDS
 from gradspec.stats.retrained_cohorts import retrain_cohort
+from gradspec.stats.shared_networks import VARIANCE_FACTOR, p_against_chance
 from gradspec.stats.toy_networks import NAMES, Design, TrainedCohort, permute_cohort, train_cohort
 
 LEVEL = 0.05
@@ -155,9 +158,21 @@ def scores(cohort: TrainedCohort, naive: bool = False) -> np.ndarray:
     options: dict[str, Any] = {"levels": ["control", "patient"], "covariates": [], "correction": "holm", "alpha": LEVEL}
     table = regress_scores(predictions, people, **options)
     group = table[table["term"] == GROUP]
-    statistic = group["statistic"].to_numpy(dtype=float) * np.sqrt(SHARED_NETWORKS if naive else 1.0)
+    statistic = group["statistic"].to_numpy(dtype=float) * np.sqrt(VARIANCE_FACTOR if naive else 1.0)
     p_values: np.ndarray = 2 * stats.t.sf(np.abs(statistic), group["df"].to_numpy(dtype=float))
     return p_values
+
+
+def area_under_curve(cohort: TrainedCohort, naive: bool = False) -> np.ndarray:
+    """Area under the ROC curve against chance; naive: whether its interval over people holds chance."""
+    positive = cohort.is_patient
+    weights = bootstrap_counts(positive, N_DRAWS, np.random.default_rng(cohort.seed))
+    weights = np.concatenate([np.ones((1, len(positive))), weights])
+    estimate, *resamples = np.mean([roc_auc(positive, one, weights) for one in cohort.probability], axis=0)
+    if not naive:
+        return np.array([p_against_chance(estimate, np.array(resamples), CHANCE["roc_auc"])])
+    below = np.mean(np.array(resamples) <= CHANCE["roc_auc"])
+    return np.array([2 * min(below, 1 - below)])
 
 
 def equivalence(margin: float, naive: bool = False) -> Test:
@@ -191,6 +206,8 @@ TESTS: dict[str, Test] = {
     "clusters, jackknife draws": clusters(by_jackknife=True),
     "naive: regression of scores as they are": partial(scores, naive=True),
     "regression of scores": scores,
+    "naive: interval of the area under the curve": partial(area_under_curve, naive=True),
+    "area under the curve against chance": area_under_curve,
 }
 EQUIVALENCE: dict[str, Test] = {
     "equivalence, groups at the margin": equivalence(MARGIN),

@@ -5,17 +5,8 @@ see this participant in training, mean over repeats and scans. It is regressed o
 covariates, by ordinary least squares with standard errors that allow for unequal variances (HC3, MacKinnon and White
 1985; Long and Ervin 2000). A difference that vanishes with the covariates is one that they can account for.
 
-Scores of a cross-validation depend on each other, since everybody trained the networks that scored the others. Take
-groups :math:`y_i = \pm 1` that mean nothing, and a network whose score is, to first order, a sum over its training set
-with a symmetric kernel (Jacot et al. 2018), :math:`s_i = \sum_{j \ne i} k_{ij} y_j`. The difference between the groups
-is in proportion to
-
-.. math:: \sum_i y_i s_i = 2 \sum_{i < j} k_{ij} y_i y_j, \qquad
-          \text{whose variance } 4 \sum_{i < j} k_{ij}^2 \text{ is twice the } \sum_i s_i^2 = 2 \sum_{i < j} k_{ij}^2
-
-on average that a regression finds, which takes people for independent: what i does for the score of j, j does for that
-of i. So the variance of the group is doubled. The benchmark of calibration shows that the test then keeps its level,
-and that without it every sixth cohort of random groups has a difference. The networks did not learn the covariates, so
+Scores of a cross-validation depend on each other, since everybody trained the networks that scored the others: the
+variance of the group is doubled, see `gradspec.stats.shared_networks`. The networks did not learn the covariates, so
 that theirs is right as it is.
 """
 
@@ -30,13 +21,13 @@ from gradspec.errors import ConfigError
 from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.metrics import reconstructs
 from gradspec.stats.multiplicity import correct
+from gradspec.stats.shared_networks import VARIANCE_FACTOR
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = "group"
 UNADJUSTED, ADJUSTED = "none", "covariates"
-SHARED_NETWORKS = 2.0  # factor of the variance of the group
 
 _LARGEST_LOGIT = 15.0  # single precision knows no probability nearer to 0 or 1
 
@@ -178,7 +169,7 @@ def _regress(score: np.ndarray, design: "pd.DataFrame", alpha: float) -> list[di
     """Regress the scores, and give a row a term but the intercept."""
     result = OLS(score, design.to_numpy()).fit(cov_type="HC3", use_t=True)
     df = float(result.df_resid)
-    error = result.bse * np.sqrt(np.where(design.columns == GROUP, SHARED_NETWORKS, 1.0))
+    error = result.bse * np.sqrt(np.where(design.columns == GROUP, VARIANCE_FACTOR, 1.0))
     statistic = result.params / error
     margin = stats.t.ppf(1 - alpha / 2, df) * error
     rows = []

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gradspec.errors import ConfigError
-from gradspec.stats.metrics import METRICS, mean_error, reconstructs
+from gradspec.stats.metrics import CHANCE, METRICS, mean_error, reconstructs
+from gradspec.stats.shared_networks import p_against_chance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,11 @@ def describe_performance(levels: Sequence[str], alpha: float) -> dict[str, Any]:
             "participants, not another training"
         ),
         "ci_high": "Upper end of that interval",
+        "p_value": (
+            "Two-sided, against chance, by the standard deviation of the resamples times √2: where nothing is learnt, "
+            "people depend on each other through the networks that they trained. n/a for measures without chance, and "
+            "where all resamples are alike. Not corrected"
+        ),
         "n_participants": "Participants with predictions",
         "n_runs": "Training runs (repeat × fold)",
     }
@@ -131,7 +137,8 @@ def score_model(
     rows = []
     for name, values in measured.items():
         low, high = _interval(values[1:], alpha)
-        rows.append({"metric": name, "estimate": values[0], "ci_low": low, "ci_high": high})
+        p_value = p_against_chance(values[0], values[1:], CHANCE[name]) if name in CHANCE else np.nan
+        rows.append({"metric": name, "estimate": values[0], "ci_low": low, "ci_high": high, "p_value": p_value})
     n_runs = len(predictions[["repeat", "fold"]].drop_duplicates())
     table = pd.DataFrame(rows).assign(model=model, n_participants=len(ids), n_runs=n_runs)
     return table[list(describe_performance(levels, alpha))]
