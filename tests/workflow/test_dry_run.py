@@ -175,6 +175,8 @@ def test_a_network_of_ones_own_is_planned_and_one_that_is_not_there_refused(work
     config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
     config["training"]["models"] = {"net": {"class": "torch.nn.Linear", "input": "connectivity"}}
     assert dry_run(workdir, config)["train_folds"] == N_REPEATS
+    config["training"]["models"]["net"] |= {"class": "torch.nn.modules.Linear", "args": {"width": 3}}
+    assert "Linear(data_shape, n_classes, **args) does not take the arguments {'width': 3}" in refusal(workdir, config)
     config["training"]["models"]["net"]["class"] = "nosuchnets.Net"
     assert "training.models.net.class: there is no module 'nosuchnets'; install it" in refusal(workdir, config)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gradspec.capture.sampling import balanced_batches
-from gradspec.models.own import network_of
+from gradspec.models.own import find_own_source, network_of
 from gradspec.models.registry import build_model
 from gradspec.training.alignment import add_alignment
 from gradspec.training.checkpoint import Checkpoint, Progress, copy_weights, fingerprint_of
@@ -253,5 +253,7 @@ def fingerprint(
 ) -> str:
     """Digest of all that the result of `train_fold` depends on, by which a checkpoint is known again."""
     settings = {**asdict(fold), **identify(fold), "device": str(choose_device(fold.device)), "sides": dict(sides)}
+    if (source := find_own_source(fold.hyperparameters)) is not None:
+        settings["network"] = source.read_text(encoding="utf-8")
     labels = [labels for each in groupings for labels in (each.labels, each.permutations) if labels is not None]
     return fingerprint_of(settings, samples.values, samples.groups, *labels)
