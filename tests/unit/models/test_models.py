@@ -265,9 +265,5 @@ def test_errors_name_the_key_of_the_config():
         build_model("resnet", (3,), {})
     with pytest.raises(ConfigError, match=r"lstm works on samples \(time, component\).*shape \(45,\)"):
         build_model("lstm", (45,), defaults("lstm"))
-    with pytest.raises(ConfigError, match=r"transformer\.width is 30.*transformer\.heads \(4\)"):
-        build("transformer", (12, 5), width=30)
-    with pytest.raises(ConfigError, match=r"cnn1d\.kernel is 4, but must be odd: take 3 or 5"):
-        build("cnn1d", (12, 5), kernel=4)
     with pytest.raises(ConfigError, match=r"16 features are not the upper triangle.*choose mlp"):
         build("cnn2d", (16,))

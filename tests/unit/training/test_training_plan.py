@@ -15,6 +15,13 @@ from gradspec.training.plan import check_training
         ({"site": "site"}, ["site"], "takes no account of it"),
         ({"patience": 3}, [], "training.validation is 0"),
         ({"models": {"logistic": {"class": "a.B"}}}, [], "logistic is the name of a baseline"),
+        ({"models": {"transformer": {"width": 30}}}, [], r"models\.transformer: width is 30, not .* heads \(4\)"),
+        (
+            {"models": {"small": {"class": "transformer", "args": {"heads": 5}}}},
+            [],
+            r"models\.small: width is 32, not a multiple of heads \(5\)",
+        ),
+        ({"models": {"cnn1d": {"kernel": 4}}}, [], r"models\.cnn1d: kernel is 4, but must be odd; take 3 or 5"),
         (
             {"groupings": {"age": {"column": "age"}}, "record_every": 3},
             ["age"],
@@ -26,3 +33,8 @@ from gradspec.training.plan import check_training
 def test_keys_that_do_not_go_together_are_refused(training, covariates, message):
     with pytest.raises(ConfigError, match=message):
         check_training(resolve({"cohort": {"source": "bids", "covariates": covariates}, "training": training}))
+
+
+def test_networks_as_they_are_by_default_are_accepted():
+    config = {"cohort": {"source": "bids"}, "training": {"models": {"transformer": {}, "cnn1d": {}, "mlp": {}}}}
+    check_training(resolve(config))

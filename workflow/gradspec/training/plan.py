@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradspec.errors import ConfigError
+from gradspec.models.own import network_of
 
 
 def check_training(config: Mapping[str, Any]) -> None:
@@ -18,13 +19,16 @@ def check_training(config: Mapping[str, Any]) -> None:
     ------
     ConfigError
         If ``training.site`` is none of ``cohort.covariates`` although ``training.split`` needs it, or is set although
-        it does not; if a network has the name of a baseline; if ``training.patience`` has no validation set to wait
-        for; or if a grouping is by a column that is not among the covariates, or of steps that are not recorded.
+        it does not; if a network has the name of a baseline, or hyper-parameters that do not go together; if
+        ``training.patience`` has no validation set to wait for; or if a grouping is by a column that is not among the
+        covariates, or of steps that are not recorded.
     """
     training, covariates = config["training"], config["cohort"]["covariates"]
     _check_split(training["split"], training["site"], covariates)
     if named := {"dummy", "logistic"} & training["models"].keys():
         raise ConfigError(f"training.models: {', '.join(sorted(named))} is the name of a baseline; choose another")
+    for model, given in training["models"].items():
+        _check_network(f"training.models.{model}", *network_of(model, given))
     if training["patience"] is not None and not training["validation"]:
         raise ConfigError(
             "training.patience stops by the loss of a validation set, but training.validation is 0; set it to the "
@@ -41,6 +45,15 @@ def check_training(config: Mapping[str, Any]) -> None:
                 f"training.groupings.{name}: column {grouping['column']!r} is not among cohort.covariates "
                 f"({', '.join(covariates) or 'none'}); name it there too"
             )
+
+
+def _check_network(key: str, network: str, hyperparameters: Mapping[str, Any]) -> None:
+    """Refuse what the schema cannot, since it looks at one key at a time."""
+    match network, hyperparameters:
+        case "transformer", {"width": width, "heads": heads} if width % heads:
+            raise ConfigError(f"{key}: width is {width}, not a multiple of heads ({heads}); change one of them")
+        case "cnn1d", {"kernel": kernel} if kernel % 2 == 0:
+            raise ConfigError(f"{key}: kernel is {kernel}, but must be odd; take {kernel - 1} or {kernel + 1}")
 
 
 def _check_split(split: str, site: str | None, covariates: list[str]) -> None:
