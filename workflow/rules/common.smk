@@ -44,6 +44,7 @@ fold_settings = {
         "weight_decay",
         "patience",
         "device",
+        "deterministic",
         "amp",
         "kinds",
         "record_every",
