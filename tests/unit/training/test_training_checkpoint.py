@@ -68,10 +68,11 @@ def test_checkpoints_change_nothing(tmp_path):
     )
 
 
-def test_spectra_of_further_groupings_go_on_too(tmp_path):
+def test_spectra_of_further_groupings_and_alignment_go_on_too(tmp_path):
     samples = make_samples("cnn1d", separation=1)
     sex = [Grouping("sex", ("F", "M"), np.arange(24) // 2 % 2)]
     options = {**options_of("cnn1d"), "groupings": sex}
+    options["fold"] = replace(options["fold"], alignment=True, groupings_every=2, patience=5)
     unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken")
     with killed_in(3), pytest.raises(KilledError):
         train(samples, **options, checkpoint=tmp_path / "b")
