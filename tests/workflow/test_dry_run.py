@@ -163,6 +163,9 @@ def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> No
     jobs = dry_run(workdir, config)
     assert jobs["extract_groupings"] == jobs["summarise_permuted"] == jobs["test_permutations"] == 1
     assert not {"retrain_fold", "calibrate_tests"} & set(jobs)
+    config["training"]["groupings"]["all"] = {"column": "age", "quantiles": 99}
+    assert "training.groupings.all: column 'age' has the values" in refusal(workdir, config)
+    del config["training"]["groupings"]["all"]
     config["stats"] = {"permutation": {"regrouping": 0, "retraining": 9}, "calibration": "quick"}
     jobs = dry_run(workdir, config)
     assert jobs["retrain_fold"] == N_RUNS
