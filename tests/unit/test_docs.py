@@ -13,6 +13,8 @@ import yaml
 from running import ROOT
 
 from gradspec.config import resolve
+from gradspec.models.own import check_own_models
+from gradspec.models.registry import build_model
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -91,6 +93,15 @@ def test_the_loop_of_ones_own_runs_as_it_is_written(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "captured" in done.stdout
+
+
+def test_the_network_of_ones_own_is_accepted_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = DOCS / "howto" / "own-network.md"
+    (tmp_path / "mynetworks.py").write_text("\n".join(blocks(page, "python")))
+    monkeypatch.syspath_prepend(tmp_path)
+    models = resolve(yaml.safe_load("\n".join(blocks(page, "yaml"))))["training"]["models"]
+    check_own_models(models)
+    assert build_model("widest", (9, 4), models["widest"]).volume.out_features == 32
 
 
 def test_configs_that_pages_show_are_valid() -> None:

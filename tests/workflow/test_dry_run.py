@@ -163,6 +163,9 @@ def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> No
     jobs = dry_run(workdir, config)
     assert jobs["extract_groupings"] == jobs["summarise_permuted"] == jobs["test_permutations"] == 1
     assert not {"retrain_fold", "calibrate_tests"} & set(jobs)
+    config["training"]["groupings"]["all"] = {"column": "age", "quantiles": 99}
+    assert "training.groupings.all: column 'age' has the values" in refusal(workdir, config)
+    del config["training"]["groupings"]["all"]
     config["stats"] = {"permutation": {"regrouping": 0, "retraining": 9}, "calibration": "quick"}
     jobs = dry_run(workdir, config)
     assert jobs["retrain_fold"] == N_RUNS
@@ -175,6 +178,8 @@ def test_a_network_of_ones_own_is_planned_and_one_that_is_not_there_refused(work
     config = ready("fnc", participants=str(make_fnc(workdir / "fnc")))
     config["training"]["models"] = {"net": {"class": "torch.nn.Linear", "input": "connectivity"}}
     assert dry_run(workdir, config)["train_folds"] == N_REPEATS
+    config["training"]["models"]["net"] |= {"class": "torch.nn.modules.Linear", "args": {"width": 3}}
+    assert "Linear(data_shape, n_classes, **args) does not take the arguments {'width': 3}" in refusal(workdir, config)
     config["training"]["models"]["net"]["class"] = "nosuchnets.Net"
     assert "training.models.net.class: there is no module 'nosuchnets'; install it" in refusal(workdir, config)
 

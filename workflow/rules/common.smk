@@ -5,6 +5,7 @@ import os
 from gradspec.code import hash_code
 from gradspec.cohort.plan import learns_from
 from gradspec.ica.batches import part_into_batches
+from gradspec.models.own import find_own_source
 from gradspec.stats.plan import get_tested_groupings
 
 # Maps that go back to the participants: those of the group, or of a template.
@@ -43,6 +44,7 @@ fold_settings = {
         "weight_decay",
         "patience",
         "device",
+        "deterministic",
         "amp",
         "kinds",
         "record_every",
@@ -208,6 +210,12 @@ def get_training_data(wildcards):
         "alff": "<results>/ica/alff.nc",
     }[kind]
     return [shared] * len(folds)
+
+
+def get_own_network(wildcards):
+    """File of a network of one's own, which is trained again when that changes."""
+    file = find_own_source(training["models"][wildcards.model])
+    return [] if file is None else str(file)
 
 
 def get_training_memory(wildcards):

@@ -8,7 +8,7 @@ from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.preprocess.steps import check_steps
 from gradspec.stats.plan import check_plan, get_tested_groupings
-from gradspec.training.plan import check_training
+from gradspec.training.plan import check_columns, check_training
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -20,6 +20,7 @@ try:
     if config["cohort"]["source"] in ("simulated", "bids"):
         check_steps(config["preprocess"])
     cohort = plan_cohort(config)
+    check_columns(config["training"], cohort.rows)
     require_template(config["ica"]["template"])
     check_plan(
         config["stats"]["plan"],

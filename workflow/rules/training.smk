@@ -33,6 +33,7 @@ rule split_folds:
 rule train_folds:
     input:
         data=get_training_data,
+        network=get_own_network,
         participants="<results>/cohort/participants.tsv",
         splits="<results>/training/splits.tsv",
     output:
@@ -72,6 +73,7 @@ rule train_folds:
 rule retrain_fold:
     input:
         data=get_training_data,
+        network=get_own_network,
         participants="<results>/cohort/participants.tsv",
     output:
         permuted="<results>/training/{model}/repeat-{repeat}_fold-{fold}/spectra_permuted.nc",

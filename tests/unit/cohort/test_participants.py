@@ -72,6 +72,9 @@ def test_covariates_must_be_there_and_have_their_own_names(tmp_path, cohort):
     assert read_participants(table, {**cohort, "covariates": ["age"]})[0].row["age"] == "20"
     with pytest.raises(ConfigError, match=r"no column 'iq', named by cohort.covariates"):
         read_participants(table, {**cohort, "covariates": ["age", "iq"]})
+    with pytest.raises(ConfigError, match=r"no column 'mean_fd'"):
+        read_participants(table, {**cohort, "covariates": ["mean_fd"]})
+    read_participants(table, {**cohort, "source": "fmriprep", "covariates": ["mean_fd"]})  # is measured
     make_table(table, {"participant_id": ["01", "02"], "group": ["control", "patient"], "status": [1, 2]})
     with pytest.raises(ConfigError, match=r"cohort.covariates: status is a column of the cohort's own tables"):
         read_participants(table, {**cohort, "covariates": ["status"]})

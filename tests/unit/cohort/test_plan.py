@@ -56,6 +56,7 @@ def test_series_are_planned_where_the_source_gives_them(tmp_path):
     )
     assert plan.has_series
     assert plan.files["sub-01"] == [str(tmp_path / "series/sub-01.1D")]
+    assert [row["participant_id"] for row in plan.rows] == plan.participants
     assert plan_cohort(make_config("numerical")).has_series
     assert not plan_cohort(make_config("numerical", numerical={"kind": "gaussian-mixture"})).has_series
 

@@ -1,5 +1,6 @@
 """Who goes on after every stage that may leave somebody out."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from makers import make_ids
@@ -26,7 +27,7 @@ def checked():
 
 
 def status(who, stage, reason=None, n_runs=2):
-    runs = [] if reason else [{"run": str(number)} for number in range(n_runs)]
+    runs = [] if reason else [{"run": str(number), "quality": {}} for number in range(n_runs)]
     return {
         "participant_id": who,
         "stage": stage,
@@ -67,6 +68,18 @@ def test_runs_that_are_left_are_counted(checked):
     assert participants.set_index("participant_id")["n_runs"].to_dict() == {
         who: 1 if who == "sub-03" else 2 for who in make_ids(7)
     }
+
+
+def test_motion_is_what_was_measured_where_the_data_set_does_not_give_it(checked):
+    statuses = [status(who, stage) for stage in ("preprocess", "denoise") for who in make_ids(7)]
+    for number, each in enumerate(statuses[:6]):  # that of the seventh is not known
+        each["runs"][0]["quality"]["mean_fd"], each["runs"][1]["quality"]["mean_fd"] = 0.1 * number, 0.2 * number
+    found, _ = select_participants(checked.assign(mean_fd=np.nan), statuses, LEVELS, 3, "exclude")
+    assert found["mean_fd"].tolist() == pytest.approx([*(0.15 * np.arange(6)), np.nan], nan_ok=True)
+    checked["mean_fd"] = [0.3, np.nan, *[0.4] * 6]
+    given, _ = select_participants(checked, statuses, LEVELS, 3, "exclude")
+    assert given["mean_fd"].tolist() == pytest.approx([0.3, np.nan, *[0.4] * 5], nan_ok=True)
+    assert "mean_fd" not in select_participants(checked.drop(columns="mean_fd"), statuses, LEVELS, 3, "exclude")[0]
 
 
 def test_nobody_left_out_gives_an_empty_table(checked):

@@ -139,6 +139,12 @@ def test_lstm_reads_out_the_mean_hidden_state():
     torch.testing.assert_close(model(timecourses), model.readout(mean), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_the_layers_of_a_recurrent_network_are_called_as_it_is(name):
+    layers = [f"{name}.{kind}_{of}_l0" for kind in ("weight", "bias") for of in ("ih", "hh")]
+    assert list(build(name, (9, 4)).state_dict()) == [*layers, "readout.weight", "readout.bias"]
+
+
 def test_mlp_of_slope_one_is_linear_and_of_slope_zero_relu():
     linear, relu = (build("mlp", (6,), dropout=0.0, negative_slope=slope) for slope in (1.0, 0.0))
     first, second = torch.randn(2, 5, 6)
@@ -259,9 +265,5 @@ def test_errors_name_the_key_of_the_config():
         build_model("resnet", (3,), {})
     with pytest.raises(ConfigError, match=r"lstm works on samples \(time, component\).*shape \(45,\)"):
         build_model("lstm", (45,), defaults("lstm"))
-    with pytest.raises(ConfigError, match=r"transformer\.width is 30.*transformer\.heads \(4\)"):
-        build("transformer", (12, 5), width=30)
-    with pytest.raises(ConfigError, match=r"cnn1d\.kernel is 4, but must be odd: take 3 or 5"):
-        build("cnn1d", (12, 5), kernel=4)
     with pytest.raises(ConfigError, match=r"16 features are not the upper triangle.*choose mlp"):
         build("cnn2d", (16,))

@@ -6,7 +6,7 @@ import pytest
 from spectra_maker import SHAPES, make_fold, write_folds
 
 from gradspec.config import load_schema
-from gradspec.files import read_table, write_table
+from gradspec.files import read_json, read_table, write_table
 from gradspec.spectra.features import FEATURES
 from gradspec.spectra.merge import merge_folds
 from gradspec.spectra.table import FEATURE_COLUMNS, extract_features, per_sample_scale
@@ -118,7 +118,11 @@ def test_table_and_sidecar_survive_writing(table_of, tmp_path):
     table = table_of(make_fold(kinds=("gradient", "activation", "delta")))
     write_table(table, tmp_path / "mlp.tsv", FEATURE_COLUMNS)
     pd.testing.assert_frame_equal(read_table(tmp_path / "mlp.tsv"), table, check_dtype=False, rtol=1e-8)
-    assert (tmp_path / "mlp.json").is_file()
+    sidecar = read_json(tmp_path / "mlp.json")
+    for name, definition in FEATURES.items():
+        assert definition.formula in sidecar[name]["Description"] and "2^-23" in sidecar[name]["Description"]
+        assert (sidecar[name]["Source"], sidecar[name]["Units"]) == (definition.source, definition.unit)
+        assert definition.formula and definition.source
 
 
 def test_real_recordings_are_read(tmp_path):

@@ -6,10 +6,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from training_maker import ALL_MODELS, make_fold, make_samples, train
+from training_maker import ALL_MODELS, make_fold, make_samples, make_sides, train
 
 import gradspec.training.fold as fold_module
 from gradspec.training.checkpoint import Checkpoint, fingerprint_of
+from gradspec.training.fold import fingerprint
 from gradspec.training.groupings import Grouping
 from gradspec.training.outputs import write_fold
 
@@ -67,10 +68,11 @@ def test_checkpoints_change_nothing(tmp_path):
     )
 
 
-def test_spectra_of_further_groupings_go_on_too(tmp_path):
+def test_spectra_of_further_groupings_and_alignment_go_on_too(tmp_path):
     samples = make_samples("cnn1d", separation=1)
     sex = [Grouping("sex", ("F", "M"), np.arange(24) // 2 % 2)]
     options = {**options_of("cnn1d"), "groupings": sex}
+    options["fold"] = replace(options["fold"], alignment=True, groupings_every=2, patience=5)
     unbroken = write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "unbroken")
     with killed_in(3), pytest.raises(KilledError):
         train(samples, **options, checkpoint=tmp_path / "b")
@@ -107,6 +109,19 @@ def test_a_fingerprint_sees_every_setting_and_value():
         fingerprint_of({"a": 1}, array, array),
     }
     assert len(prints) == 5
+
+
+def test_a_checkpoint_of_a_network_of_ones_own_is_of_its_source(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    samples, source = make_samples("mlp", separation=1), tmp_path / "somenets.py"
+    fold = replace(
+        make_fold(), model="net", hyperparameters={"class": "somenets.Net", "input": "connectivity", "args": {}}
+    )
+    prints = set()
+    for bias in (True, False, True):
+        source.write_text(f"class Net(nn.Module):\n    bias = {bias}")
+        prints.add(fingerprint(samples, make_sides(samples), fold))
+    assert len(prints) == 2
 
 
 def test_removing_what_is_not_there_is_harmless(tmp_path):

@@ -44,6 +44,19 @@ def test_reproducible_seeds_the_block_and_leaves_no_trace():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_what_cannot_be_repeated_is_refused_unless_the_config_allows_it():
+    def unordered():
+        return torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2))
+
+    with pytest.raises(ConfigError, match=r"on cpu \(put_.*set training\.deterministic to false"), reproducible(3, CPU):
+        unordered()
+    with reproducible(3, CPU, deterministic=False):
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert unordered()[0] == 1
+    with pytest.raises(RuntimeError, match="another"), reproducible(3, CPU):
+        raise RuntimeError("another")
+
+
 def test_a_cohort_that_would_fill_the_device_stays_on_the_cpu(monkeypatch, caplog):
     inputs = torch.zeros(10, 10)
     assert place_inputs(inputs, torch.device("cpu")) is inputs

@@ -4,6 +4,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import torch
 import xarray as xr
 from training_maker import ALL_MODELS, LEVELS, MODELS, assert_same_weights, make_fold, make_samples, make_sides, train
 
+import gradspec.training.fold as fold_module
 from gradspec.errors import ConfigError
 from gradspec.files import read_table
 from gradspec.models.registry import build_model
@@ -72,6 +74,18 @@ def test_equal_runs_write_equal_bytes(model, tmp_path):
         assert record.pop("seconds") > 0
     assert records[0] == records[1]
     assert first == second
+
+
+def test_every_epoch_has_batches_of_its_own_and_other_folds_have_others():
+    samples, drawn = make_samples("mlp", separation=1), []
+    for fold in (make_fold(), make_fold(), make_fold(fold=0)):
+        with patch.object(fold_module, "fit", wraps=fit) as watched:
+            train(samples, fold)
+        draw_batches = watched.call_args.kwargs["draw_batches"]
+        drawn.append([np.concatenate(draw_batches(epoch)).tolist() for epoch in (0, 1)])
+    assert all(sorted(epoch) == list(range(8, 24)) for of_fold in drawn for epoch in of_fold)
+    assert drawn[0] == drawn[1] and drawn[0][0] != drawn[0][1]
+    assert drawn[2][0] not in drawn[0]
 
 
 @pytest.mark.parametrize("changes", [{"repeat": 1}, {"fold": 0}, {"seed": 8}])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 from training_maker import assert_same_weights, make_fold, make_samples, train
 
 from gradspec.errors import ConfigError
@@ -115,4 +116,8 @@ def test_further_groupings_leave_the_training_as_it_is():
     for name, tensor in plain.weights.items():
         torch.testing.assert_close(tensor, grouped.weights[name], rtol=0, atol=1e-6)
     assert grouped.groupings["sex"]["step"].values.tolist() == [0, 2]
+    site = Grouping("site", ("A", "B", "C"), np.arange(24) // 2 % 3)
+    both = train(samples, make_fold(groupings_every=2), groupings=(sex, site)).groupings
+    assert list(both) == ["sex", "site"] and both["site"]["group"].values.tolist() == ["A", "B", "C", "pooled"]
+    xr.testing.assert_identical(both["sex"], grouped.groupings["sex"])
     assert_same_weights(plain.weights, train(samples, make_fold(groupings_every=9)).weights)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gradspec.cohort.findings import Finding, Run, join
+from gradspec.cohort.participants import MEAN_FD
 from gradspec.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,13 @@ def describe_participants(columns: Sequence[str], levels: Sequence[str]) -> dict
         "stage": "Stage of the workflow that left the participant out",
         "reason": "Why the participant is excluded",
         "n_runs": "Number of runs that can be used",
+        MEAN_FD: {
+            "Description": (
+                "Mean framewise displacement, as given in the participants table of the data set or, where that has no "
+                "such column, measured (Power et al. 2012), mean over the runs"
+            ),
+            "Units": "mm",
+        },
         "note": "What is worth knowing of data that are used",
     }
     return {name: known.get(name, "Covariate, as given in the participants table of the data set") for name in columns}

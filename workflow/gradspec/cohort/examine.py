@@ -31,7 +31,7 @@ def examine_cohort(config: Mapping[str, Any]) -> list[Finding]:
     cohort = _as_data_set(config)
     findings = _examine(_people(cohort), cohort)
     for finding in findings:
-        covariates = {name: finding.participant.row[name] for name in cohort["covariates"]}
+        covariates = {name: finding.participant.row.get(name, "n/a") for name in cohort["covariates"]}
         finding.participant = replace(finding.participant, row=covariates)
     return findings
 

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 RESERVED = ("participant_id", "group", "status", "reason", "n_runs", "note", "stage")
 """Columns of the cohort's own tables; a covariate cannot have such a name."""
 
+MEAN_FD = "mean_fd"
+"""Covariate that is measured of images where the table of participants does not give it."""
+
 
 @dataclass(frozen=True)
 class Participant:
@@ -65,7 +68,9 @@ def read_participants(
     """
     columns, rows = read_rows(table)
     column, levels, covariates = cohort["group"]["column"], cohort["group"]["levels"], cohort["covariates"]
-    _require_columns(table, columns, {"cohort.group.column": [column], "cohort.covariates": covariates})
+    measured = [MEAN_FD] if cohort["source"] in ("bids", "fmriprep") else []
+    given = [name for name in covariates if name not in measured]
+    _require_columns(table, columns, {"cohort.group.column": [column], "cohort.covariates": given})
     _require_columns(table, columns, {"the section of the source": required})
     if reserved := [name for name in covariates if name in RESERVED]:
         raise ConfigError(

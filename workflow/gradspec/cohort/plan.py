@@ -35,6 +35,8 @@ class CohortPlan:
         Whether the source itself gives time courses.
     has_features : bool
         Whether it gives feature vectors of its own beside them, so that connectivity is not what networks learn from.
+    rows : list of dict of str to str
+        Rows of the participants table, of those who take part; empty for a cohort that is made.
     simulated_files : list of str
         Templates (``{subject}``) of the files of a simulated participant.
     """
@@ -44,6 +46,7 @@ class CohortPlan:
     tables: list[str] = field(default_factory=list)
     has_series: bool = False
     has_features: bool = False
+    rows: list[Mapping[str, str]] = field(default_factory=list)
     simulated_files: list[str] = field(default_factory=list)
 
 
@@ -215,7 +218,7 @@ def _plan_bids(config: Mapping[str, Any]) -> CohortPlan:
         for who, theirs in files.items()
     }
     sidecars = sorted(str(path) for path in root.glob("*.json") if path.name != "participants.json")
-    return CohortPlan(_ids(people), _there(read), [str(table), *sidecars])
+    return CohortPlan(_ids(people), _there(read), [str(table), *sidecars], rows=_rows(people))
 
 
 def _is_read_with_bold(image: ImageFile) -> bool:
@@ -229,23 +232,24 @@ def _plan_fmriprep(config: Mapping[str, Any]) -> CohortPlan:
     table, people = _people(config)
     runs = find_preprocessed(root, _ids(people), section)
     files = {who: [name for run in theirs for name in run.files] for who, theirs in runs.items()}
-    return CohortPlan(_ids(people), _there(files), [str(table)])
+    return CohortPlan(_ids(people), _there(files), [str(table)], rows=_rows(people))
 
 
 def _plan_timeseries(config: Mapping[str, Any]) -> CohortPlan:
     table, files, people = _plan_files(config)
-    return CohortPlan(_ids(people), files, [str(table)], has_series=True)
+    return CohortPlan(_ids(people), files, [str(table)], has_series=True, rows=_rows(people))
 
 
 def _plan_fnc(config: Mapping[str, Any]) -> CohortPlan:
     features = config["cohort"]["fnc"]["table"]
     if not features:
         table, files, people = _plan_files(config)
-        return CohortPlan(_ids(people), files, [str(table)])
+        return CohortPlan(_ids(people), files, [str(table)], rows=_rows(people))
     table, people = _people(config)
     features = str(Path(features).expanduser())
     read_rows(features)
-    return CohortPlan(_ids(people), {person.id: [] for person in people}, [str(table), features])
+    nothing: dict[str, list[str]] = {person.id: [] for person in people}
+    return CohortPlan(_ids(people), nothing, [str(table), features], rows=_rows(people))
 
 
 def _plan_files(config: Mapping[str, Any]) -> tuple[Path, dict[str, list[str]], list[Participant]]:
@@ -283,6 +287,10 @@ def _people(config: Mapping[str, Any], required: Sequence[str] = ()) -> tuple[Pa
 
 def _ids(people: Sequence[Participant]) -> list[str]:
     return [person.id for person in people]
+
+
+def _rows(people: Sequence[Participant]) -> list[Mapping[str, str]]:
+    return [person.row for person in people]
 
 
 def _there(files: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from gradspec.cohort.participants import require_group_sizes
+from gradspec.cohort.participants import MEAN_FD, require_group_sizes
 from gradspec.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ def select_participants(
     Returns
     -------
     participants : DataFrame
-        participant_id, group, covariates, n_runs.
+        participant_id, group, covariates, n_runs. Where ``mean_fd`` is a covariate that the data set does not give, it
+        is what the stages measured.
     excluded : DataFrame
         participant_id, group, stage, reason; of the first stage that left the participant out.
 
@@ -56,6 +58,8 @@ def select_participants(
             n_runs[who] = len(status["runs"])
     kept = checked[~checked["participant_id"].isin(out)]
     participants = kept.drop(columns=["status", "reason", "note"]).assign(n_runs=kept["participant_id"].map(n_runs))
+    if MEAN_FD in kept and checked[MEAN_FD].isna().all():
+        participants[MEAN_FD] = kept["participant_id"].map(_measure_motion(statuses))
     left_out = checked[checked["participant_id"].isin(out)]
     excluded = pd.DataFrame(
         [(row.participant_id, row.group, *out[row.participant_id]) for row in left_out.itertuples()],
@@ -65,6 +69,16 @@ def select_participants(
         log.warning("%s (%s) is left out by %s: %s", row.participant_id, row.group, row.stage, row.reason)
     _judge(participants, excluded, levels, folds, on_error)
     return participants, excluded
+
+
+def _measure_motion(statuses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean framewise displacement of each participant, mean over the runs in which it was measured."""
+    measured: dict[str, list[float]] = {}
+    for status in statuses:
+        for run in status["runs"]:
+            if MEAN_FD in run["quality"]:
+                measured.setdefault(status["participant_id"], []).append(run["quality"][MEAN_FD])
+    return {who: fmean(values) for who, values in measured.items()}
 
 
 def _judge(

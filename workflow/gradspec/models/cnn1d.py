@@ -6,8 +6,6 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gradspec.errors import ConfigError
-
 
 class CNN1d(nn.Module):
     """Convolutions over time with ReLU, the mean over time, dropout, and a linear read-out.
@@ -27,21 +25,12 @@ class CNN1d(nn.Module):
         Volumes that a convolution looks at, an odd number; the ends are padded with zeros.
     dropout : float
         Share of the channels of the mean over time dropped during training.
-
-    Raises
-    ------
-    ConfigError
-        If `kernel` is even, so that the padding could not be the same on both sides.
     """
 
     def __init__(
         self, data_shape: tuple[int, int], n_classes: int, *, channels: Sequence[int], kernel: int, dropout: float
     ) -> None:
         super().__init__()
-        if kernel % 2 == 0:
-            raise ConfigError(
-                f"training.models.cnn1d.kernel is {kernel}, but must be odd: take {kernel - 1} or {kernel + 1}"
-            )
         widths = [data_shape[1], *channels]
         self.convolutions = nn.Sequential(
             *(

@@ -1,14 +1,14 @@
 """Gated recurrent network on time courses."""
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
+
+from gradspec.models.recurrent import Recurrent
 
 
-class GRU(nn.Module):
+class GRU(Recurrent):
     """Stacked GRU layers, the mean of the last layer's hidden states over time, and a linear read-out.
 
-    Cho et al. (2014): one gate and one state fewer than an LSTM. Dropout acts on the mean hidden state only, for the
-    reason that `LSTM` gives.
+    Cho et al. (2014): one gate and one state fewer than an LSTM.
 
     Parameters
     ----------
@@ -27,13 +27,5 @@ class GRU(nn.Module):
     def __init__(
         self, data_shape: tuple[int, int], n_classes: int, *, hidden: int, layers: int, dropout: float
     ) -> None:
-        super().__init__()
-        self.gru = nn.GRU(data_shape[1], hidden, num_layers=layers, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.readout = nn.Linear(hidden, n_classes)
-
-    def forward(self, timecourses: Float[Tensor, "batch time component"]) -> Float[Tensor, "batch class"]:
-        """Return the logits of each sample."""
-        states, _ = self.gru(timecourses)
-        logits: Tensor = self.readout(self.dropout(states.mean(dim=1)))
-        return logits
+        gru = nn.GRU(data_shape[1], hidden, num_layers=layers, batch_first=True)
+        super().__init__("gru", gru, n_classes, dropout=dropout)

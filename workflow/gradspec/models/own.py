@@ -2,13 +2,12 @@
 
 import ast
 import importlib
-import importlib.util
-from collections.abc import Iterator, Mapping
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradspec.errors import ConfigError
+from gradspec.models.source import find_definition, signature_of_class
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,8 +33,13 @@ def network_of(model: str, hyperparameters: Mapping[str, Any]) -> tuple[str, Map
     return hyperparameters.get("class", model), hyperparameters.get("args", hyperparameters)
 
 
+def is_own(hyperparameters: Mapping[str, Any]) -> bool:
+    """Whether a network of ``training.models`` is one's own: its class is a dotted path."""
+    return "." in hyperparameters.get("class", "")
+
+
 def check_own_models(models: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse a class that is not there, before any job runs; nothing of the module is run.
+    """Refuse what cannot be built, before any job runs; sources are read, and nothing of them is run.
 
     Parameters
     ----------
@@ -45,20 +49,36 @@ def check_own_models(models: Mapping[str, Mapping[str, Any]]) -> None:
     Raises
     ------
     ConfigError
-        If there is no such module, or no such name in it.
+        If there is no such module, no such name in it, or if that is no class, derives from nothing, or does not take
+        the arguments.
     """
     for model, hyperparameters in models.items():
-        if "." not in hyperparameters.get("class", ""):
-            continue
-        module, _, name = hyperparameters["class"].rpartition(".")
-        spec = _find_module(module)
-        if spec is None:
+        if is_own(hyperparameters):
+            _check_own_model(model, hyperparameters["class"], hyperparameters["args"])
+
+
+def _check_own_model(model: str, path: str, args: Mapping[str, Any]) -> None:
+    try:
+        definition = find_definition(path).definition
+    except ConfigError as error:
+        raise ConfigError(f"{_key(model)}: {error}") from error
+    if definition is None:
+        return
+    if not (isinstance(definition, ast.ClassDef) and definition.bases):
+        raise ConfigError(_no_module(model, path))
+    if (signature := signature_of_class(definition)) is not None:
+        try:
+            signature.bind("self", "data_shape", "n_classes", **args)
+        except TypeError as error:
             raise ConfigError(
-                f"{_key(model)}: there is no module {module!r}; install it, or set PYTHONPATH to the folder it is in"
-            )
-        names = _top_names(spec)
-        if names is not None and name not in names:
-            raise ConfigError(f"{_key(model)}: {spec.origin} has no class {name!r}; it has {', '.join(sorted(names))}")
+                f"training.models.{model}.args: {path}(data_shape, n_classes, **args) does not take the arguments "
+                f"{dict(args)} ({error}); its constructor is ({', '.join(map(str, signature.parameters))})"
+            ) from error
+
+
+def find_own_source(hyperparameters: Mapping[str, Any]) -> Path | None:
+    """File that defines a network of one's own; None for the networks here, and where sources do not tell."""
+    return find_definition(hyperparameters["class"]).file if is_own(hyperparameters) else None
 
 
 def build_own_model(
@@ -84,7 +104,8 @@ def build_own_model(
     Raises
     ------
     ConfigError
-        If the class cannot be imported, is no PyTorch module, or does not take the arguments.
+        If the class cannot be imported, is no PyTorch module, does not take the arguments or the samples, or gives no
+        logits.
     """
     from torch import nn
 
@@ -95,47 +116,44 @@ def build_own_model(
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{_key(model)}: {path} cannot be imported ({error})") from error
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise ConfigError(f"{_key(model)}: {path} is not a class derived from torch.nn.Module")
+        raise ConfigError(_no_module(model, path))
     try:
-        return network(data_shape, n_classes, **args)
+        built = network(data_shape, n_classes, **args)
     except TypeError as error:
         raise ConfigError(
             f"training.models.{model}.args: {path}(data_shape, n_classes, **args) does not work with data_shape "
             f"{data_shape} and the arguments {dict(args)} ({error})"
         ) from error
+    _check_outputs(model, path, built, data_shape, n_classes)
+    return built
+
+
+def _check_outputs(model: str, path: str, network: "nn.Module", data_shape: tuple[int, ...], n_classes: int) -> None:
+    """Try a network on a batch, without a trace in the random numbers that training begins with."""
+    import torch
+
+    batch = torch.zeros(2, *data_shape)
+    training = network.training
+    network.eval()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            outputs = network(batch)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{_key(model)}: {path} does not work on a batch of shape {tuple(batch.shape)}, samples first ({error})"
+        ) from error
+    network.train(training)
+    if not isinstance(outputs, torch.Tensor) or outputs.shape != (2, n_classes):
+        given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise ConfigError(
+            f"{_key(model)}: {path} gives {given} for a batch of shape {tuple(batch.shape)}; it must give logits of "
+            f"shape {(2, n_classes)}, one a sample and class"
+        )
+
+
+def _no_module(model: str, path: str) -> str:
+    return f"{_key(model)}: {path} is not a class derived from torch.nn.Module"
 
 
 def _key(model: str) -> str:
     return f"training.models.{model}.class"
-
-
-def _find_module(module: str) -> ModuleSpec | None:
-    """Find where a module is, without importing it or the packages it is in."""
-    package, *parts = module.split(".")
-    spec = importlib.util.find_spec(package)
-    for part in parts:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
-    return spec
-
-
-def _top_names(spec: ModuleSpec) -> set[str] | None:
-    """Names that a module binds; None where its source cannot tell."""
-    if not (spec.has_location and spec.origin and spec.origin.endswith(".py")):
-        return None
-    names = set(_bound(ast.parse(Path(spec.origin).read_text(encoding="utf-8"), spec.origin)))
-    return None if "*" in names else names
-
-
-def _bound(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        match node:
-            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
-                yield name
-            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-                yield from (alias.asname or alias.name for alias in aliases)
-            case ast.Assign(targets=targets):
-                yield from (target.id for target in targets if isinstance(target, ast.Name))
-            case ast.If() | ast.Try():
-                yield "*"  # what it binds depends on what is run

@@ -16,7 +16,7 @@ from gradspec.models.gru import GRU
 from gradspec.models.lstm import LSTM
 from gradspec.models.mean_mlp import MeanMLP
 from gradspec.models.mlp import MLP
-from gradspec.models.own import build_own_model, network_of
+from gradspec.models.own import build_own_model, is_own, network_of
 from gradspec.models.transformer import Transformer
 
 
@@ -70,7 +70,7 @@ def build_model(
     ConfigError
         If there is no such network, or it does not fit the data or its own hyper-parameters.
     """
-    if "." in hyperparameters.get("class", ""):
+    if is_own(hyperparameters):
         return build_own_model(name, data_shape, hyperparameters, n_classes)
     name, hyperparameters = network_of(name, hyperparameters)
     if name not in _MODELS:

@@ -22,7 +22,7 @@ class Transformer(nn.Module):
     n_classes : int
         Number of logits.
     width : int
-        Width of the embedding.
+        Width of the embedding, a multiple of `heads`.
     heads : int
         Attention heads of each layer.
     layers : int
@@ -35,7 +35,7 @@ class Transformer(nn.Module):
     Raises
     ------
     ConfigError
-        If `width` is not a multiple of `heads`, or `n_volumes` more than there are.
+        If `n_volumes` is more than there are.
     """
 
     position: Tensor
@@ -52,11 +52,6 @@ class Transformer(nn.Module):
         n_volumes: int | None = None,
     ) -> None:
         super().__init__()
-        if width % heads:
-            raise ConfigError(
-                f"training.models.transformer.width is {width}, which is not a multiple of "
-                f"training.models.transformer.heads ({heads}): change one of them"
-            )
         available, n_components = data_shape
         self.n_volumes = n_volumes or available
         if self.n_volumes > available:

@@ -12,6 +12,8 @@ from gradspec.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
+_REFUSED = "does not have a deterministic implementation"  # in the words of PyTorch
+
 
 def choose_device(name: str) -> torch.device:
     """Turn the config's ``training.device`` into a device that exists.
@@ -62,21 +64,42 @@ def place_inputs(inputs: Tensor, device: torch.device) -> Tensor:
 
 
 @contextmanager
-def reproducible(seed: int, device: torch.device) -> Iterator[None]:
+def reproducible(seed: int, device: torch.device, *, deterministic: bool = True) -> Iterator[None]:
     """Seed PyTorch and hold it to deterministic algorithms for a block; everything is set back afterwards.
 
     Also switches off the fused inference path of attention, which rounds differently from training and is left as
     soon as a module has a hook, so that metrics do not depend on whether spectra are recorded.
+
+    Parameters
+    ----------
+    seed : int
+        Of PyTorch's random numbers.
+    device : torch.device
+        Where is trained.
+    deterministic : bool
+        Whether operations that may give other bytes each time are refused.
+
+    Raises
+    ------
+    ConfigError
+        If there is such an operation in the block.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     mode = torch.get_deterministic_debug_mode()
     fused = torch.backends.mha.get_fastpath_enabled()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
-            torch.set_deterministic_debug_mode("error")
+            torch.set_deterministic_debug_mode("error" if deterministic else "default")
             torch.backends.mha.set_fastpath_enabled(False)
             torch.manual_seed(seed)
             yield
+        except (RuntimeError, ConfigError) as error:
+            if _REFUSED not in str(error):
+                raise
+            raise ConfigError(
+                f"The network has an operation that PyTorch may not repeat to the same bytes on {device} ({error}): "
+                "use another operation or training.device, or set training.deterministic to false"
+            ) from error
         finally:
             torch.set_deterministic_debug_mode(mode)
             torch.backends.mha.set_fastpath_enabled(fused)

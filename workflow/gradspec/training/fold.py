@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gradspec.capture.sampling import balanced_batches
-from gradspec.models.own import network_of
+from gradspec.models.own import find_own_source, network_of
 from gradspec.models.registry import build_model
 from gradspec.training.alignment import add_alignment
 from gradspec.training.checkpoint import Checkpoint, Progress, copy_weights, fingerprint_of
@@ -52,7 +52,7 @@ class Fold:
         Seed of the config; the fold's own seeds derive from it, the model's name, the repeat and the fold.
     levels : sequence of str
         Names of the two groups, the reference first.
-    epochs, batch_size, learning_rate, weight_decay, patience, device, amp, kinds
+    epochs, batch_size, learning_rate, weight_decay, patience, device, deterministic, amp, kinds
         As in the config under ``training``.
     record_every, checkpoint_every, groupings_every, alignment, tensorboard
         The same.
@@ -77,6 +77,7 @@ class Fold:
     groupings_every: int
     alignment: bool = False
     tensorboard: bool = False
+    deterministic: bool = True
 
     def derive_seed(self, *purpose: str | int) -> int:
         """Seed of the fold's random numbers for a purpose."""
@@ -150,7 +151,7 @@ def train_fold(
     ------
     ConfigError
         If a participant is on neither side or has no data, if a side lacks one of the groups, if the network does
-        not fit the data, or if the device does not exist.
+        not fit the data, or if the device does not exist or cannot repeat what the network does.
     """
     import pandas as pd
 
@@ -184,7 +185,7 @@ def train_fold(
             place.save(progress, model, optimizer)
         return over
 
-    with reproducible(fold.derive_seed("network"), device):
+    with reproducible(fold.derive_seed("network"), device, deterministic=fold.deterministic):
         model = build_model(fold.model, tuple(inputs.shape[1:]), fold.hyperparameters).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=fold.learning_rate, weight_decay=fold.weight_decay)
         progress = Progress() if place is None else place.restore(model, optimizer)
@@ -253,5 +254,7 @@ def fingerprint(
 ) -> str:
     """Digest of all that the result of `train_fold` depends on, by which a checkpoint is known again."""
     settings = {**asdict(fold), **identify(fold), "device": str(choose_device(fold.device)), "sides": dict(sides)}
+    if (source := find_own_source(fold.hyperparameters)) is not None:
+        settings["network"] = source.read_text(encoding="utf-8")
     labels = [labels for each in groupings for labels in (each.labels, each.permutations) if labels is not None]
     return fingerprint_of(settings, samples.values, samples.groups, *labels)

@@ -52,6 +52,7 @@ def describe_settings(fold: "Fold", batch_size: int, groupings: Sequence[Groupin
         "batch_size": batch_size,
         "learning_rate": fold.learning_rate,
         "weight_decay": fold.weight_decay,
+        "deterministic": fold.deterministic,
         "amp": fold.amp,
         "kinds": list(fold.kinds),
         "record_every": fold.record_every,
