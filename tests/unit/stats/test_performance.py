@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, recall_score, roc_auc_score
@@ -13,6 +14,7 @@ from gradspec.errors import ConfigError
 from gradspec.files import write_table
 from gradspec.stats.metrics import METRICS, calibration_slope
 from gradspec.stats.performance import _interval, bootstrap_counts, describe_performance, score_model
+from gradspec.stats.shared_networks import VARIANCE_FACTOR
 
 LEVELS = ["control", "patient"]
 LIBRARY = {
@@ -80,6 +82,16 @@ def test_what_has_a_chance_level_is_held_against_it():
     weak, strong = (score(*make_tables(separation=size))["p_value"] for size in (0.0, 3.0))
     assert set(weak.dropna().index) == {"roc_auc", "balanced_accuracy"}
     assert (weak.dropna() > 0.05).all() and (strong.dropna() < 0.001).all()
+
+
+def test_with_one_repeat_the_test_against_chance_is_the_rank_sum_test_with_twice_the_variance():
+    predictions, splits = make_tables(repeats=1)
+    probability = predictions.set_index("group")["probability"]
+    twice = stats.mannwhitneyu(
+        probability["patient"], probability["control"], use_continuity=False, method="asymptotic"
+    )
+    z = stats.norm.isf(twice.pvalue / 2) / np.sqrt(VARIANCE_FACTOR)
+    assert score(predictions, splits).loc["roc_auc", "p_value"] == pytest.approx(2 * stats.norm.sf(z))
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -20,7 +20,7 @@ from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
 from gradspec.stats.covariates import GROUP, regress_scores
 from gradspec.stats.equal_loss import differences_at_equal_loss
 from gradspec.stats.equivalence import equivalence_p
-from gradspec.stats.metrics import CHANCE, roc_auc
+from gradspec.stats.metrics import roc_auc
 from gradspec.stats.mixed_model import fit_mixed_model
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.paired_test import PairedTest
@@ -166,12 +166,10 @@ def scores(cohort: TrainedCohort, naive: bool = False) -> np.ndarray:
 def area_under_curve(cohort: TrainedCohort, naive: bool = False) -> np.ndarray:
     """Area under the ROC curve against chance; naive: whether its interval over people holds chance."""
     positive = cohort.is_patient
-    weights = bootstrap_counts(positive, N_DRAWS, np.random.default_rng(cohort.seed))
-    weights = np.concatenate([np.ones((1, len(positive))), weights])
-    estimate, *resamples = np.mean([roc_auc(positive, one, weights) for one in cohort.probability], axis=0)
     if not naive:
-        return np.array([p_against_chance(estimate, np.array(resamples), CHANCE["roc_auc"])])
-    below = np.mean(np.array(resamples) <= CHANCE["roc_auc"])
+        return np.array([p_against_chance(stats.rankdata(cohort.probability, axis=1).mean(axis=0), positive)])
+    weights = bootstrap_counts(positive, N_DRAWS, np.random.default_rng(cohort.seed))
+    below = np.mean(np.mean([roc_auc(positive, one, weights) for one in cohort.probability], axis=0) <= 0.5)
     return np.array([2 * min(below, 1 - below)])
 
 

@@ -119,8 +119,6 @@ def reconstructs(predictions: "pd.DataFrame") -> bool:
     return "error" in predictions and bool(predictions["error"].notna().any())
 
 
-CHANCE = {"roc_auc": 0.5, "balanced_accuracy": 0.5}  # expected where nothing is learnt
-
 METRICS: dict[str, Callable[[Truth, Probability, Truth, Weights], Metric]] = {
     "roc_auc": lambda positive, probability, _, weights: roc_auc(positive, probability, weights),
     "balanced_accuracy": lambda positive, _, predicted, weights: balanced_accuracy(positive, predicted, weights),

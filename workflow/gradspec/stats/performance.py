@@ -1,14 +1,15 @@
 """How well the networks tell the groups apart, with intervals over participants."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import stats
 
 from gradspec.errors import ConfigError
-from gradspec.stats.metrics import CHANCE, METRICS, mean_error, reconstructs
+from gradspec.stats.metrics import METRICS, mean_error, reconstructs
 from gradspec.stats.shared_networks import p_against_chance
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ def describe_performance(levels: Sequence[str], alpha: float) -> dict[str, Any]:
         ),
         "ci_high": "Upper end of that interval",
         "p_value": (
-            "Two-sided, against chance, by the standard deviation of the resamples times √2: where nothing is learnt, "
-            "people depend on each other through the networks that they trained. n/a for measures without chance, and "
-            "where all resamples are alike. Not corrected"
+            "Two-sided, against chance: a rank-sum test of the predictions (roc_auc), a test of what people were taken "
+            "for (balanced_accuracy), mean over repeats, with twice the variance, since where nothing is learnt people "
+            "depend on each other through the networks that they trained. n/a for other measures, and where all "
+            "predictions are alike. Not corrected"
         ),
         "n_participants": "Participants with predictions",
         "n_runs": "Training runs (repeat × fold)",
@@ -137,11 +139,29 @@ def score_model(
     rows = []
     for name, values in measured.items():
         low, high = _interval(values[1:], alpha)
-        p_value = p_against_chance(values[0], values[1:], CHANCE[name]) if name in CHANCE else np.nan
+        p_value = _p_against_chance(pooled, group_of, VOTES[name]) if name in VOTES else np.nan
         rows.append({"metric": name, "estimate": values[0], "ci_low": low, "ci_high": high, "p_value": p_value})
     n_runs = len(predictions[["repeat", "fold"]].drop_duplicates())
     table = pd.DataFrame(rows).assign(model=model, n_participants=len(ids), n_runs=n_runs)
     return table[list(describe_performance(levels, alpha))]
+
+
+VOTES: dict[str, Callable[[Predictions], Float[np.ndarray, "sample"]]] = {
+    "roc_auc": lambda one: stats.rankdata(one.probability),
+    "balanced_accuracy": lambda one: one.predicted.astype(float),
+}
+"""What makes a measure, which is linear in it, differ from chance."""
+
+
+def _p_against_chance(
+    pooled: Sequence[Predictions],
+    group_of: Bool[np.ndarray, "participant"],
+    vote: Callable[[Predictions], Float[np.ndarray, "sample"]],
+) -> float:
+    """P-value of the mean vote on each participant, over repeats and runs."""
+    participant = np.concatenate([one.participant for one in pooled])
+    votes = np.bincount(participant, np.concatenate([vote(one) for one in pooled])) / np.bincount(participant)
+    return p_against_chance(votes, group_of)
 
 
 def _interval(values: Float[np.ndarray, "resample"], alpha: float) -> tuple[float, float]:

@@ -5,7 +5,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gradspec.stats.covariates import ADJUSTED, GROUP, UNADJUSTED
-from gradspec.stats.metrics import CHANCE
 from gradspec.stats.plan import CONFIRMATORY, Family
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 Sections = dict[str, list[str]]
 
 STRONGEST = 5
+CHANCE = 0.5
 
 
 def summarise_tests(
@@ -101,7 +101,7 @@ def _tell_performance(
         )
         if row["estimate"] != row["estimate"]:
             text = f"{row['model']} predicts NaN: it did not train"
-        elif not (row["p_value"] < alpha and row["estimate"] > CHANCE["roc_auc"]):
+        elif not (row["p_value"] < alpha and row["estimate"] > CHANCE):
             text += ". It has not been shown to be better than chance"
             text += ": its spectra say how it fits, not what differs" if row["model"] in networks else ""
         sentences.append(text + ".")
