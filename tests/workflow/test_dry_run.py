@@ -281,6 +281,8 @@ def test_components_of_each_fold_are_estimated_on_its_training_participants(work
     for rule in ("group_ica_fold", "participant_components_fold", "connectivity_fold"):
         assert jobs[rule] == N_RUNS
     assert jobs["group_ica"] == jobs["participant_components"] == 1  # for the figures
+    config["training"]["models"] = {"lstm": {}}
+    assert dry_run(workdir, config)["connectivity_fold"] == N_RUNS  # which the baseline learns from
 
 
 def test_a_large_cohort_is_merged_in_batches_and_orders_are_compared_where_asked(workdir: Path) -> None:

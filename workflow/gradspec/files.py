@@ -162,16 +162,18 @@ def read_table(path: PathLike) -> "pd.DataFrame":
 
 
 def write_dataset(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
-    """Write an xarray Dataset or DataTree as compressed NetCDF4."""
+    """Write an xarray Dataset or DataTree as compressed NetCDF4, whatever the layout of a file that it came from."""
     import xarray as xr
 
     with atomic_path(path) as partial:
         if isinstance(dataset, xr.DataTree):
+            dataset = dataset.map_over_datasets(lambda node: node.drop_encoding())
             encoding: dict[str, Any] = {
                 node.path: {name: {"zlib": True, "complevel": 4} for name in _numeric(node.to_dataset(inherit=False))}
                 for node in dataset.subtree
             }
         else:
+            dataset = dataset.drop_encoding()
             encoding = {name: {"zlib": True, "complevel": 4} for name in _numeric(dataset)}
         dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
 

@@ -31,6 +31,7 @@ subjects = cohort.participants
 has_raw_images = source in ("simulated", "bids")
 has_images = has_raw_images or source == "fmriprep"
 has_timecourses = has_images or source == "timeseries" or cohort.has_series
+has_components_of_folds = has_images and config["ica"]["per_fold"] and not template
 has_dynamics = has_timecourses and config["ica"]["dynamic"]["enabled"]
 models = list(training["models"])
 permutation = config["stats"]["permutation"]
@@ -196,7 +197,7 @@ def get_training_data(wildcards):
     """Input of a model for each fold of a job; of components of its own fold where asked."""
     kind = learns_from(wildcards.model, training["models"][wildcards.model])
     folds = get_job_folds(wildcards)
-    if has_images and config["ica"]["per_fold"] and not template and kind != "alff":
+    if has_components_of_folds and kind != "alff":
         return collect(
             "<results>/ica/folds/repeat-{repeat}_fold-{fold}/{name}.nc",
             repeat=wildcards.repeat,
@@ -210,6 +211,17 @@ def get_training_data(wildcards):
         "alff": "<results>/ica/alff.nc",
     }[kind]
     return [shared] * len(folds)
+
+
+def get_baseline_data(wildcards):
+    """Connectivity (or feature vectors) that the baselines learn from, of each fold: that of its own components where asked."""
+    if not has_components_of_folds:
+        return [get_fnc(wildcards)] * training["repeats"] * training["folds"]
+    return collect(
+        "<results>/ica/folds/repeat-{repeat}_fold-{fold}/fnc.nc",
+        repeat=range(training["repeats"]),
+        fold=range(training["folds"]),
+    )
 
 
 def get_own_network(wildcards):

@@ -113,7 +113,7 @@ rule retrain_fold:
 
 rule fit_baselines:
     input:
-        data=get_fnc,
+        data=get_baseline_data,
         participants="<results>/cohort/participants.tsv",
         splits="<results>/training/splits.tsv",
     output:

@@ -33,10 +33,10 @@ FIGURES = (
 )
 
 
-def render(name: str, source: str) -> str:
+def render(name: str, source: str, **sections: dict) -> str:
     given = {"bids": "root", "fmriprep": "root", "timeseries": "participants", "fnc": "participants"}
     section = {source: {given[source]: "/data/somewhere"}} if source in given else {}
-    config = resolve({"cohort": {"source": source, "group": {"levels": ["healthy", "ill"]}, **section}})
+    config = resolve({"cohort": {"source": source, "group": {"levels": ["healthy", "ill"]}, **section}, **sections})
     job = SimpleNamespace(config=config, wildcards=SimpleNamespace(model="lstm"))
     template = Environment(undefined=StrictUndefined, autoescape=False).from_string(
         (FOLDER / f"{name}.rst").read_text()
@@ -61,3 +61,10 @@ TABLES = ("group_differences_table", "clusters", "mixed_models", "equal_loss", "
 @pytest.mark.parametrize("name", [*FIGURES, *TABLES])
 def test_every_figure_and_table_of_tests_has_a_caption_that_renders(name):
     assert len(render(name, "simulated")) > 300
+
+
+@pytest.mark.parametrize("per_fold", [False, True])
+def test_it_is_said_whether_test_participants_had_a_part_in_the_components(per_fold):
+    text = " ".join(render("components", "simulated", ica={"per_fold": per_fold}).split())
+    assert ("on its training participants only" in text) == per_fold
+    assert ("test participants had a part in what they are tried on" in text) != per_fold

@@ -1,11 +1,16 @@
 """A fold that was killed goes on from its last checkpoint and ends with the bytes of one that was not."""
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from running import ROOT
 from training_maker import ALL_MODELS, make_fold, make_samples, make_sides, train
 
 import gradspec.training.fold as fold_module
@@ -60,9 +65,34 @@ def test_a_killed_fold_ends_with_the_bytes_of_an_unbroken_one(model, tmp_path):
     assert write(trained, tmp_path / "resumed") == unbroken
 
 
+LONG = {"model": "mlp", "epochs": 80, "checkpoint_every": 2}
+PROCESS = """
+import sys
+from pathlib import Path
+from training_maker import make_fold, make_samples, train
+train(make_samples("mlp", separation=1), make_fold(**{options}), checkpoint=Path({place!r}))
+"""
+
+
+def test_a_process_that_is_killed_outright_leaves_a_checkpoint_to_go_on_from(tmp_path):
+    samples, fold, place = make_samples("mlp", separation=1), make_fold(**LONG), tmp_path / "b"
+    code = PROCESS.format(options=LONG, place=str(place))
+    folders = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "workflow")])
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": folders}) as process:
+        while not (place / "state.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    with patch.object(fold_module, "fit", wraps=fold_module.fit) as fit:
+        trained = train(samples, fold, checkpoint=place)
+    assert 0 < fit.call_args.kwargs["epochs"].start < 80
+    assert write(trained, tmp_path / "resumed") == write(train(samples, fold), tmp_path / "unbroken")
+
+
 def test_checkpoints_change_nothing(tmp_path):
     samples = make_samples("lstm", separation=1)
     options = options_of("lstm")
+    options["fold"] = replace(options["fold"], epochs=40)  # more steps than the recorder writes at a time
     assert write(train(samples, **options, checkpoint=tmp_path / "a"), tmp_path / "with") == write(
         train(samples, **options), tmp_path / "without"
     )
