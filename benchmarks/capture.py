@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -167,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     torch.set_num_threads(1)
+    threadpool_limits(1)  # those of numpy
     rounds = 1 if options.quick else None
     rows = _print_scaling(rounds) if options.scaling else _print_methods(options, rounds)
     if options.json:

@@ -1,15 +1,18 @@
 """How right singular values are, relative to the rows that were captured: 1e-12 and 1e-6 of the largest."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from capture_cases import CASES, GROUPS
 from capture_reference import assert_spectra_equal, conv_rows, rows_of
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from gradspec.capture import SpectraRecorder
-from gradspec.capture._solve import small_gram, span_of_triangle, triangle, triangle_of_long
+from gradspec.capture._solve import numpy_has_one_thread, small_gram, span_of_triangle, triangle, triangle_of_long
 
 NAMES = ["control", "patient"]
 KINDS = ("gradient", "activation", "delta")
@@ -118,6 +121,22 @@ def test_known_singular_values_down_to_rounding() -> None:
         assert ((values - known).abs() <= 1e-14 * known[0]).all()
 
 
+@pytest.mark.parametrize("apart", [1e-1, 1e-2, 1e-3, 1e-4, 1e-6])
+@pytest.mark.parametrize("n_rows", [4, 16, 64])
+def test_rows_that_hardly_differ_keep_their_digits(n_rows: int, apart: float) -> None:
+    """As those of the samples of a class do, whose Gram matrix is singular to rounding."""
+    generator = torch.Generator().manual_seed(0)
+    is_second = torch.arange(n_rows) % 2
+    for _ in range(20):
+        of_class = torch.randn(2, 4 * n_rows, dtype=torch.float64, generator=generator)
+        rows = of_class[is_second] + apart * torch.randn(n_rows, 4 * n_rows, dtype=torch.float64, generator=generator)
+        other = triangle(torch.randn(n_rows, 3 * n_rows, dtype=torch.float64, generator=generator))
+        for h in (rows, rows.relu(), 1e-3 * rows):
+            expected = torch.linalg.svdvals(other @ triangle(h).mT)
+            values = torch.linalg.svdvals(other @ triangle_of_long(h).mT)
+            assert ((values - expected).abs() <= 1e-12 * expected[0]).all()
+
+
 @pytest.mark.parametrize("decay", [0, 3, 6, 12])
 def test_factors_of_all_rows_serve_a_group_of_much_smaller_ones(decay: int) -> None:
     """Relative to the group's own largest singular value, not to that of the batch."""
@@ -131,8 +150,18 @@ def test_factors_of_all_rows_serve_a_group_of_much_smaller_ones(decay: int) -> N
             assert ((spectrum_of_rows(h, delta, index) - own).abs() <= 1e-12 * own[0]).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (65, 90), (131, 80), (64, 64)])
-def test_gram_matrix_by_quarters_is_the_product(shape: tuple[int, int]) -> None:
+def test_gram_matrix_is_the_product(shape: tuple[int, int], threads: int) -> None:
     matrix = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected = matrix @ matrix.mT if shape[0] <= shape[1] else matrix.mT @ matrix
-    assert torch.allclose(small_gram(matrix), expected, rtol=1e-13, atol=1e-13)
+    with threadpool_limits(threads):
+        assert numpy_has_one_thread() == (threads == 1)
+        assert torch.allclose(small_gram(matrix), expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_gram_matrix_of_what_is_not_finite_is_not_either_and_warns_of_nothing(value: float) -> None:
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not small_gram(torch.full((2, 3), value, dtype=torch.float64)).isfinite().any()

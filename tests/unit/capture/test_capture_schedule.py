@@ -196,13 +196,13 @@ def test_steps_that_wait_for_the_worker_are_few() -> None:
     def job(problems: Problems) -> Record:
         gate.wait(10)
         waiting[0] -= 1
-        return Record(Step(0, True), torch.ones(1).numpy(), torch.ones(1).numpy(), {})
+        return Record(Step(0, True), [1], [1.0], {})
 
     def feed() -> None:
         for _ in range(8):
             waiting[0] += 1
             most[0] = max(most[0], waiting[0])
-            solver.add(job)
+            solver.add(lambda: 1_000_000, job)
 
     feeder = threading.Thread(target=feed)
     feeder.start()
