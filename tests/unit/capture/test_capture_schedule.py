@@ -70,6 +70,11 @@ def test_steps_that_grow_slower_do_not_count_as_recording() -> None:
     assert 0.03 * trained <= spent <= 0.06 * trained
 
 
+def test_steps_that_grow_faster_do_not_hide_what_recording_costs() -> None:
+    _, spent, trained = simulate(Budget(0.05), [2.0] * 200 + [1.0] * 800, lambda index: 0.5)
+    assert 0.03 * trained <= spent <= 0.06 * trained
+
+
 def test_what_the_recorder_does_in_plain_steps_is_counted() -> None:
     budget, n_recorded = Budget(0.05), 0
     for index in range(1000):
