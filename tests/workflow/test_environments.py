@@ -223,7 +223,7 @@ def locked() -> dict[str, str]:
         ("import xarray as xr\nxr.open_dataset('x', engine='h5netcdf')", {"xarray", "h5netcdf"}),
         (
             "from gradspec import SpectraRecorder\nSpectraRecorder",
-            {"torch", "numpy", "xarray", "jaxtyping", "h5netcdf"},
+            {"torch", "numpy", "xarray", "jaxtyping", "h5netcdf", "threadpoolctl"},
         ),
     ],
 )
