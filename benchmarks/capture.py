@@ -9,6 +9,10 @@ are the exact spectra of two groups and pooled, in every step, by ``naive``, ``h
 ``--scaling`` prints the second table: the cost of ``sync`` against batch size, width of the layers, number of groups.
 """
 
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy and torch are imported
+
 import argparse
 import json
 import tempfile

@@ -1,5 +1,7 @@
 """How right singular values are, relative to the rows that were captured: 1e-12 and 1e-6 of the largest."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from capture_cases import CASES, GROUPS
 from capture_reference import assert_spectra_equal, conv_rows, rows_of
 from torch import Tensor, nn
 
-from gradspec.capture import SpectraRecorder
+from gradspec.capture import SpectraRecorder, _solve
 from gradspec.capture._solve import small_gram, span_of_triangle, triangle, triangle_of_long
 
 NAMES = ["control", "patient"]
@@ -118,6 +120,39 @@ def test_known_singular_values_down_to_rounding() -> None:
         assert ((values - known).abs() <= 1e-14 * known[0]).all()
 
 
+@pytest.mark.parametrize("apart", [1e-1, 1e-2, 1e-3, 1e-4, 1e-6])
+@pytest.mark.parametrize("n_rows", [4, 16, 64])
+def test_rows_that_hardly_differ_keep_their_digits(n_rows: int, apart: float) -> None:
+    """As those of the samples of a class do, whose Gram matrix is singular to rounding."""
+    generator = torch.Generator().manual_seed(0)
+    is_second = torch.arange(n_rows) % 2
+    for _ in range(20):
+        of_class = torch.randn(2, 10 * n_rows, dtype=torch.float64, generator=generator)
+        rows = of_class[is_second] + apart * torch.randn(n_rows, 10 * n_rows, dtype=torch.float64, generator=generator)
+        delta = torch.randn(n_rows, 3 * n_rows, dtype=torch.float64, generator=generator)
+        for other in (delta, delta - delta.mean(0)):  # the latter takes out what the rows share
+            for h in (rows, rows.relu(), 1e-3 * rows):
+                expected = torch.linalg.svdvals(triangle(other) @ triangle(h).mT)
+                values = torch.linalg.svdvals(triangle(other) @ triangle_of_long(h).mT)
+                assert ((values - expected).abs() <= 1e-12 * expected[0]).all()
+
+
+@pytest.mark.parametrize("sine", [0.85, 0.95, 0.985, 0.99, 0.999])
+def test_pivots_that_hide_a_small_eigenvalue_mislead_nobody(sine: float) -> None:
+    """Rows of Kahan's (1966) matrix: its pivots fall slowly, and its smallest singular value fast."""
+    generator = torch.Generator().manual_seed(0)
+    for n_rows in (16, 32, 64):
+        upper = torch.eye(n_rows, dtype=torch.float64)
+        upper -= (1 - sine**2) ** 0.5 * torch.ones(n_rows, n_rows, dtype=torch.float64).triu(1)
+        kahan = torch.logspace(0, n_rows - 1, n_rows, sine, dtype=torch.float64)[:, None] * upper
+        basis = torch.linalg.qr(torch.randn(10 * n_rows, n_rows, dtype=torch.float64, generator=generator)).Q
+        other = triangle(torch.randn(n_rows, 3 * n_rows, dtype=torch.float64, generator=generator))
+        h = (basis @ kahan).mT.contiguous()
+        expected = torch.linalg.svdvals(other @ triangle(h).mT)
+        values = torch.linalg.svdvals(other @ triangle_of_long(h).mT)
+        assert ((values - expected).abs() <= 1e-12 * expected[0]).all()
+
+
 @pytest.mark.parametrize("decay", [0, 3, 6, 12])
 def test_factors_of_all_rows_serve_a_group_of_much_smaller_ones(decay: int) -> None:
     """Relative to the group's own largest singular value, not to that of the batch."""
@@ -131,8 +166,20 @@ def test_factors_of_all_rows_serve_a_group_of_much_smaller_ones(decay: int) -> N
             assert ((spectrum_of_rows(h, delta, index) - own).abs() <= 1e-12 * own[0]).all()
 
 
+@pytest.mark.parametrize("by_numpy", [True, False])
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (65, 90), (131, 80), (64, 64)])
-def test_gram_matrix_by_quarters_is_the_product(shape: tuple[int, int]) -> None:
+def test_gram_matrix_is_the_product(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], by_numpy: bool) -> None:
+    monkeypatch.setattr(_solve, "NUMPY_HAS_ONE_THREAD", by_numpy)
     matrix = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected = matrix @ matrix.mT if shape[0] <= shape[1] else matrix.mT @ matrix
     assert torch.allclose(small_gram(matrix), expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_gram_matrix_of_what_is_not_finite_is_not_either_and_warns_of_nothing(
+    monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr(_solve, "NUMPY_HAS_ONE_THREAD", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not small_gram(torch.full((2, 3), value, dtype=torch.float64)).isfinite().any()

@@ -70,6 +70,11 @@ def test_steps_that_grow_slower_do_not_count_as_recording() -> None:
     assert 0.03 * trained <= spent <= 0.06 * trained
 
 
+def test_steps_that_grow_faster_do_not_hide_what_recording_costs() -> None:
+    _, spent, trained = simulate(Budget(0.05), [2.0] * 200 + [1.0] * 800, lambda index: 0.5)
+    assert 0.03 * trained <= spent <= 0.06 * trained
+
+
 def test_what_the_recorder_does_in_plain_steps_is_counted() -> None:
     budget, n_recorded = Budget(0.05), 0
     for index in range(1000):
@@ -196,13 +201,13 @@ def test_steps_that_wait_for_the_worker_are_few() -> None:
     def job(problems: Problems) -> Record:
         gate.wait(10)
         waiting[0] -= 1
-        return Record(Step(0, True), torch.ones(1).numpy(), torch.ones(1).numpy(), {})
+        return Record(Step(0, True), [1], [1.0], {})
 
     def feed() -> None:
         for _ in range(8):
             waiting[0] += 1
             most[0] = max(most[0], waiting[0])
-            solver.add(job)
+            solver.add(lambda: 1_000_000, job)
 
     feeder = threading.Thread(target=feed)
     feeder.start()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from capture_cases import Recurrent
 from capture_reference import assert_spectra_equal, naive_spectra, rows_of
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -205,6 +206,16 @@ def test_a_gradient_of_zeros_has_a_spectrum_of_zeros() -> None:
         (model(torch.zeros(6, 8, dtype=torch.float64)) * 0).sum().backward()
     assert (np.nan_to_num(recorder.spectra()["weight"]["gradient"].values) == 0).all()
     assert bool(recorder.spectra()["finite"].all())
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph")
+def test_gradients_that_are_part_of_a_graph_are_recorded() -> None:
+    model = Recurrent(nn.LSTM(3, 4, batch_first=True), 4).double()
+    x = data(5, 3)
+    recorder = SpectraRecorder(model, NAMES)
+    with recorder.step(GROUP):
+        F.cross_entropy(model(x), Y).backward(create_graph=True)
+    assert_as_naive(recorder, model, x)
 
 
 def test_double_backward_is_refused_rather_than_wrong() -> None:

@@ -65,7 +65,7 @@ def align(
         for weight, of_group in _group_gradients(step, groups):
             table = np.full((len(names) + 1, len(ALIGNMENTS)), np.nan)
             leading: dict[int, Leading] = {}
-            present = np.flatnonzero(groups.counts[: len(names)]).tolist()
+            present = [label for label, count in enumerate(groups.counts[: len(names)]) if count]
             if len(present) > 1 and bool(of_group.isfinite().all()):
                 total = of_group.sum(0)
                 for group in present:
@@ -110,7 +110,7 @@ class Leading:
 
 def _group_gradients(step: Kept, groups: Groups) -> Iterator[tuple[Weight, Float64[Tensor, "group m n"]]]:
     """Gradient of each group of every weight, in bases that all groups share."""
-    members = np.arange(groups.n_groups)[:, None] == groups.labels
+    members = np.arange(groups.n_groups)[:, None] == np.array(groups.labels)
     for rows in step.rows:
         of_rows = torch.from_numpy(members[:, rows.row_samples]).double()
         for position, weight in enumerate(rows.weights):

@@ -5,6 +5,9 @@ share of group g. It is computed by one all-reduce of the gradients of all group
 than as many times the traffic of training as there are groups.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -38,14 +41,14 @@ def reduce_over_processes(step: StepCapture) -> None:
         for label, gradient in capture.gradients.items():
             gradients[label] = gradient.to_dense()
         dist.all_reduce(gradients)
-        capture.row_counts = _sum(np.asarray(capture.row_counts), device)
-        present = np.flatnonzero(capture.row_counts).tolist()
+        capture.row_counts = _sum(capture.row_counts, device)
+        present = [label for label, count in enumerate(capture.row_counts) if count]
         capture.gradients = {label: gradients[label] / dist.get_world_size() for label in present}
         capture.samples.clear()
 
 
-def _sum(values: np.ndarray, device: torch.device) -> np.ndarray:
+def _sum(values: Sequence[float], device: torch.device) -> list[Any]:
     """Sum over the processes, by way of the device that their process group serves."""
-    summed = torch.tensor(values, device=device)
+    summed = torch.tensor(np.array(values), device=device)
     dist.all_reduce(summed)
-    return summed.cpu().numpy()
+    return summed.tolist()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -35,12 +36,10 @@ class Groups:
     ----------
     division : str
         As given.
-    labels : array of int
+    labels : list of int
         Group of each sample; the rest has the label ``n_groups``.
-    counts : array of int
+    counts : list of int
         Samples of each label, the rest included.
-    parts : list of slice or Tensor
-        Indices of the samples of each part. Samples that stand together are a slice, which picks rows without a copy.
     part_labels : list of int
         The label that the samples of each part have; that of the first where there are several.
     filled : list of int
@@ -54,39 +53,45 @@ class Groups:
 
     def __init__(self, ids: Int[Tensor, " sample"], names: Sequence[str], division: Division = "groups") -> None:
         _check(ids)
-        # numpy, which is faster than torch at many operations on few numbers
-        labels: Int[np.ndarray, " sample"] = ids.detach().to("cpu", torch.int64).numpy().copy()
-        _check_range(labels, names)
-        self.size = len(labels)
+        # Lists: once a step, a few numbers are not worth the functions of numpy, which the caches have lost since.
+        given: list[int] = ids.tolist()
+        _check_range(given, names)
+        self.size = len(given)
         self.n_groups = len(names)
-        labels[labels < 0] = self.n_groups
-        self.labels = labels
+        self.labels = [label if label >= 0 else self.n_groups for label in given]
+        self.counts = count(self.labels, self.n_groups + 1)
         self.division = division
-        self.counts = np.bincount(labels, minlength=self.n_groups + 1)
-        self.parts: list[Index]
         self.part_labels: list[int]
         self.filled: list[int]
-        order = self._divide(division)
-        self._inverse = None if order is None else torch.from_numpy(order.argsort())
-
-    def _divide(self, division: Division) -> Int[np.ndarray, " sample"] | None:
-        """Make the parts; gives the samples part by part, None where they stand so."""
         if division == "whole":
-            self.parts, self.part_labels, self.filled = [slice(0, self.size)], [int(self.labels[0])], [0]
-            return None
-        if division == "samples":
-            self.parts = [slice(sample, sample + 1) for sample in range(self.size)]
-            self.part_labels, self.filled = self.labels.tolist(), list(range(self.size))
-            return None
-        counts = self.counts.tolist()
-        self.part_labels = list(range(self.n_groups + 1 if counts[-1] else self.n_groups))
-        self.filled = [label for label in self.part_labels if counts[label]]
-        ends = list(accumulate(counts))
-        is_sorted = bool((self.labels[1:] >= self.labels[:-1]).all())
-        order = None if is_sorted else self.labels.argsort(kind="stable")
-        spans = [(ends[label] - counts[label], ends[label]) for label in self.part_labels]
-        self.parts = [slice(*span) if order is None else _as_slice(order[slice(*span)]) for span in spans]
-        return order
+            self.part_labels, self.filled = [self.labels[0]], [0]
+        elif division == "samples":
+            self.part_labels, self.filled = self.labels, list(range(self.size))
+        else:
+            self.part_labels = list(range(self.n_groups + 1 if self.counts[-1] else self.n_groups))
+            self.filled = [label for label in self.part_labels if self.counts[label]]
+
+    @cached_property
+    def parts(self) -> list[Index]:
+        """Indices of the samples of each part. Samples that stand together are a slice, which picks without a copy."""
+        if self.division == "whole":
+            return [slice(0, self.size)]
+        if self.division == "samples":
+            return [slice(sample, sample + 1) for sample in range(self.size)]
+        ends = list(accumulate(self.counts))
+        spans = [slice(ends[label] - self.counts[label], ends[label]) for label in self.part_labels]
+        order = self._order
+        return [span if order is None else _as_slice(order[span]) for span in spans]
+
+    @cached_property
+    def _order(self) -> list[int] | None:
+        """The samples part by part, None where they stand so."""
+        return None if self.division != "groups" else stable_order(self.labels)
+
+    @cached_property
+    def _inverse(self) -> Int[Tensor, " sample"] | None:
+        """Where each sample stands part by part, None where they stand so."""
+        return None if self._order is None else torch.tensor(self._order).argsort()
 
     def pick(self, tensor: Shaped[Tensor, "..."], part: int, dim: int = 0) -> Shaped[Tensor, "..."]:
         """Entries of `tensor` along its batch dimension `dim` that belong to a part."""
@@ -115,12 +120,26 @@ class Groups:
         )
 
 
-def _as_slice(index: Int[np.ndarray, " member"]) -> Index:
+def count(labels: Sequence[int], n_labels: int) -> list[int]:
+    """How often each label occurs."""
+    counts = [0] * n_labels
+    for label in labels:
+        counts[label] += 1
+    return counts
+
+
+def stable_order(labels: Sequence[int]) -> list[int] | None:
+    """Positions sorted by label; None where they are."""
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    return None if order == list(range(len(labels))) else order
+
+
+def _as_slice(index: list[int]) -> Index:
     """`index` (ascending) as a slice where its entries stand together."""
-    if len(index) == 0:
+    if not index:
         return slice(0, 0)
-    first, last = int(index[0]), int(index[-1])
-    return slice(first, last + 1) if last - first + 1 == len(index) else torch.from_numpy(index)
+    together = index[-1] - index[0] + 1 == len(index)
+    return slice(index[0], index[-1] + 1) if together else torch.tensor(index)
 
 
 def _check(ids: Tensor, what: str = "group labels") -> None:
@@ -132,8 +151,8 @@ def _check(ids: Tensor, what: str = "group labels") -> None:
         raise GroupError(f"{what} must have one entry a sample of the batch, not shape {tuple(ids.shape)}")
 
 
-def _check_range(ids: Int[np.ndarray, " sample"], names: Sequence[str]) -> None:
-    low, high = int(ids.min()), int(ids.max())
+def _check_range(ids: Sequence[int], names: Sequence[str]) -> None:
+    low, high = min(ids), max(ids)
     if low < -1 or high >= len(names):
         raise GroupError(
             f"group ids must lie in -1 … {len(names) - 1} (groups {list(names)}; -1 counts only in pooled), "
@@ -151,7 +170,7 @@ def check_labels(ids: Int[Tensor, " sample"], names: Sequence[str]) -> None:
     """
     _check(ids)
     if ids.device.type == "cpu":
-        _check_range(ids.detach().numpy(), names)
+        _check_range(ids.tolist(), names)
 
 
 class Batch:
@@ -188,11 +207,24 @@ class Batch:
             self.samples = samples.detach().cpu().numpy().astype(np.int64)
             if len(self.samples) != size or self.samples.min() < 0:
                 raise GroupError(f"sample numbers must be {size} non-negative integers, one a label")
-        self.weights: Float64[np.ndarray, " sample"] = np.ones(size)
+        self._weights: Float64[np.ndarray, " sample"] | None = None
         if weight is not None:
             if tuple(weight.shape) != (size,) or not bool((weight >= 0).all()):
                 raise GroupError(f"weights must be {size} non-negative numbers, one a label")
-            self.weights = weight.detach().cpu().double().numpy()
+            self._weights = weight.detach().cpu().double().numpy()
+
+    @property
+    def weights(self) -> Float64[np.ndarray, " sample"]:
+        """Weight of each sample in the loss."""
+        return np.ones(self.groups.size) if self._weights is None else self._weights
+
+    def weight_sums(self) -> list[float]:
+        """Sum of the weights of each label."""
+        counts = self.groups.counts
+        if self._weights is None:
+            return [float(count) for count in counts]
+        sums: list[float] = np.bincount(self.groups.labels, self._weights, minlength=len(counts)).tolist()
+        return sums
 
 
 @dataclass(frozen=True)
@@ -211,10 +243,8 @@ class RowOrder:
     spans: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, row_labels: Int[np.ndarray, " row"], n_groups: int) -> "RowOrder":
+    def of(cls, row_labels: Sequence[int], n_groups: int) -> "RowOrder":
         """Order of rows whose labels are given; the rest has the label `n_groups`."""
-        order = None
-        if (row_labels[1:] < row_labels[:-1]).any():
-            order = torch.from_numpy(row_labels.argsort(kind="stable"))
-        ends = np.bincount(row_labels, minlength=n_groups + 1)[:n_groups].cumsum().tolist()
-        return cls(order, (*pairwise([0, *ends]), (0, len(row_labels))))
+        order = stable_order(row_labels)
+        ends = accumulate(count(row_labels, n_groups + 1)[:n_groups], initial=0)
+        return cls(None if order is None else torch.tensor(order), (*pairwise(ends), (0, len(row_labels))))

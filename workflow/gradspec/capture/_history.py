@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gradspec.capture._layer import Weight
@@ -135,9 +135,9 @@ class Record:
 
     Attributes
     ----------
-    counts : array of int
+    counts : list of int
         Samples of each group, then pooled.
-    weight_sums : array of float
+    weight_sums : list of float
         Sum of the weights of the samples of each group in the loss, then pooled.
     solved : dict
         The spectra of each weight.
@@ -148,8 +148,8 @@ class Record:
     """
 
     step: Step
-    counts: Int[np.ndarray, " group"]
-    weight_sums: Float64[np.ndarray, " group"]
+    counts: list[int]
+    weight_sums: list[float]
     solved: dict[Weight, WeightSpectra]
     loss_scale: float = 1.0
     kept: "Kept | None" = None
@@ -165,8 +165,9 @@ class Record:
     @property
     def finite(self) -> bool:
         """Whether every spectrum is finite where its group has samples."""
+        present = np.array(self.counts) > 0
         return all(
-            bool(np.isfinite(spectrum[self.counts > 0, 0]).all())
+            bool(np.isfinite(spectrum[present, 0]).all())
             for weight in self.solved.values()
             for spectrum in weight.spectra.values()
         )

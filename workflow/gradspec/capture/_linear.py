@@ -160,9 +160,9 @@ def _weight_gradient(
     positions = rows // groups.size
 
     if rows <= max(min(*heights, n), FEW_ROWS):
-        h_rows = h.movedim(batch_dim, 0).reshape(rows, n)
-        delta_rows = delta.movedim(batch_dim, 0).reshape(rows, m)
-        for weight, block in zip(weights, torch.split(delta_rows, heights, dim=1), strict=True):
+        h_rows, delta_rows = _by_sample(h, batch_dim), _by_sample(delta, batch_dim)
+        blocks = [delta_rows] if len(weights) == 1 else torch.split(delta_rows, heights, dim=1)
+        for weight, block in zip(weights, blocks, strict=True):
             step[weight].add_rows(h_rows, block, positions)
         return delta.reshape(rows, m).mT @ h.reshape(rows, n)
 
@@ -181,3 +181,8 @@ def _weight_gradient(
         capture.add_moments("activation", h_parts)
         capture.add_moments("delta", [torch.split(d, heights, dim=1)[position] for d in delta_parts])
     return total(list(gradients.values())) if whole is None else whole
+
+
+def _by_sample(tensor: Float[Tensor, "*batch feature"], batch_dim: int) -> Float[Tensor, "row feature"]:
+    """Rows in the order of the samples."""
+    return tensor if tensor.ndim == 2 else tensor.movedim(batch_dim, 0).reshape(-1, tensor.shape[-1])

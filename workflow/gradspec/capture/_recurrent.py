@@ -115,7 +115,7 @@ def _collect(step: StepCapture, weight: Weight, part: int, positions: int) -> Ca
         use.spend()
         # A copy, which is needed in float64 anyway: where there is a single part, the parameter's own .grad may take
         # over this memory.
-        capture.add_gradient(part, gradient.to(torch.float64, copy=True).reshape(weight.shape))
+        capture.add_gradient(part, gradient.detach().to(torch.float64, copy=True).reshape(weight.shape))
         capture.count_rows(part, positions)
 
     return hook

@@ -98,10 +98,10 @@ class Kept:
 
     def regroup(self, groups: Groups, kinds: Sequence[str], problems: Problems) -> Record:
         """A record of the step with its samples in other groups, to be solved with the problems."""
-        labels, n_groups = groups.labels, groups.n_groups
+        labels, n_groups = np.array(groups.labels), groups.n_groups
         solved: dict[Weight, WeightSpectra] = {}
         for rows in self.rows:
-            order = RowOrder.of(labels[rows.row_samples], n_groups)
+            order = RowOrder.of(labels[rows.row_samples].tolist(), n_groups)
             n_rows = len(rows.row_samples)
             targets: list[dict[str, np.ndarray]] = []
             for weight in rows.weights:
@@ -111,9 +111,9 @@ class Kept:
             problems.add_triangles(rows.triangles, order, targets)
         for weight, gradients in self.gradients.items():
             self._add_gradients(weight, gradients, groups, kinds, problems, solved)
-        counts = np.array([*groups.counts[:-1], groups.size])
-        weight_sums = np.bincount(labels, self.sample_weights, minlength=n_groups + 1)[:n_groups]
-        weight_sums = np.array([*weight_sums, self.sample_weights.sum()])
+        counts = [*groups.counts[:-1], groups.size]
+        weight_sums = np.bincount(labels, self.sample_weights, minlength=n_groups + 1)[:n_groups].tolist()
+        weight_sums.append(float(self.sample_weights.sum()))
         step = replace(self.step, group_loss=None)  # which is that of other groups
         return Record(step, counts, weight_sums, solved, self.loss_scale)
 
@@ -126,7 +126,8 @@ class Kept:
         problems: Problems,
         solved: dict[Weight, WeightSpectra],
     ) -> None:
-        members = [groups.labels == group for group in range(groups.n_groups)] + [groups.labels >= 0]
+        labels = np.array(groups.labels)
+        members = [labels == group for group in range(groups.n_groups)] + [labels >= 0]
         ranks = [min(*weight.shape, int(self.row_counts[weight][member].sum())) for member in members]
         spectrum = np.full((len(members), max(ranks)), np.nan)
         solved[weight] = WeightSpectra(PARAMETER_SIDE, {"gradient": spectrum} if "gradient" in kinds else {})

@@ -5,6 +5,12 @@ from math import isfinite
 from statistics import median
 from typing import Protocol
 
+# Plain and recorded steps that tell how long a step takes and what recording costs: the last ones, since training grows
+# slower and faster with whatever else the machine does.
+_PLAIN, _RECORDED = 7, 5
+# Recorded steps in a row, before a plain one is due that they can be compared with.
+_IN_A_ROW = 5
+
 
 class Schedule(Protocol):
     """Chooses the steps that are recorded."""
@@ -54,9 +60,10 @@ class Budget:
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._plain: deque[float] = deque(maxlen=15)
-        self._between: deque[float] = deque(maxlen=15)
-        self._costs: deque[float] = deque(maxlen=5)
+        self._plain: deque[float] = deque(maxlen=_PLAIN)
+        self._between: deque[float] = deque(maxlen=_PLAIN)
+        self._costs: deque[float] = deque(maxlen=_RECORDED)
+        self._in_a_row = 0
         self._first: float | None = None
         self._trained = 0.0
         self._spent = 0.0
@@ -64,12 +71,17 @@ class Budget:
     def wants(self, index: int) -> bool:
         if index == 0:
             return True
-        return bool(self._costs) and self._spent + median(self._costs) <= self._share * self._trained
+        return (
+            self._in_a_row < _IN_A_ROW
+            and bool(self._costs)
+            and self._spent + median(self._costs) <= self._share * self._trained
+        )
 
     def note(self, seconds: float, trained: float | None, before: float) -> None:
         if isfinite(before):
             self._between.append(before)
             self._trained += median(self._between)
+        self._in_a_row = self._in_a_row + 1 if trained is None else 0
         if trained is not None:
             self._plain.append(trained)
             self._trained += trained

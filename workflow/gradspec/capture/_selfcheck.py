@@ -99,7 +99,7 @@ class SelfCheck:
 
 
 def _sketch_of_capture(capture: WeightCapture, probe: Float64[Tensor, "n vector"]) -> Sketch:
-    sketches = [(use.delta.mT @ (use.h @ probe.to(use.h))).cpu() for use in capture.uses]
+    sketches = [(use.delta.double().mT @ (use.h.double() @ probe.to(use.h.device))).cpu() for use in capture.uses]
     sketches += [_sketch(gradient, probe) for gradient in (*capture.gradients.values(), *capture.samples.values())]
     first, *others = sorted(sketches, key=lambda sketch: sketch.is_sparse)  # dense + sparse is defined
     return sum(others, start=first)

@@ -29,5 +29,8 @@ class Snapshot:
         """Whether some parameter is not on the CPU."""
         return any(parameter.device.type != "cpu" for parameter in self._parameters)
 
-    def _identify(self) -> list[list[int]]:
-        return [list(map(id, entries.values())) for entries in self._dicts]
+    def _identify(self) -> list[int]:
+        entries = [*map(len, self._dicts)]
+        for each in self._dicts:
+            entries += map(id, each.values())
+        return entries

@@ -8,23 +8,28 @@ its rows, and of all.
   \Delta \Delta^T`, whose columns belong to the rows of the layer, :math:`\sigma(G_g) = \sigma(T_\Delta T_H^T)`, where
   :math:`T` is the triangle of the columns of g. One factor a weight serves every group, and any other grouping of the
   same samples. It comes from a QR factorisation, for long rows from their Gram matrix, which costs half as much, where
-  Cholesky's pivots certify that it holds enough digits: a group whose samples share a class is
-  ill-conditioned, and a Gram matrix squares the condition. The product of triangles is not squared again.
+  its inverse certifies that it holds enough digits: a group whose samples share a class is ill-conditioned, and a Gram
+  matrix squares the condition. The product of triangles is not squared again.
 - Parameter side, :math:`N > \min(m, n)`: eigenvalues of :math:`G_g G_g^T` or :math:`G_g^T G_g`, whichever is smaller.
 
 Functions take stacks of problems of one size, so that equal shapes of layers, groups and steps are solved together,
 and must run under ``torch.no_grad``: ``eigvalsh`` computes vectors too for tensors that require grad.
 """
 
+import os
+
+import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 # Narrower Gram matrices are not worth two products.
 _HALVED = 32
+# Told before numpy came, that it is to compute products on one thread.
+NUMPY_HAS_ONE_THREAD = os.environ.get("OPENBLAS_NUM_THREADS", os.environ.get("OMP_NUM_THREADS")) == "1"
 # Times as long as they are many, rows have a Gram matrix that is worth trying.
-_LONG = 16
-# Errors of a triangle from a Gram matrix, relative to the triangle, are below N·eps over the smallest pivot.
+_LONG = 8
+# Relative error of a triangle from a Gram matrix.
 _ALLOWED = 1e-12
 _EPSILON = 2.2e-16
 
@@ -40,17 +45,19 @@ def triangle(rows: Float64[Tensor, "*problem row column"]) -> Float64[Tensor, "*
 
 
 def triangle_of_long(rows: Float64[Tensor, "row column"]) -> Float64[Tensor, "row row"]:
-    """The same of few long rows, by Cholesky's factorisation of their Gram matrix where that is as good.
+    r"""The same of few long rows, by Cholesky's factorisation of their Gram matrix where that is as good.
 
-    A pivot, relative to its diagonal entry, is the share of a row's square that the rows before it leave. It doesn't
-    depend on how long the rows are, and bounds what rounding of the Gram matrix can do.
+    With the rows scaled to length one, which changes nothing, a rounding E of their Gram matrix K multiplies the
+    triangle by :math:`I + F`, :math:`\|F\| \le \|K^{-1}\| \|E\|` to first order, and so no singular value that follows
+    from it by a larger factor. E is below N·eps, and the Frobenius norm bounds the norm of the inverse.
     """
     if rows.shape[1] < _LONG * len(rows):
         return triangle(rows)
-    gram = rows @ rows.mT
-    factor = torch.linalg.cholesky_ex(gram).L
-    pivots = factor.diagonal().square() / gram.diagonal()
-    return factor.mT if bool(pivots.min() >= len(gram) * _EPSILON / _ALLOWED) else triangle(rows)
+    gram = small_gram(rows)
+    factor: Tensor = torch.linalg.cholesky_ex(gram).L
+    inverse = torch.linalg.solve_triangular(factor, gram.diagonal().sqrt().diag(), upper=False)
+    is_as_good = float((inverse @ inverse.mT).norm()) * len(gram) * _EPSILON <= _ALLOWED
+    return factor.mT if is_as_good else triangle(rows)
 
 
 def span_of_triangle(
@@ -63,11 +70,16 @@ def span_of_triangle(
 
 
 def small_gram(matrix: Float64[Tensor, "row column"]) -> Float64[Tensor, "side side"]:
-    """Gram matrix of a matrix on its smaller side.
+    """Gram matrix of a matrix on its smaller side, by numpy, which knows that it is symmetric and computes half of it.
 
-    It is symmetric: of its four quarters, three are computed where they are large.
+    Where numpy may have several threads, which would spin beside those of torch, torch computes three of its four
+    quarters.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+    if NUMPY_HAS_ONE_THREAD:
+        rows = wide.numpy()
+        with np.errstate(invalid="ignore", over="ignore"):
+            return torch.from_numpy(rows @ rows.T)
     half = len(wide) // 2
     if half < _HALVED:
         return wide @ wide.mT

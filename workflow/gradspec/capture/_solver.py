@@ -1,4 +1,4 @@
-"""When small problems are solved: some steps together, at once or beside training."""
+"""When what steps have captured is solved: some steps together, at once or beside training."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,14 +9,17 @@ import torch
 from gradspec.capture._history import Record
 from gradspec.capture._spectra import Problems
 
-# Steps are solved together until their problems take this many bytes, or they are this many: one call of a solver for
-# many small problems costs little more than for one.
+# Steps are solved together until what they captured, or the problems that it was reduced to, take this many bytes, or
+# they are this many: one call of a solver for many small problems costs little more than for one, and between two steps
+# the caches lose all that solving needs.
 _BYTES = 400_000
 _STEPS = 16
 # Steps whose capture may wait for the worker, so that memory stays bounded.
 _WAITING = 1
 
-# Reduces a captured step to problems.
+# Makes what a step has captured small, and tells its bytes.
+Condense = Callable[[], int]
+# Reduces it to problems.
 Job = Callable[[Problems], Record]
 
 
@@ -30,20 +33,22 @@ class Solver:
     """
 
     def __init__(self, background: bool) -> None:
+        self._captured: list[Job] = []
+        self._n_bytes = 0
         self._problems = Problems()
         self._open: list[Record] = []
         self._done: deque[Record] = deque()
         self._futures: deque[Future[None]] = deque()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="gradspec-solver") if background else None
 
-    def add(self, job: Job) -> None:
+    def add(self, condense: Condense, job: Job) -> None:
         """Take a step; raise what went wrong with an earlier one."""
         if self._pool is None:
-            self._run(job)
+            self._run(condense, job)
             return
         while self._futures and (self._futures[0].done() or len(self._futures) >= _WAITING):
             self._futures.popleft().result()
-        self._futures.append(self._pool.submit(self._run, job))
+        self._futures.append(self._pool.submit(self._run, condense, job))
 
     def collect(self, everything: bool) -> list[Record]:
         """Steps that have been solved since the last time; all that were taken, if asked for."""
@@ -59,16 +64,26 @@ class Solver:
             self._pool.shutdown(wait=True)
 
     @torch.no_grad()
-    def _run(self, job: Job) -> None:
-        self._open.append(job(self._problems))
-        if self._problems.n_bytes >= _BYTES or len(self._open) >= _STEPS:
+    def _run(self, condense: Condense, job: Job) -> None:
+        self._n_bytes += condense()
+        self._captured.append(job)
+        if self._n_bytes >= _BYTES:
+            self._reduce()
+        if self._problems.n_bytes >= _BYTES:
+            self._problems.solve_grams()  # the largest, which gain the least from company
+        if self._problems.n_bytes >= _BYTES or len(self._captured) + len(self._open) >= _STEPS:
             self._solve()
 
+    def _reduce(self) -> None:
+        jobs, self._captured, self._n_bytes = self._captured, [], 0
+        for job in jobs:
+            self._open.append(job(self._problems))
+
+    @torch.no_grad()
     def _solve(self) -> None:
+        self._reduce()
         problems, records = self._problems, self._open
         self._problems, self._open = Problems(), []
-        if not records:
-            return
         problems.solve()
         for record in records:
             record.finish()

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from math import isfinite
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from gradspec.capture._groups import RowOrder
 from gradspec.capture._layer import Weight
-from gradspec.capture._solve import root_eigenvalues, small_gram, span_of_triangle, triangle, triangle_of_long
+from gradspec.capture._solve import root_eigenvalues, small_gram, span_of_triangle, triangle
 from gradspec.capture._step import StepCapture
 from gradspec.capture._weight_capture import SAMPLE_SIDE, WeightCapture
 
@@ -39,6 +40,16 @@ class SharedRows:
     triangles: Triangles
 
 
+@dataclass
+class FewRows:
+    """Rows of a weight on the parameter side, the label of each, and where the spectrum of each group goes."""
+
+    h: Float64[Tensor, "row n"]
+    delta: Float64[Tensor, "row m"]
+    labels: list[int]
+    targets: list[Spectrum]
+
+
 class Problems:
     """Small problems of one or several steps, solved together where they are of one size."""
 
@@ -47,13 +58,14 @@ class Problems:
         self._matrix_targets: dict[torch.Size, list[Spectrum]] = defaultdict(list)
         self._grams: dict[torch.Size, list[Tensor]] = defaultdict(list)
         self._gram_targets: dict[torch.Size, list[Spectrum]] = defaultdict(list)
+        self._few_rows: dict[tuple[int, ...], list[FewRows]] = defaultdict(list)
         self._triangles: dict[tuple[tuple[int, int], ...], list[Triangles]] = defaultdict(list)
         self._triangle_targets: dict[tuple[tuple[int, int], ...], list[dict[str, Spectrum]]] = defaultdict(list)
         self.n_bytes = 0
 
     def add_triangles(self, triangles: Triangles, order: RowOrder, targets: Sequence[dict[str, Spectrum]]) -> None:
         """Add the triangles of some weights, and where the spectra of each go."""
-        in_order = triangles if order.order is None else triangles[:, :, order.order]
+        in_order = triangles if order.order is None else triangles.index_select(2, order.order)
         self._triangles[order.spans].append(in_order)
         self._triangle_targets[order.spans] += targets
         self.n_bytes += triangles.nbytes
@@ -70,6 +82,11 @@ class Problems:
         self._gram_targets[gram.shape].append(target)
         self.n_bytes += gram.nbytes
 
+    def add_few_rows(self, rows: "FewRows") -> None:
+        """Add the product of a few rows of each group, and of all."""
+        self._few_rows[*rows.h.shape, *rows.delta.shape, len(rows.targets)].append(rows)
+        self.n_bytes += rows.h.nbytes + rows.delta.nbytes
+
     @torch.no_grad()
     def solve(self) -> None:
         """Write the singular values of all; those of what is not finite stay as they are."""
@@ -79,10 +96,23 @@ class Problems:
                 if start < end:
                     members = span_of_triangle(triangles, start, end)
                     self._add_products(members, [(spectra, group) for spectra in targets])
+        for few in self._few_rows.values():
+            gradients = _products_by_group(few).flatten(0, 1)
+            wide = gradients if gradients.shape[1] <= gradients.shape[2] else gradients.mT
+            _solve(root_eigenvalues, wide @ wide.mT, [target for rows in few for target in rows.targets])
         for shape, matrices in self._matrices.items():
             _solve(torch.linalg.svdvals, torch.cat(matrices), self._matrix_targets[shape])
+        self.solve_grams()
+
+    @torch.no_grad()
+    def solve_grams(self) -> None:
+        """The same of those that have been added as Gram matrices, which are given up."""
         for shape, grams in self._grams.items():
-            _solve(root_eigenvalues, torch.stack(grams).cpu(), self._gram_targets[shape])
+            stack = torch.stack(grams)
+            _solve(root_eigenvalues, stack, self._gram_targets[shape])
+            self.n_bytes -= stack.nbytes
+        self._grams.clear()
+        self._gram_targets.clear()
 
     def _add_products(self, triangles: Triangles, targets: Sequence[tuple[dict[str, Spectrum], int]]) -> None:
         h, delta = triangles[0::2], triangles[1::2]
@@ -125,6 +155,8 @@ def reduce(step: StepCapture, problems: Problems) -> tuple[dict[Weight, WeightSp
         solved[weight] = WeightSpectra(route, spectra)
         if route == SAMPLE_SIDE:
             stacks[tuple(map(id, capture.row_labels))].append(capture)
+        elif capture.uses:
+            _add_few_rows(capture, spectra, problems)
         else:
             _add_gradients(capture, spectra, problems)
     shared = [_share_rows(captures) for captures in stacks.values()]
@@ -135,9 +167,9 @@ def reduce(step: StepCapture, problems: Problems) -> tuple[dict[Weight, WeightSp
 
 def _share_rows(captures: list[WeightCapture]) -> SharedRows:
     """Factorise the rows of weights that saw equally many of the same samples."""
-    rows = [rows for capture in captures for rows in capture.rows()]
     order = captures[0].step.order_of(captures[0].row_labels)
-    return SharedRows(captures, order, torch.stack([triangle_of_long(each).cpu() for each in rows]))
+    triangles = torch.stack([each for capture in captures for each in capture.triangles()])
+    return SharedRows(captures, order, triangles)
 
 
 def _blank(capture: WeightCapture, kind: str) -> Spectrum:
@@ -148,13 +180,35 @@ def _blank(capture: WeightCapture, kind: str) -> Spectrum:
 def _add_shared_rows(shared: SharedRows, solved: dict[Weight, WeightSpectra], problems: Problems) -> None:
     order = shared.order
     targets = [solved[capture.weight].spectra for capture in shared.captures]
-    if bool(shared.triangles.isfinite().all()):
+    if isfinite(float(shared.triangles.sum())):
         problems.add_triangles(shared.triangles, order, targets)
         return
     for capture, spectra in zip(shared.captures, targets, strict=True):
-        h, delta = (rows.cpu() if order.order is None else rows.cpu()[order.order] for rows in capture.rows())
+        h, delta = (rows if order.order is None else rows[order.order] for rows in capture.rows())
         for group, (start, end) in enumerate(order.spans):
             problems.add_rows(h[start:end], delta[start:end], spectra, group)
+
+
+def _add_few_rows(capture: WeightCapture, spectra: dict[str, Spectrum], problems: Problems) -> None:
+    if "gradient" in spectra:
+        targets = [row[:rank] for row, rank in zip(spectra["gradient"], capture.ranks(), strict=True)]
+        labels = [label for labels in capture.row_labels for label in labels]
+        problems.add_few_rows(FewRows(*capture.rows(), labels, targets))
+
+
+def _products_by_group(problems: Sequence[FewRows]) -> Float64[Tensor, "problem group m n"]:
+    """Products of the rows of each group, then of all, which masks tell apart."""
+    groups = range(len(problems[0].targets) - 1)
+    members = torch.tensor(
+        [[*([label == group for label in p.labels] for group in groups), [True] * len(p.labels)] for p in problems]
+    )
+    h = torch.stack([problem.h for problem in problems])
+    delta = torch.stack([problem.delta for problem in problems])
+    products = (members[:, :, None] * delta.mT[:, None]).flatten(1, 2) @ h
+    if not isfinite(float(products.sum())):  # zero times infinity reaches other groups
+        members = members[..., None]
+        return torch.where(members, delta[:, None], 0.0).mT @ torch.where(members, h[:, None], 0.0)
+    return products.view(*members.shape[:2], -1, h.shape[2])
 
 
 def _add_gradients(capture: WeightCapture, spectra: dict[str, Spectrum], problems: Problems) -> None:
@@ -170,8 +224,8 @@ def _add_gradients(capture: WeightCapture, spectra: dict[str, Spectrum], problem
 
 
 def _solve(function: Callable[[Tensor], Tensor], matrices: Tensor, targets: list[Spectrum]) -> None:
-    finite = torch.isfinite(matrices).flatten(1).all(1)
-    if not bool(finite.all()):  # the solvers refuse them
+    if not isfinite(float(matrices.sum())):  # the solvers refuse them
+        finite = matrices.sum((1, 2)).isfinite()
         matrices = matrices[finite]
         targets = list(compress(targets, finite.tolist()))
     for values, target in zip(function(matrices).numpy(), targets, strict=True):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from operator import add
 
 import numpy as np
 import torch
@@ -30,9 +32,9 @@ class StepCapture:
     ----------
     groups : Groups
         The division of the batch that is open.
-    counts : array of int
+    counts : list of int
         Samples of each group so far; last, those of the rest.
-    weight_sums : array of float
+    weight_sums : list of float
         Sum of the weights of the samples in the loss, likewise.
     batch : int
         Number of the batch that is open.
@@ -50,8 +52,8 @@ class StepCapture:
 
     def __init__(self, weights: Sequence[Weight], n_groups: int, kinds: Sequence[str]) -> None:
         self.kinds = tuple(kinds)
-        self.counts = np.zeros(n_groups + 1, dtype=np.int64)
-        self.weight_sums = np.zeros(n_groups + 1)
+        self.counts = [0] * (n_groups + 1)
+        self.weight_sums = [0.0] * (n_groups + 1)
         self.n_groups = n_groups
         self.groups: Groups
         self.batch = -1
@@ -63,7 +65,7 @@ class StepCapture:
         self.closed = False
         self.in_low_precision = False
         self.label: int | None = None
-        self._row_labels: dict[tuple[int, int, int | None], Int[np.ndarray, " row"]] = {}
+        self._row_labels: dict[tuple[int, int, int | None], list[int]] = {}
         self._orders: dict[tuple[int, ...], RowOrder] = {}
         self.weights = {weight: WeightCapture(weight, self) for weight in weights}
 
@@ -79,9 +81,8 @@ class StepCapture:
         self.batch += 1
         self.batch_sizes.append(batch.groups.size)
         self._batches.append(batch)
-        self.counts = self.counts + batch.groups.counts
-        labels, n_labels = batch.groups.labels, self.n_groups + 1
-        self.weight_sums = self.weight_sums + np.bincount(labels, batch.weights, minlength=n_labels)
+        self.counts = [*map(add, self.counts, batch.groups.counts)]
+        self.weight_sums = [*map(add, self.weight_sums, batch.weight_sums())]
         self.backward_seen = False
 
     def close(self) -> None:
@@ -102,6 +103,10 @@ class StepCapture:
         for capture in self.weights.values():
             capture.to_host()
 
+    def condense(self) -> int:
+        """Make what has been captured as small as can be without loss, and tell its bytes."""
+        return sum(capture.condense() for capture in self.weights.values())
+
     @contextmanager
     def counting_as(self, label: int) -> Iterator[None]:
         """Run a backward pass of which everything counts as the gradient of one label."""
@@ -118,22 +123,21 @@ class StepCapture:
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing computes forward again
         return Use(self, self.batch, repeated=self.backward_seen and not in_backward)
 
-    def row_labels(self, positions: int) -> Int[np.ndarray, " row"]:
-        """Label of each row of the open batch, where a sample has so many; the same array for the same rows."""
+    def row_labels(self, positions: int) -> list[int]:
+        """Label of each row of the open batch, where a sample has so many; the same list for the same rows."""
         key = (self.batch, positions, self.label)
         labels = self._row_labels.get(key)
         if labels is None:
-            labels = self.groups.labels if self.label is None else np.full_like(self.groups.labels, self.label)
-            labels = labels if positions == 1 else labels.repeat(positions)
+            labels = self.groups.labels if self.label is None else [self.label] * self.groups.size
+            labels = labels if positions == 1 else [label for label in labels for _ in range(positions)]
             self._row_labels[key] = labels
         return labels
 
-    def order_of(self, row_labels: Sequence[Int[np.ndarray, " row"]]) -> RowOrder:
+    def order_of(self, row_labels: Sequence[list[int]]) -> RowOrder:
         """Order by group of stacked rows."""
         key = tuple(map(id, row_labels))
         if key not in self._orders:
-            labels = row_labels[0] if len(row_labels) == 1 else np.concatenate(row_labels)
-            self._orders[key] = RowOrder.of(labels, self.n_groups)
+            self._orders[key] = RowOrder.of([*chain.from_iterable(row_labels)], self.n_groups)
         return self._orders[key]
 
 

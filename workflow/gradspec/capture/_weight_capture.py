@@ -7,35 +7,38 @@ taken.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from operator import add
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Weight, total
-from gradspec.capture._solve import small_gram
+from gradspec.capture._solve import small_gram, triangle_of_long
 
 if TYPE_CHECKING:
     from gradspec.capture._step import StepCapture
 
 SAMPLE_SIDE = "sample side"
 PARAMETER_SIDE = "parameter side"
-# Rows of a use that are kept as rows whichever the side: taking a few apart by group costs more than their product.
+# Rows of a use that are kept as rows whichever the side: taking a few apart by group costs more than their product,
+# unless it is done for several steps at once.
 FEW_ROWS = 64
 
 
 @dataclass(frozen=True)
 class RowUse:
-    """Rows of one use of a layer, sample by sample, in float64."""
+    """Rows of one use of a layer, sample by sample; or the transpose of the triangle of H in place of H."""
 
-    h: Float64[Tensor, "row n"]
-    delta: Float64[Tensor, "row m"]
+    h: Float[Tensor, "row n"]
+    delta: Float[Tensor, "row m"]
     groups: Groups
     batch: int
     label: int | None
+    h_is_triangle: bool = False
 
 
 class WeightCapture:
@@ -45,10 +48,10 @@ class WeightCapture:
     ----------
     uses : list of RowUse
         The uses on the sample side.
-    row_labels : list of array
+    row_labels : list of list of int
         Label of each row of those uses.
-    row_counts : array of int
-        Rows of each label, the rest last, whichever the side.
+    row_counts : list of int
+        Rows of each label, the rest last, whichever the side; empty before the first.
     positions : dict
         Rows of each sample of a batch, by batch.
     gradients : dict
@@ -63,8 +66,8 @@ class WeightCapture:
         self.weight = weight
         self.step = step
         self.uses: list[RowUse] = []
-        self.row_labels: list[Int[np.ndarray, " row"]] = []
-        self.row_counts: Int[np.ndarray, " label"] | int = 0
+        self.row_labels: list[list[int]] = []
+        self.row_counts: list[int] = []
         self.positions: dict[int, int] = {}
         self.gradients: dict[int, Float[Tensor, "m n"]] = {}
         self.samples: dict[tuple[int, int], Float[Tensor, "m n"]] = {}
@@ -75,13 +78,13 @@ class WeightCapture:
 
     @property
     def empty(self) -> bool:
-        return isinstance(self.row_counts, int)
+        return not self.row_counts
 
     def add_rows(self, h: Float[Tensor, "row n"], delta: Float[Tensor, "row m"], positions: int) -> None:
         """Add one use of the layer on the sample side, by its rows in the order of the samples."""
         step = self.step
-        # The cast copies, so that a buffer which is reused before the step ends does no harm.
-        self.uses.append(RowUse(_float64_copy(h), _float64_copy(delta), step.groups, step.batch, step.label))
+        # Copies, so that a buffer which is reused before the step ends does no harm.
+        self.uses.append(RowUse(h.clone(), delta.clone(), step.groups, step.batch, step.label))
         self.row_labels.append(step.row_labels(positions))
         self._count(positions)
 
@@ -104,25 +107,60 @@ class WeightCapture:
         """Most non-zero singular values that each group, then pooled, can have."""
         m, n = self.weight.shape
         width = {"gradient": min(m, n), "activation": n, "delta": m}[kind]
-        counts = np.asarray(self.row_counts).tolist()
+        counts = self.row_counts
         return [min(width, count) for count in (*counts[:-1], sum(counts))]
 
+    @property
+    def is_on_sample_side(self) -> bool:
+        """Whether there are no more rows in the whole step than the weight has inputs or outputs."""
+        return not (self.gradients or self.samples) and sum(self.row_counts) <= min(self.weight.shape)
+
     def settle(self, parameter_side: bool = False) -> str:
-        """Choose the side by the rows of the whole step, unless asked for one, and bring all uses to it."""
-        rows = int(np.sum(self.row_counts))
-        if not (parameter_side or self.gradients or self.samples) and rows <= min(self.weight.shape):
+        """Choose the side by the rows of the whole step, unless asked for one, and bring all uses to it.
+
+        A few rows stay rows, whose groups are told apart when they are solved.
+        """
+        if not parameter_side and self.is_on_sample_side:
             return SAMPLE_SIDE
-        self._move_to_parameter_side()
+        if parameter_side or not self.has_few_rows:
+            self._move_to_parameter_side()
         if not self.gradients:
             for key, gradient in self.samples.items():
                 self._sum(self.sample_labels[key], gradient)
         return PARAMETER_SIDE
 
+    @property
+    def has_few_rows(self) -> bool:
+        """Whether all there is are rows, so few that their groups are best told apart with those of other steps."""
+        return (
+            not (self.gradients or self.samples or self.moments)
+            and sum(self.row_counts) <= FEW_ROWS
+            and all(use.groups.division == "groups" for use in self.uses)
+        )
+
     def rows(self) -> tuple[Float64[Tensor, "row n"], Float64[Tensor, "row m"]]:
         """H and Δ of all uses on the sample side, stacked."""
-        if len(self.uses) == 1:
-            return self.uses[0].h, self.uses[0].delta
-        return torch.cat([use.h for use in self.uses]), torch.cat([use.delta for use in self.uses])
+        h, delta = [use.h.double() for use in self.uses], [use.delta.double() for use in self.uses]
+        return (h[0], delta[0]) if len(self.uses) == 1 else (torch.cat(h), torch.cat(delta))
+
+    def triangles(self) -> list[Float64[Tensor, "row row"]]:
+        """The triangles of H and Δ on the sample side."""
+        h, delta = self.rows()
+        return [h.mT if self.uses[0].h_is_triangle else triangle_of_long(h), triangle_of_long(delta)]
+
+    def condense(self) -> int:
+        """Let a triangle stand for the inputs of a single use on the sample side; gives the bytes that are captured.
+
+        For all spectra, rows are as good as others that have the same products with each other.
+        """
+        if self.is_on_sample_side and len(self.uses) == 1:
+            h = triangle_of_long(self.uses[0].h.double())
+            if isfinite(float(h.sum())):
+                self.uses[0] = replace(self.uses[0], h=h.mT, h_is_triangle=True)
+        tensors = [rows for use in self.uses for rows in (use.h, use.delta)]
+        tensors += [*self.gradients.values(), *self.samples.values()]
+        tensors += [tensor for moments in self.moments.values() for tensor in moments.tensors()]
+        return sum(tensor._values().nbytes if tensor.is_sparse else tensor.nbytes for tensor in tensors)
 
     def to_host(self) -> None:
         """Copy what is on an accelerator to the host."""
@@ -144,12 +182,10 @@ class WeightCapture:
     def _count(self, positions: int) -> None:
         step = self.step
         self.positions[step.batch] = self.positions.get(step.batch, 0) + positions
-        if step.label is None:
-            self.row_counts = self.row_counts + step.groups.counts * positions
-        else:
-            counts = np.zeros_like(step.counts)
-            counts[step.label] = step.groups.size * positions
-            self.row_counts = self.row_counts + counts
+        counts = [count * positions for count in step.groups.counts]
+        if step.label is not None:
+            counts = [sum(counts) if label == step.label else 0 for label in range(len(counts))]
+        self.row_counts = [*map(add, self.row_counts, counts)] if self.row_counts else counts
 
     def _add_gradient(
         self, groups: Groups, batch: int, label: int | None, part: int, gradient: Float[Tensor, "m n"]
@@ -174,12 +210,8 @@ class WeightCapture:
         self.moments[kind].fold()
 
     def _move_to_parameter_side(self) -> None:
-        for use, row_labels in zip(self.uses, self.row_labels, strict=True):
-            is_small = use.groups.division == "groups" and len(use.h) <= FEW_ROWS and not self.moments
-            if is_small and bool((use.h.sum() + use.delta.sum()).isfinite()):  # 0 · ∞ would reach other groups
-                self._add_masked(use, row_labels)
-                continue
-            h_parts, delta_parts = (split_rows(use.groups, rows) for rows in (use.h, use.delta))
+        for use in self.uses:
+            h_parts, delta_parts = (split_rows(use.groups, rows.double()) for rows in (use.h, use.delta))
             for part in use.groups.filled:
                 self._add_gradient(use.groups, use.batch, use.label, part, delta_parts[part].mT @ h_parts[part])
             for kind, parts in (("activation", h_parts), ("delta", delta_parts)):
@@ -187,14 +219,6 @@ class WeightCapture:
                     self._add_moments(kind, parts, use.groups, use.label)
         self.uses.clear()
         self.row_labels.clear()
-
-    def _add_masked(self, use: RowUse, row_labels: Int[np.ndarray, " row"]) -> None:
-        """Gradients of all labels by one product."""
-        labels = [label for label in range(self.step.n_groups + 1) if (row_labels == label).any()]
-        is_member = torch.from_numpy(row_labels == np.array(labels)[:, None]).to(use.delta)
-        gradients = (is_member[:, None] * use.delta.mT).flatten(0, 1) @ use.h
-        for label, gradient in zip(labels, gradients.chunk(len(labels)), strict=True):
-            self._sum(label, gradient)
 
 
 class Moments:
@@ -209,9 +233,13 @@ class Moments:
         """Add rows of a label."""
         self.rows.setdefault(label, []).append(_float64_copy(rows))
 
+    def tensors(self) -> list[Tensor]:
+        """All that is held."""
+        return [*(part for parts in self.rows.values() for part in parts), *self.grams.values()]
+
     def fold(self) -> None:
         """Fold the rows where they have become many."""
-        if not self.grams and sum(len(part) for parts in self.rows.values() for part in parts) <= self.width:
+        if not self.grams and sum(map(len, self.tensors())) <= self.width:
             return
         for label, parts in self.rows.items():
             grams = [part.mT @ part for part in parts]

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakKeyDictionary, ref
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -517,7 +516,8 @@ class SpectraRecorder:
         keep = self._keeps(step.index)
         if self._snapshot.is_on_accelerator:
             capture.to_host()
-        counts, weight_sums = (np.array([*of[:-1], of.sum()]) for of in (capture.counts, capture.weight_sums))
+        counts = [*capture.counts[:-1], sum(capture.counts)]
+        weight_sums = [*capture.weight_sums[:-1], sum(capture.weight_sums)]
 
         def job(problems: Problems) -> Record:
             solved, shared = reduce(capture, problems)
@@ -528,7 +528,7 @@ class SpectraRecorder:
             return record
 
         self._n_recorded += 1
-        self._solver.add(job)
+        self._solver.add(capture.condense, job)
         self._collect(everything=False)
         if self._file is not None and len(self._history.records) >= self._flush_every and self._file.is_due:
             self.flush()
@@ -569,8 +569,8 @@ class SpectraRecorder:
             if len(losses) != groups.size:
                 raise CaptureError(f"there are {len(losses)} losses, but the batch has {groups.size} samples")
             size = groups.size if reduction == "mean" else 1
-            labels = torch.from_numpy(groups.labels).to(losses.device)
-            present = np.flatnonzero(groups.counts).tolist()
+            labels = torch.tensor(groups.labels, device=losses.device)
+            present = [label for label, count in enumerate(groups.counts) if count]
             for label in present:
                 with capture.counting_as(label):
                     share = (losses * (labels == label)).sum() / size
