@@ -1,5 +1,8 @@
 """Arrays are read from every format, and what cannot be read is named."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import scipy.io
@@ -68,6 +71,31 @@ def test_an_array_of_a_matlab_file_is_chosen_by_name_or_is_the_only_one(tmp_path
     np.testing.assert_array_equal(read(path, "b")[0], np.ones((2, 2)))
     assert "holds 2 arrays (a, b); name one in cohort.timeseries.variable" in refuse(path)
     assert "has no array 'c', set by cohort.timeseries.variable; its arrays are a, b" in refuse(path, "c")
+
+
+@pytest.mark.parametrize("options", [{}, {"do_compression": True}, {"format": "4"}])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8, np.int16])
+def test_matlab_files_of_every_kind_are_read(tmp_path, options, kind):
+    values = np.arange(6).reshape(2, 3).astype(kind)
+    scipy.io.savemat(tmp_path / "x.mat", {"n": 3.0, "a_long_name_of_an_array": values, "label": "text"}, **options)
+    np.testing.assert_array_equal(read(tmp_path / "x.mat")[0], values)
+
+
+def test_a_complex_matlab_array_is_refused(tmp_path):
+    scipy.io.savemat(tmp_path / "x.mat", {"data": np.eye(3) + 1j})
+    assert "holds complex numbers; real numbers are expected" in refuse(tmp_path / "x.mat")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_numbers_of_a_type_that_there_is_not_are_refused_before_scipy_looks_it_up(tmp_path, compressed):
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"data": np.eye(3)})
+    content = path.read_bytes().replace(b"data\x09\x00\x00\x00", b"data\xff\x01\x00\x00")
+    if compressed:
+        element = zlib.compress(content[128:])
+        content = content[:128] + struct.pack("<II", 15, len(element)) + element
+    path.write_bytes(content)
+    assert "damaged (numbers of type 511, which there is not)" in refuse(path)
 
 
 @pytest.mark.parametrize(

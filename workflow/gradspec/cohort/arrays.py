@@ -1,19 +1,17 @@
 """Read a numeric array from a text, NumPy or MATLAB file, and say what is wrong with one that cannot be used."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from gradspec.cohort.limits import require_memory
+from gradspec.cohort.matlab import read_matlab
 from gradspec.errors import ParticipantError
 
 _SEPARATORS = {".1d": None, ".txt": None, ".tsv": "\t", ".csv": ","}
 """Text formats by suffix; None stands for any blanks."""
-
-_MATLAB_NUMBERS = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 Array = Float[np.ndarray, "row column"]
 
@@ -62,7 +60,7 @@ def read_array(path: str | Path, participant: str, variable: str | None, key: st
         elif suffix == ".npy":
             values = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call] # no pickles, no more than is there
         elif suffix == ".mat":
-            values = _read_matlab(path, variable, key, fault)
+            values = read_matlab(path, variable, key, fault)
         else:
             raise ValueError(f"the format {suffix!r} is not known; .1D, .txt, .tsv, .csv, .npy and .mat are")
     except ParticipantError:
@@ -120,24 +118,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _read_matlab(path: Path, variable: str | None, key: str, fault: Callable[[str], ParticipantError]) -> np.ndarray:
-    """Read one numeric array of a MATLAB file; its other contents are never unpacked."""
-    from scipy.io import loadmat, whosmat
-
-    try:
-        shapes = {name: shape for name, shape, kind in whosmat(path) if kind in _MATLAB_NUMBERS and len(shape) == 2}
-    except NotImplementedError as error:
-        raise ValueError("it is a MATLAB 7.3 file; save it with the option -v7") from error
-    except Exception as error:
-        raise ValueError(f"it is no MATLAB file, or damaged ({error})") from error
-    if variable is None:
-        shapes = {name: shape for name, shape in shapes.items() if np.prod(shape, dtype=float) > 1}
-        if len(shapes) != 1:
-            raise ValueError(f"it holds {len(shapes)} arrays ({', '.join(shapes) or 'none'}); name one in {key}")
-        (variable,) = shapes
-    elif variable not in shapes:
-        raise ValueError(f"it has no array {variable!r}, set by {key}; its arrays are {', '.join(shapes) or 'none'}")
-    require_memory(shapes[variable], 8, fault)
-    return np.asarray(loadmat(path, variable_names=[variable])[variable])
