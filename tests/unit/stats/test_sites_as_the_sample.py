@@ -52,6 +52,23 @@ def test_the_corrected_t_keeps_its_level_too():
     assert (found.p_value <= 0.05).mean() <= stats.binom(N_COHORTS, 0.05).ppf(0.999) / N_COHORTS
 
 
+@pytest.mark.parametrize("sizes", [(10, 20, 40, 80), (5, 10, 30, 100)])
+@pytest.mark.parametrize(("noise", "most"), [(0.2, 0.065), (0.0, 0.15)])
+def test_sites_of_unequal_size_make_both_tests_too_eager_only_where_training_has_hardly_any_noise(sizes, noise, most):
+    """The figures of docs/explanation/statistics.md: sites are taken for equally large."""
+    rng = np.random.default_rng(0)
+    share = np.array(sizes) * ~np.eye(N_SITES, dtype=bool)
+    left = share / share.sum(axis=1, keepdims=True) @ rng.normal(size=(N_SITES, N_COHORTS))
+    differences = np.tile(left, (3, 1))
+    differences = differences + noise * differences.std() * rng.normal(size=differences.shape)
+    is_training = np.tile(np.repeat(~np.eye(N_SITES, dtype=bool), sizes, axis=1), (3, 1))
+    corrected = corrected_resampled_t_test(differences, mean_overlap(is_training), df=N_SITES - 1)
+    by_repeat = differences.reshape(3, N_SITES, -1)
+    jackknife = noise_corrected_jackknife_t_test(by_repeat, sum(sizes), one_partition=True)
+    for test in (corrected, jackknife):
+        assert (test.p_value <= 0.05).mean() <= most
+
+
 def test_clusters_keep_their_level_too():
     rng = np.random.default_rng(1)
     found, n_cohorts = 0, 40
