@@ -45,7 +45,7 @@ def plot_rejection_rates(table: pd.DataFrame) -> Figure:
         ax.set_xlabel(f"p ≤ {LEVEL:g} in % of {cohorts} cohorts\n(grey: binomial 95 % interval)")
         ax.set_yticks(range(len(tests)), tests if ax is nulls[0] else [])
     nulls[0].legend(loc="lower right")
-    honest = table[table["feature"].isin(["effective_rank", "score"]) & ~table["groups"].str.startswith(UNEQUAL)]
+    honest = table[(table["feature"] == "effective_rank") & ~table["groups"].str.startswith(UNEQUAL)]
     shown = ~honest["test"].str.startswith(("naive", "equivalence"))
     for name, rows in honest[shown].groupby("test", sort=False):
         eager = "too eager" in set(rows["verdict"])
