@@ -7,6 +7,7 @@ from gradspec.cohort.plan import learns_from
 from gradspec.ica.batches import part_into_batches
 from gradspec.models.own import find_own_source
 from gradspec.stats.plan import get_tested_groupings
+from gradspec.training.plan import count_epochs, part_permutations
 
 # Maps that go back to the participants: those of the group, or of a template.
 template = config["ica"]["template"]["path"]
@@ -55,6 +56,14 @@ fold_settings = {
         "tensorboard",
     )
 }
+# Permuted trainings: the first epochs, recorded as often as their test asks for.
+retrained_settings = fold_settings | {
+    "epochs": count_epochs(permutation["epochs"], training["epochs"]),
+    "record_every": permutation["record_every"],
+    "alignment": False,
+    "tensorboard": False,
+}
+parts = part_permutations(permutation["retraining"], permutation["per_job"])
 # The baseline that stands beside the networks in figures: the dummy is but chance.
 baseline = next((name for name in training["baselines"] if name != "dummy"), None)
 batches = (
@@ -67,6 +76,7 @@ wildcard_constraints:
     model="|".join(models),
     repeat=r"\d+",
     fold=r"\d+",
+    part=r"\d+",
 
 
 def get_raw_files(wildcards):
@@ -176,6 +186,11 @@ def get_job_folds(wildcards):
     return [int(wildcards.fold)] if one else list(range(training["folds"]))
 
 
+def get_arrangements(wildcards):
+    """Permutations that a job trains; the labels as they are (0) are in the first part."""
+    return parts[int(wildcards.part)]
+
+
 def files_of_job(name):
     """Files of a name that a job of training writes: of each of its folds (and groupings)."""
     return collect(
@@ -263,8 +278,22 @@ def get_grouping_spectra(wildcards):
 def get_permuted_spectra(wildcards):
     """Spectra of permuted groups of every fold of a model, by regrouping and by retraining, where asked for."""
     names = [f"spectra_by-{grouping}_permuted.nc" for grouping in regrouped]
-    names += ["spectra_permuted.nc"] if permutation["retraining"] else []
-    return [file for name in names for file in get_folds(name)(wildcards)]
+    files = [file for name in names for file in get_folds(name)(wildcards)]
+    return files + get_retrained_spectra(wildcards)
+
+
+def get_retrained_spectra(wildcards):
+    """Spectra of every fold of a model trained again under permuted groups, where asked for."""
+    return [
+        file
+        for part in range(len(parts))
+        for file in get_folds(f"spectra_permuted-{part}.nc")(wildcards)
+    ]
+
+
+def get_omnibus_tests(wildcards):
+    """The table of whole networks and layers, where networks are trained under permuted groups."""
+    return "<results>/stats/omnibus.tsv" if parts else []
 
 
 def get_permutation_tests(wildcards):

@@ -87,3 +87,22 @@ rule summarise_permuted:
         learnt=config["cohort"]["group"]["column"],
     script:
         "../scripts/spectra/summarise_permuted.py"
+
+
+rule summarise_retrained:
+    input:
+        spectra=get_retrained_spectra,
+    output:
+        ratios="<results>/features/{model}_retrained.nc",
+    log:
+        "<logs>/spectra/summarise_retrained/{model}.log",
+    benchmark:
+        "<benchmarks>/spectra/summarise_retrained/{model}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    script:
+        "../scripts/spectra/summarise_retrained.py"

@@ -94,6 +94,31 @@ rule test_permutations:
         "../scripts/stats/test_permutations.py"
 
 
+rule test_omnibus:
+    input:
+        ratios=collect("<results>/features/{model}_retrained.nc", model=models),
+    output:
+        table=report(
+            "<results>/stats/omnibus.tsv",
+            category="8 Group statistics",
+            caption="../report/omnibus.rst",
+            labels={"table": "Do the spectra of the groups differ at all?"},
+        ),
+        sidecar="<results>/stats/omnibus.json",
+    log:
+        "<logs>/stats/test_omnibus.log",
+    benchmark:
+        "<benchmarks>/stats/test_omnibus.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    script:
+        "../scripts/stats/test_omnibus.py"
+
+
 rule match_losses:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
@@ -217,6 +242,7 @@ rule summarise_tests:
         performance="<results>/stats/performance.tsv",
         scores="<results>/stats/scores.tsv",
         permutations=get_permutation_tests,
+        omnibus=get_omnibus_tests,
     output:
         summary=report(
             "<results>/stats/summary.html",

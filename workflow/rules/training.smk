@@ -70,45 +70,42 @@ rule train_folds:
         "../scripts/training/train_folds.py"
 
 
-rule retrain_fold:
+# A job trains its folds again under as many permutations as stats.permutation.per_job says.
+rule retrain_folds:
     input:
         data=get_training_data,
         network=get_own_network,
         participants="<results>/cohort/participants.tsv",
     output:
-        permuted="<results>/training/{model}/repeat-{repeat}_fold-{fold}/spectra_permuted.nc",
+        permuted=files_of_job("spectra_permuted-{{part}}.nc"),
     log:
-        "<logs>/training/retrain_fold/{model}/repeat-{repeat}_fold-{fold}.log",
+        "<logs>/training/retrain_folds/{model}/<job>-{part}.log",
     benchmark:
-        "<benchmarks>/training/retrain_fold/{model}/repeat-{repeat}_fold-{fold}.tsv"
+        "<benchmarks>/training/retrain_folds/{model}/<job>-{part}.tsv"
     conda:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60
-        * (1 + permutation["retraining"])
+        mem_mb=lambda wildcards, attempt: get_training_memory(wildcards) * attempt,
+        runtime=lambda wildcards, attempt: (
+            60 + 10 * len(get_job_folds(wildcards)) * len(get_arrangements(wildcards))
+        )
         * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,
     params:
-        training=fold_settings,
+        folds=get_job_folds,
+        arrangements=get_arrangements,
+        training=retrained_settings,
         n_permutations=permutation["retraining"],
         splitting={
             key: training[key]
-            for key in (
-                "folds",
-                "repeats",
-                "split",
-                "site",
-                "validation",
-                "equal_groups",
-            )
+            for key in ("folds", "split", "site", "validation", "equal_groups")
         },
         hyperparameters=lambda wildcards: training["models"][wildcards.model],
         levels=config["cohort"]["group"]["levels"],
         seed=config["seed"],
     script:
-        "../scripts/training/retrain_fold.py"
+        "../scripts/training/retrain_folds.py"
 
 
 rule fit_baselines:

@@ -25,6 +25,7 @@ def stack(repeat, fold, n_arrangements, **attrs):
         data = xr.concat([part.drop_vars("epoch", errors="ignore") for part in parts], "run_index")
         nodes[node.path] = data.assign_attrs(parts[0].attrs)
     runs = {name: ("run_index", [value] * n_arrangements) for name, value in (("repeat", repeat), ("fold", fold))}
+    runs["arrangement"] = ("run_index", range(n_arrangements))
     root = nodes["/"].assign(epoch=trees[0]["epoch"].variable).assign_coords(runs)
     nodes["/"] = root.drop_vars("group_loss").assign_attrs(attrs)
     return xr.DataTree.from_dict(nodes)

@@ -95,7 +95,7 @@ def test_every_condition_has_every_test_and_naive_practice_beside(quick):
     assert set(quick[quick["folds"] == "one training"]["test"]) == set(calibration.REGROUPINGS)
     retrained = quick[quick["test"] == calibration.RETRAINING]
     assert set(zip(retrained["groups"], retrained["size"], strict=True)) == {("30:30", 0), ("45:15", 0), ("30:30", 1)}
-    assert list(dict.fromkeys(retrained["feature"])) == [*NAMES, "any (maxT)"]
+    assert list(dict.fromkeys(retrained["feature"])) == [*NAMES, "any (smallest p)", "omnibus"]
     assert (quick["low"] <= quick["rejected"]).all() and (quick["rejected"] <= quick["high"]).all()
 
 
@@ -123,4 +123,4 @@ def test_groups_that_are_alike_are_shown_to_be_by_a_wide_margin_only():
 def test_the_figure_and_the_measure_speak_of_the_same_conditions():
     assert (LEVEL, THINNED) == (calibration.LEVEL, calibration.THINNED)
     assert "{}:{}".format(*calibration.UNEQUAL) == UNEQUAL
-    assert f"{calibration.RETRAINED_FOLDS} × 1" in OTHER_FOLDS
+    assert f"{calibration.RETRAINED_FOLDS} × {calibration.RETRAINED_REPEATS}" in OTHER_FOLDS

@@ -91,7 +91,7 @@ def summarise(tables, families=PLAN):
 
 
 def test_a_declared_difference_is_told_with_direction_size_and_runs(tables):
-    count, found = summarise(tables)["Confirmatory tests"]
+    count, found = summarise(tables)["A first look: confirmatory tests"]
     assert count.startswith("rank: Does the rank differ? 2 of 2 tests could be done, on 20 training runs each; 1 found")
     assert "1 showed the groups to be alike within 10 % of their mean." in count and "undecided" not in count
     assert found == (
@@ -101,14 +101,14 @@ def test_a_declared_difference_is_told_with_direction_size_and_runs(tables):
 
 
 def test_what_was_explored_is_apart_and_no_difference_is_not_called_equality(tables):
-    (text,) = summarise(tables)["Exploratory tests"]
+    (text,) = summarise(tables)["A first look: exploratory tests"]
     assert "1 of 2 tests could be done" in text and "0 found a difference" in text
     assert text.endswith("1 are undecided: they show neither.")
 
 
 def test_without_a_plan_nothing_is_confirmatory(tables):
     tables[0] = tables[0].assign(status="exploratory")
-    assert "nothing here is confirmatory" in summarise(tables, families=[])["Confirmatory tests"][0]
+    assert "nothing here is confirmatory" in summarise(tables, families=[])["A first look: confirmatory tests"][0]
 
 
 def test_differences_that_vanish_at_equal_loss_are_counted(tables):

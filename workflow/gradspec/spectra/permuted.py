@@ -41,9 +41,9 @@ def summarise_permuted(files: Sequence[PathLike], window: Sequence[float], *, le
     Parameters
     ----------
     files : sequence of path
-        Stacked arrangements of every fold, of any number of groupings.
+        Stacked arrangements of every fold, of any number of groupings; those by retraining may be shared out over files.
     window : (float, float)
-        Part of training that is averaged over, as shares of the epochs.
+        Part of training that is averaged over, as shares of the epochs; by retraining it is all that was trained.
     learnt : str
         Name of the grouping that is learnt, for those by retraining.
 
@@ -57,9 +57,13 @@ def summarise_permuted(files: Sequence[PathLike], window: Sequence[float], *, le
     means = []
     for file in files:
         with open_spectra(file) as tree:
-            table = tabulate_runs(tree).assign(grouping=tree.attrs.get("grouping", learnt), by=tree.attrs["by"])
-        inside = table["epoch"].isin(select_epochs(table["epoch"].unique().tolist(), window))
-        table = table[inside & (table["group"] != POOLED)].rename(columns={"run_index": "permutation"})
+            by, number = tree.attrs["by"], tree["arrangement"].values
+            table = tabulate_runs(tree).assign(grouping=tree.attrs.get("grouping", learnt), by=by)
+        # Permuted trainings run as long as their test looks, and no longer.
+        of_file = (0.0, 1.0) if by == "retraining" else window
+        inside = table["epoch"].isin(select_epochs(table["epoch"].unique().tolist(), of_file))
+        table = table[inside & (table["group"] != POOLED)]
+        table = table.assign(permutation=number[table["run_index"].to_numpy()])
         means.append(table.groupby([*_KEYS, "repeat", "fold"], sort=False)[_FEATURES].mean())  # of epochs with a value
     runs = pd.concat(means).groupby(_KEYS, sort=False)
     defined = runs.count() == runs.size().to_numpy()[:, None]

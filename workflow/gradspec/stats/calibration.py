@@ -26,6 +26,7 @@ from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t
 from gradspec.stats.paired_test import PairedTest
 from gradspec.stats.performance import bootstrap_counts
 from gradspec.stats.retrained_cohorts import FOLDS as RETRAINED_FOLDS
+from gradspec.stats.retrained_cohorts import REPEATS as RETRAINED_REPEATS
 from gradspec.stats.retrained_cohorts import retrain_cohort
 from gradspec.stats.shared_networks import VARIANCE_FACTOR, p_against_chance
 from gradspec.stats.toy_networks import NAMES, Design, TrainedCohort, permute_cohort, train_cohort
@@ -224,8 +225,8 @@ COLUMNS = {
     "size": "Planted difference: share of the patients' variance in three directions of their own; 0 for none",
     "test": f"Test; naive ones are no part of the workflow. Margin of equivalence: {MARGIN:g} of the mean of both",
     "feature": (
-        "Feature that was tested; 'any (correction)': any of the four, after correction for their number, of "
-        "permutations by the largest of each (maxT)"
+        "Feature that was tested; 'any (correction)': any of the four, after correction for their number; 'omnibus': "
+        "the network as a whole"
     ),
     "cohorts": "Cohorts that were simulated",
     "rejected": {"Description": f"Share of cohorts with p of at most {LEVEL:g}", "Units": "%"},
@@ -292,9 +293,10 @@ def _by_retraining(size: Size) -> Iterator[dict[str, Any]]:
     """Permutations by retraining, in equal and unequal groups, and with planted differences."""
     for groups, difference in [(EQUAL, 0.0), (UNEQUAL, 0.0), *((EQUAL, planted) for planted in size.differences)]:
         cohorts = [retrain_cohort(seed, difference, groups) for seed in track(range(size.cohorts), "retrained cohorts")]
-        about = {"folds": f"{RETRAINED_FOLDS} × 1", "groups": f"{groups[0]}:{groups[1]}", "size": difference}
-        p_values = np.array([[*of_features, of_any] for of_features, of_any in cohorts])
-        for feature, rejected in zip([*NAMES, "any (maxT)"], (p_values <= LEVEL).T, strict=True):
+        of_groups = f"{groups[0]}:{groups[1]}"
+        about = {"folds": f"{RETRAINED_FOLDS} × {RETRAINED_REPEATS}", "groups": of_groups, "size": difference}
+        p_values = np.array([[*each.features, each.any_feature, each.omnibus] for each in cohorts])
+        for feature, rejected in zip([*NAMES, "any (smallest p)", "omnibus"], (p_values <= LEVEL).T, strict=True):
             judged = judge(int(rejected.sum()), len(rejected), difference)
             yield {**about, "test": RETRAINING, "feature": feature, **judged}
 

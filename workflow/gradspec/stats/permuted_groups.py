@@ -10,6 +10,9 @@ arrangements, the one as it is included, in units of their standard deviation s,
 which treats all arrangements alike, so that the test is exact where they are exchangeable (Phipson and Smyth 2010).
 Correction is against the largest :math:`|z|` of each arrangement within the family (Westfall and Young 1993), which
 takes account of how the tests depend on each other. Runs need not be independent: an arrangement goes through all.
+
+Trainings under permuted groups are dear, and so few. Their tails follow from the distribution of z, see
+`gradspec.stats.permutation_tail`.
 """
 
 from collections.abc import Sequence
@@ -20,6 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gradspec.stats.permutation import max_permutation_p, permutation_p
+from gradspec.stats.permutation_tail import BETA, COUNTED, METHODS, corrected_p, tail_p
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
 
 if TYPE_CHECKING:
@@ -36,8 +40,8 @@ _TEST = ["layer", "kind", "feature"]
 _ROUNDING = 1e-12
 
 
-def describe_permutations(window: Sequence[float], alpha: float) -> dict[str, Any]:
-    """Descriptions of the columns, for the window and the level that were used."""
+def describe_permutations(window: Sequence[float], alpha: float, epochs: float = 1.0) -> dict[str, Any]:
+    """Descriptions of the columns, for the window, the level and the share of permuted trainings that were used."""
     share = f"{100 * (1 - alpha):g} %"
     return {
         "model": "Network",
@@ -60,15 +64,25 @@ def describe_permutations(window: Sequence[float], alpha: float) -> dict[str, An
         "mean_comparison": "The same of the comparison",
         "difference": {
             "Description": "Comparison minus reference",
-            "Window": f"epochs from {window[0]:g} to {window[1]:g} of training, as shares",
+            "Window": (
+                f"by regrouping epochs from {window[0]:g} to {window[1]:g} of training, as shares; by retraining the first "
+                f"{epochs:g} (stats.permutation.epochs)"
+            ),
         },
         "expected": "Mean difference of all arrangements: what sizes of groups alone make of it",
         "null_low": f"Lower end of the middle {share} of the differences under permuted labels",
         "null_high": "Upper end of it",
         "z": "Difference less what is expected, over the standard deviation of all arrangements",
-        "p_value": "Two-sided, (1 + permutations with |z| at least as large) / (1 + permutations); not corrected",
-        "p_corrected": "The same against the largest |z| of the family in each permutation (Westfall & Young 1993)",
-        "correction": "Method of correction",
+        "p_value": "Two-sided, not corrected",
+        "p_method": {"Description": "How it was found", "Levels": METHODS},
+        "p_corrected": "Corrected for all tests of the family",
+        "correction": {
+            "Description": "Method of correction",
+            "Levels": {
+                MAXIMUM: "Against the largest |z| of the family in each permutation (Westfall & Young 1993)",
+                BETA: METHODS[BETA],
+            },
+        },
         "status": {
             "Description": "Whether the test was declared before the results were seen",
             "Levels": {CONFIRMATORY: "In a family of stats.plan", EXPLORATORY: "Every other test"},
@@ -144,6 +158,9 @@ def _compare(
     z, reasons = _standardise(differences, np.maximum(np.abs(reference[0]), np.abs(comparison[0])))
     low, high = np.nanquantile(differences[1:], [alpha / 2, 1 - alpha / 2], axis=0)
     about = features.iloc[0]
+    p_value, methods = permutation_p(z[0], z[1:]), [COUNTED if known else "" for known in np.isfinite(z[0])]
+    if about["by"] == "retraining":
+        p_value, methods = tail_p(z)
     table = wide.index.to_frame(index=False).assign(
         **{name: about[name] for name in _GROUPING},
         reference=pair[0],
@@ -157,7 +174,8 @@ def _compare(
         null_low=low,
         null_high=high,
         z=z[0],
-        p_value=permutation_p(z[0], z[1:]),
+        p_value=p_value,
+        p_method=methods,
         test=[f"not tested: {reason}" if reason else TESTS[about["by"]] for reason in reasons],
     )
     return table, z
@@ -184,12 +202,16 @@ def _standardise(
 
 
 def _correct(table: "pd.DataFrame", z: Float[np.ndarray, "arrangement test"]) -> "pd.DataFrame":
-    """Correct within each family, against the largest |z| of its tests in each permutation."""
+    """Correct within each family, against the largest |z| of its tests in each permutation, or from its tail."""
     table = table.assign(p_corrected=np.nan, correction=MAXIMUM)
     for (status, family), members in table.groupby(["status", "family"], sort=False).groups.items():
         of_family = z[:, members]
         tested = np.isfinite(of_family[0])
-        if tested.any():
+        if tested.any() and table["by"].iloc[0] == "retraining":
+            corrected, method = corrected_p(of_family[:, tested])
+            table.loc[members[tested], "p_corrected"] = corrected
+            table.loc[members, "correction"] = BETA if method == BETA else MAXIMUM
+        elif tested.any():
             table.loc[members[tested], "p_corrected"] = max_permutation_p(of_family[0, tested], of_family[1:, tested])
         table.loc[members, "family"] = f"{family}, {status}: {int(tested.sum())} tests"
     return table

@@ -1,7 +1,8 @@
 """Invented people, of whom the library learns the groups again and again under permutations, as the workflow does.
 
-The people are those of `gradspec.stats.toy_networks`. Everything else is what `stats.permutation.retraining` runs:
-partition, scaling, batches and training made anew for each arrangement, features, and the table of tests.
+The people are those of `gradspec.stats.toy_networks`. Everything else is what `stats.permutation.retraining` runs, with its
+default number of permutations: partition, scaling, batches and training made anew for each arrangement, the omnibus
+test, features, and the table of tests.
 """
 
 import io
@@ -10,29 +11,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from gradspec.spectra.permuted import summarise_permuted
+from gradspec.spectra.retrained import summarise_retrained
+from gradspec.stats.omnibus import test_omnibus
 from gradspec.stats.permuted_groups import test_permuted_groups
 from gradspec.stats.toy_networks import LEARNING_RATE, N_HIDDEN, NAMES, PER_GROUP, draw_people
 from gradspec.training.fold import Fold
-from gradspec.training.retraining import retrain_fold
+from gradspec.training.retraining import arrange, retrain_fold
 from gradspec.training.samples import Samples
 
-FOLDS, N_PERMUTATIONS = 2, 19
+FOLDS, REPEATS, N_PERMUTATIONS = 5, 2, 49
 
 _LEVELS = ["control", "patient"]
 _LAYER = "hidden.0.weight"
-_SPLITTING: dict[str, Any] = {"folds": FOLDS, "repeats": 1, "split": "stratified", "site": None}
+_SPLITTING: dict[str, Any] = {"folds": FOLDS, "split": "stratified", "site": None, "equal_groups": True}
 _FOLD: dict[str, Any] = {
     "model": "mlp",
     "hyperparameters": {"hidden": [N_HIDDEN], "negative_slope": 0.0, "dropout": 0.0},
-    "repeat": 0,
     "levels": _LEVELS,
-    "epochs": 3,
+    "epochs": 4,
     "batch_size": 2 * PER_GROUP,
     "learning_rate": LEARNING_RATE / 10,  # of AdamW, whose steps are larger than those of plain descent
     "weight_decay": 0.01,
@@ -46,8 +48,28 @@ _FOLD: dict[str, Any] = {
 }
 
 
-def retrain_cohort(seed: int, size: float, groups: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """P-values of the permutation by retraining, of a cohort with a planted difference of that size.
+class RetrainedTests(NamedTuple):
+    """P-values of a cohort.
+
+    Attributes
+    ----------
+    features : array, shape (feature,)
+        Of each of `NAMES`, of the gradient of the hidden layer.
+    any_feature : float
+        Smallest of them after correction for their number.
+    omnibus : float
+        Of the network as a whole.
+    """
+
+    features: np.ndarray
+    any_feature: float
+    omnibus: float
+
+
+def retrain_cohort(
+    seed: int, size: float, groups: tuple[int, int], n_permutations: int = N_PERMUTATIONS, repeats: int = REPEATS
+) -> RetrainedTests:
+    """Test a cohort with a planted difference by training under permuted groups.
 
     Parameters
     ----------
@@ -57,13 +79,8 @@ def retrain_cohort(seed: int, size: float, groups: tuple[int, int]) -> tuple[np.
         Share of the patients' variance in directions of their own; at 0 the groups differ by chance alone.
     groups : (int, int)
         Controls and patients.
-
-    Returns
-    -------
-    array, shape (feature,)
-        P-value of each of `NAMES`, of the gradient of the hidden layer.
-    float
-        Smallest of them after correction for their number.
+    n_permutations, repeats : int
+        Permutations, and repeats of the cross-validation.
     """
     rng = np.random.default_rng([seed, *groups])
     is_patient = rng.permutation(np.repeat([False, True], groups))
@@ -72,13 +89,21 @@ def retrain_cohort(seed: int, size: float, groups: tuple[int, int]) -> tuple[np.
     samples = Samples("features", people, ids, np.full(len(ids), ""), is_patient.astype(np.int64))
     table = pd.DataFrame({"participant_id": ids, "group": np.array(_LEVELS)[samples.groups]})
     with TemporaryDirectory() as folder, _quietly():
-        files = [Path(folder) / f"fold-{number}.nc" for number in range(FOLDS)]
-        for number, file in enumerate(files):
-            fold = Fold(seed=seed, fold=number, **_FOLD)
-            retrain_fold(samples, table, fold, n_permutations=N_PERMUTATIONS, splitting=_SPLITTING, file=file)
+        files = []
+        for repeat in range(repeats):
+            arrangements = arrange(
+                table, _LEVELS, n_permutations=n_permutations, repeat=repeat, seed=seed, splitting=_SPLITTING
+            )
+            for number in range(FOLDS):
+                files.append(Path(folder) / f"repeat-{repeat}_fold-{number}.nc")
+                fold = Fold(seed=seed, repeat=repeat, fold=number, **_FOLD)
+                retrain_fold(samples, fold, arrangements, files[-1])
         features = summarise_permuted(files, (0.0, 1.0), learnt="group")
+        omnibus = test_omnibus([summarise_retrained(files)])
     tests = test_permuted_groups(features[features["layer"] == _LAYER], NAMES).set_index("feature").loc[NAMES]
-    return tests["p_value"].to_numpy(), float(tests["p_corrected"].min())
+    return RetrainedTests(
+        tests["p_value"].to_numpy(), float(tests["p_corrected"].min()), float(omnibus["p_corrected"].iloc[0])
+    )
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def summarise_tests(
     alpha: float,
     margin: float,
     permutations: "pd.DataFrame | None" = None,
+    omnibus: "pd.DataFrame | None" = None,
 ) -> Sections:
     """Write the sentences of the summary.
 
@@ -45,6 +46,8 @@ def summarise_tests(
         Largest difference that counts as none, as a share of the mean of both groups.
     permutations : DataFrame, optional
         Permutation tests, where there are any.
+    omnibus : DataFrame, optional
+        Tests of whole networks and layers, where networks were trained under permuted groups.
 
     Returns
     -------
@@ -53,10 +56,12 @@ def summarise_tests(
     """
     declared = differences["status"] == CONFIRMATORY
     families = [family for family in families if not family.grouping]
-    sections = {
-        "Did the networks learn?": _tell_performance(performance, set(differences["model"]), levels, alpha),
-        "Confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
-        "Exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
+    sections = {"Did the networks learn?": _tell_performance(performance, set(differences["model"]), levels, alpha)}
+    if omnibus is not None:
+        sections["Do the spectra of the groups differ?"] = tell_omnibus(omnibus, permutations, alpha)
+    sections |= {
+        "A first look: confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
+        "A first look: exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
         "Group or fit?": _tell_equal_loss(differences, equal_loss, alpha),
         "When in training": _tell_clusters(clusters, alpha),
         "Group or covariates?": _tell_scores(scores, levels, alpha),
@@ -162,6 +167,49 @@ def _tell_clusters(clusters: "pd.DataFrame", alpha: float) -> list[str]:
             text += (
                 f", most surely {_name(row)} from epoch {row['first_epoch']:.0f} to {row['last_epoch']:.0f} "
                 f"(corrected {_p(row['p_corrected'])})"
+            )
+        sentences.append(text + ".")
+    return sentences
+
+
+def tell_omnibus(omnibus: "pd.DataFrame", permutations: "pd.DataFrame | None", alpha: float) -> list[str]:
+    """Say of every network whether its spectra differ, in which layers, and in which single features.
+
+    Parameters
+    ----------
+    omnibus : DataFrame
+        Tests of networks and layers.
+    permutations : DataFrame, optional
+        Tests of single features, which are told of where the whole network differs.
+    alpha : float
+        Level of significance.
+    """
+    sentences = []
+    for model, rows in omnibus.groupby("model", sort=False):
+        network, layers = rows.iloc[0], rows.iloc[1:]
+        if network["test"].startswith("not tested"):
+            sentences.append(f"{model}: {network['test']}.")
+            continue
+        trained = f"{network['n_permutations']:.0f} trainings under permuted groups, {network['n_runs']:.0f} runs each"
+        numbers = f"z = {network['z']:.1f}, {_p(network['p_corrected'])}; {trained}"
+        if not network["p_corrected"] < alpha:
+            sentences.append(
+                f"{model}: the spectra of the groups, taken as a whole, were not found to differ ({numbers}), which does "
+                "not show that they are alike."
+            )
+            continue
+        text = f"{model}: the spectra of the groups differ ({numbers})"
+        found = layers[layers["p_corrected"] < alpha].sort_values("p_value", kind="stable")
+        if not found.empty:
+            text += ", in " + ", ".join(f"{row['layer']} ({_p(row['p_corrected'])})" for _, row in found.iterrows())
+        features = None
+        if permutations is not None:
+            features = permutations[(permutations["by"] == "retraining") & (permutations["model"] == model)]
+            features = _found(features, alpha)[:STRONGEST]
+        if features is not None and not features.empty:
+            text += "; of single features in " + ", ".join(
+                f"{_name(row)} ({row['z']:+.1f} spreads of the permutations, corrected {_p(row['p_corrected'])})"
+                for _, row in features.iterrows()
             )
         sentences.append(text + ".")
     return sentences

@@ -2,14 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from gradspec.capture.sampling import balanced_batches
 from gradspec.models.own import find_own_source, network_of
 from gradspec.models.registry import build_model
 from gradspec.training.alignment import add_alignment
@@ -21,12 +20,10 @@ from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
 from gradspec.training.permutations import regroup_permutations
 from gradspec.training.predictions import tabulate_predictions
+from gradspec.training.prepared import prepare
 from gradspec.training.record import describe_data, describe_machine, describe_settings, identify
 from gradspec.training.samples import Samples
-from gradspec.training.sampling import cap_batch_size
-from gradspec.training.scaling import scale
 from gradspec.training.seeds import derive_seed
-from gradspec.training.sides import place_samples
 from gradspec.training.tasks import task_of
 
 if TYPE_CHECKING:
@@ -122,6 +119,7 @@ def train_fold(
     *,
     groupings: Sequence[Grouping] = (),
     checkpoint: Checkpoint | None = None,
+    watch: bool = True,
 ) -> TrainedFold:
     """Train one network on the training participants of a fold and try it on the test participants.
 
@@ -141,6 +139,9 @@ def train_fold(
         Further groupings of the samples to take spectra of.
     checkpoint : Checkpoint, optional
         Where to write checkpoints and events to, and to go on from where there are some.
+    watch : bool
+        Whether the network is tried after every epoch. Without, there are no metrics, and the training is the same;
+        with ``patience`` it is tried in any case.
 
     Returns
     -------
@@ -159,22 +160,22 @@ def train_fold(
 
     start = time.monotonic()
     device, task = choose_device(fold.device), task_of(network_of(fold.model, fold.hyperparameters)[0])
-    index = place_samples(samples, sides, fold.levels)
-    train = np.isin(np.arange(len(samples.groups)), index["train"])
-    values, scaling = scale(samples, train)
-    inputs = place_inputs(torch.from_numpy(values), device)
-    batch_size = cap_batch_size(samples.groups[train], fold.batch_size)
+    prepared = prepare(samples, sides, fold)
+    index = prepared.index
+    inputs = place_inputs(torch.from_numpy(prepared.values), device)
+    is_watched = watch or fold.patience is not None
     place = checkpoint if 0 < fold.checkpoint_every < fold.epochs else None
 
     def draw_batches(epoch: int) -> list[np.ndarray]:
-        rng = np.random.default_rng(fold.derive_seed("batches", epoch))
-        batches = [index["train"][batch] for batch in balanced_batches(samples.groups[train], batch_size, rng)]
+        batches = prepared.draw_batches(epoch)
         progress.step += len(batches)
         return batches
 
     def after_epoch(epoch: int) -> bool:
-        outcome = predict(model, inputs, task.outcome)
-        scores = {side: task.score(outcome[rows], samples.groups[rows]) for side, rows in index.items()}
+        scores = {}
+        if is_watched:
+            outcome = predict(model, inputs, task.outcome)
+            scores = {side: task.score(outcome[rows], samples.groups[rows]) for side, rows in index.items()}
         progress.add(epoch, scores, model)
         if events is not None:
             write_scores(events, scores, progress.step - 1)
@@ -187,7 +188,7 @@ def train_fold(
 
     with reproducible(fold.derive_seed("network"), device, deterministic=fold.deterministic):
         model = build_model(fold.model, tuple(inputs.shape[1:]), fold.hyperparameters).to(device)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=fold.learning_rate, weight_decay=fold.weight_decay)
+        optimizer = make_optimizer(model.parameters(), fold)
         progress = Progress() if place is None else place.restore(model, optimizer)
         events = open_events(checkpoint.events, progress.step) if checkpoint and fold.tensorboard else None
         recorder = SpectraRecorder(
@@ -234,8 +235,8 @@ def train_fold(
     record = {
         **identify(fold),
         **describe_data(samples, index, fold.levels),
-        "scaling": scaling,
-        **describe_settings(fold, batch_size, groupings),
+        "scaling": prepared.scaled[1],
+        **describe_settings(fold, prepared.batch_size, groupings),
         "n_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": progress.epoch,
         "kept_epoch": progress.kept_epoch,
@@ -247,6 +248,11 @@ def train_fold(
     predictions = tabulate_predictions(samples, index["test"], outcome, run, fold.levels)
     metrics = pd.DataFrame(progress.rows)
     return TrainedFold(spectra, regrouped, metrics, predictions, copy_weights(model), record, permuted)
+
+
+def make_optimizer(parameters: Iterable[torch.nn.Parameter], fold: Fold) -> torch.optim.Optimizer:
+    """AdamW with the settings of a fold; fused, since small networks spend most of a step in it."""
+    return torch.optim.AdamW(parameters, lr=fold.learning_rate, weight_decay=fold.weight_decay, fused=True)
 
 
 def fingerprint(

@@ -58,6 +58,7 @@ def finish_fold(
     *,
     groupings: Sequence[Grouping] = (),
     write: Callable[[TrainedFold, Path], None] = write_fold,
+    watch: bool = True,
 ) -> Checkpoint:
     """Train a fold, from its last checkpoint if there is one, unless its files wait there already.
 
@@ -69,6 +70,8 @@ def finish_fold(
         Of the checkpoint.
     write : callable
         Writes what is wanted of the fold to a folder.
+    watch : bool
+        As `train_fold` takes it.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def finish_fold(
     if place.is_finished:
         _log.info("Repeat %d, fold %d is finished, in %s", fold.repeat, fold.fold, place.finished)
     else:
-        trained = train_fold(samples, sides, fold, groupings=groupings, checkpoint=place)
+        trained = train_fold(samples, sides, fold, groupings=groupings, checkpoint=place, watch=watch)
         with place.finish() as finished:
             write(trained, finished)
     return place

@@ -108,6 +108,12 @@ def regroup_permutations(recorder: "SpectraRecorder", grouping: Grouping, attrs:
     return stack_arrangements(trees, {**attrs, "grouping": grouping.name, "by": "regrouping"})
 
 
+def number_arrangements(stacked: "xr.DataTree", numbers: Sequence[int]) -> "xr.DataTree":
+    """Say along ``run_index`` which arrangements were stacked, 0 being the labels as they are."""
+    stacked.dataset = stacked.to_dataset(inherit=False).assign_coords(arrangement=("run_index", list(numbers)))
+    return stacked
+
+
 def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any]) -> "xr.DataTree":
     """Stack spectra of one fold under several arrangements of the groups, steps being matched by epoch and batch.
 
@@ -135,6 +141,7 @@ def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any])
         for name in names
     }
     runs = {name: ("run_index", np.full(len(trees), attrs[name])) for name in ("repeat", "fold")}
+    runs["arrangement"] = ("run_index", np.arange(len(trees)))
     nodes = {
         "/": xr.Dataset(
             {"epoch": ("step", np.array([epoch for epoch, _ in common])), **root},

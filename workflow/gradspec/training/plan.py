@@ -48,6 +48,28 @@ def check_training(config: Mapping[str, Any]) -> None:
             )
 
 
+def count_epochs(share: float, epochs: int) -> int:
+    """Epochs that a share of them touches, at least one."""
+    return max(1, math.ceil(round(share * epochs, 9)))
+
+
+def part_permutations(n_permutations: int, per_job: int | str) -> list[list[int]]:
+    """Numbers of the arrangements that each job trains; 0, the labels as they are, is in the first.
+
+    Parameters
+    ----------
+    n_permutations : int
+        ``stats.permutation.retraining``; none gives no jobs.
+    per_job : int or "all"
+        ``stats.permutation.per_job``.
+    """
+    if not n_permutations:
+        return []
+    size = n_permutations if per_job == "all" else int(per_job)
+    parts = [list(range(first, min(first + size, n_permutations + 1))) for first in range(1, n_permutations + 1, size)]
+    return [[0, *parts[0]], *parts[1:]]
+
+
 def check_columns(training: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> None:
     """Refuse columns in which the participants are not parted as the training asks for.
 

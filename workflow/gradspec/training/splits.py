@@ -29,6 +29,8 @@ SPLIT_COLUMNS: dict[str, str | dict[str, Any]] = {
     },
 }
 
+_SETS = ("train", "validation", "test", "unused")
+
 
 def make_splits(
     participants: "pd.DataFrame",
@@ -79,25 +81,44 @@ def make_splits(
     """
     import pandas as pd
 
-    participants = participants.sort_values("participant_id", ignore_index=True)
-    _check_participants(participants, folds)
-    sites = None if split == "stratified" else _sites(participants, split, site)
-    parts = []
-    for repeat in range(repeats):
-        for fold, test in enumerate(_partition(participants["group"], sites, split, folds, seed, repeat)):
-            side = np.full(len(participants), "train", dtype=object)
-            side[test] = "test"
-            rest = np.flatnonzero(side == "train")
-            _check_rest(participants["group"].to_numpy()[rest], repeat, fold)
-            if validation:
-                drawn = _draw_validation(participants["group"].iloc[rest], validation, seed, repeat, fold)
-                side[rest[drawn]] = "validation"
-            if equal_groups:
-                train = np.flatnonzero(side == "train")
-                surplus = _draw_surplus(participants["group"].to_numpy()[train], seed, repeat, fold)
-                side[train[surplus]] = "unused"
-            parts.append(participants[["participant_id", "group"]].assign(repeat=repeat, fold=fold, set=side))
+    participants = _sort(participants, folds)
+    parts = [
+        participants[["participant_id", "group"]].assign(repeat=repeat, fold=fold, set=side)
+        for repeat in range(repeats)
+        for fold, side in enumerate(
+            _place(participants, folds, repeat, seed, split, site, validation=validation, equal_groups=equal_groups)
+        )
+    ]
     return pd.concat(parts, ignore_index=True)[list(SPLIT_COLUMNS)]
+
+
+def split_repeat(
+    participants: "pd.DataFrame",
+    folds: int,
+    repeat: int,
+    seed: int,
+    *,
+    split: str = "stratified",
+    site: str | None = None,
+    validation: float = 0.0,
+    equal_groups: bool = False,
+) -> list[dict[str, list[str]]]:
+    """Part the participants in one repeat only, as `make_splits` does with the same arguments.
+
+    Returns
+    -------
+    list of dict
+        Of each fold the ids in each set, as `get_fold` gives them.
+
+    Raises
+    ------
+    ConfigError
+        As `make_splits` does.
+    """
+    participants = _sort(participants, folds)
+    ids = participants["participant_id"].to_numpy()
+    parts = _place(participants, folds, repeat, seed, split, site, validation=validation, equal_groups=equal_groups)
+    return [{name: ids[side == name].tolist() for name in _SETS if (side == name).any()} for side in parts]
 
 
 def get_fold(splits: "pd.DataFrame", repeat: int, fold: int) -> dict[str, list[str]]:
@@ -114,9 +135,44 @@ def get_fold(splits: "pd.DataFrame", repeat: int, fold: int) -> dict[str, list[s
             f"splits.tsv has no fold {fold} in repeat {repeat}: it was made with other training.folds or "
             "training.repeats; delete it and run again"
         )
-    names = ("train", "validation", "test", "unused")
-    sides = {side: rows.loc[rows["set"] == side, "participant_id"].tolist() for side in names}
+    sides = {side: rows.loc[rows["set"] == side, "participant_id"].tolist() for side in _SETS}
     return {side: ids for side, ids in sides.items() if ids}
+
+
+def _sort(participants: "pd.DataFrame", folds: int) -> "pd.DataFrame":
+    """Participants by id, of whom there must be enough."""
+    participants = participants.sort_values("participant_id", ignore_index=True)
+    _check_participants(participants, folds)
+    return participants
+
+
+def _place(
+    participants: "pd.DataFrame",
+    folds: int,
+    repeat: int,
+    seed: int,
+    split: str,
+    site: str | None,
+    *,
+    validation: float,
+    equal_groups: bool,
+) -> Iterator[np.ndarray]:
+    """Set of every participant, in each fold of a repeat."""
+    groups = participants["group"]
+    sites = None if split == "stratified" else _sites(participants, split, site)
+    for fold, test in enumerate(_partition(groups, sites, split, folds, seed, repeat)):
+        side = np.full(len(participants), "train", dtype=object)
+        side[test] = "test"
+        rest = np.flatnonzero(side == "train")
+        _check_rest(groups.to_numpy()[rest], repeat, fold)
+        if validation:
+            drawn = _draw_validation(groups.iloc[rest], validation, seed, repeat, fold)
+            side[rest[drawn]] = "validation"
+        if equal_groups:
+            train = np.flatnonzero(side == "train")
+            surplus = _draw_surplus(groups.to_numpy()[train], seed, repeat, fold)
+            side[train[surplus]] = "unused"
+        yield side
 
 
 def _partition(

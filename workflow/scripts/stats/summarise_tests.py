@@ -20,6 +20,7 @@ sections = summarise_tests(
     alpha=stats["alpha"],
     margin=stats["equivalence_margin"],
     permutations=read_table(tables.permutations) if tables.permutations else None,
+    omnibus=read_table(tables.omnibus) if tables.omnibus else None,
 )
 with atomic_path(snakemake.output.summary) as partial:
     partial.write_text(render_summary(sections), encoding="utf-8")

@@ -19,4 +19,4 @@ table = test_permuted_groups(
     window=window,
     alpha=alpha,
 )
-write_table(table, snakemake.output.table, describe_permutations(window, alpha))
+write_table(table, snakemake.output.table, describe_permutations(window, alpha, stats["permutation"]["epochs"]))
