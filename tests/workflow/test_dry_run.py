@@ -162,14 +162,17 @@ def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> No
     config["training"]["groupings"] = {"age": {"column": "age", "quantiles": 2}}
     jobs = dry_run(workdir, config)
     assert jobs["extract_groupings"] == jobs["summarise_permuted"] == jobs["test_permutations"] == 1
-    assert not {"retrain_fold", "calibrate_tests"} & set(jobs)
+    assert jobs["retrain_folds"] == N_REPEATS and jobs["test_omnibus"] == jobs["summarise_retrained"] == 1
+    assert "calibrate_tests" not in jobs
     config["training"]["groupings"]["all"] = {"column": "age", "quantiles": 99}
     assert "training.groupings.all: column 'age' has the values" in refusal(workdir, config)
     del config["training"]["groupings"]["all"]
-    config["stats"] = {"permutation": {"regrouping": 0, "retraining": 9}, "calibration": "quick"}
+    config["stats"] = {"permutation": {"regrouping": 0, "retraining": 9, "per_job": 5}, "calibration": "quick"}
     jobs = dry_run(workdir, config)
-    assert jobs["retrain_fold"] == N_RUNS
+    assert jobs["retrain_folds"] == 2 * N_REPEATS
     assert jobs["summarise_permuted"] == jobs["calibrate_tests"] == jobs["plot_rejection_rates"] == 1
+    config["stats"] = {"permutation": {"regrouping": 0, "retraining": 0}}
+    assert not {"retrain_folds", "test_omnibus", "test_permutations"} & set(dry_run(workdir, config))
     config["stats"] = {"permutation": {"regrouping": 0}, "plan": {"old": {"grouping": "age"}}}
     assert "stats.plan.old.grouping: age is not in training.groupings, as permuted" in refusal(workdir, config)
 

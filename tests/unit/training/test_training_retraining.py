@@ -1,7 +1,6 @@
 """Folds trained again under permuted groups: what is made anew, together or alone, and that a killed job goes on."""
 
-import os
-import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -9,18 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from capture_processes import forkserver
 from training_maker import LEVELS, make_fold, make_samples
 
-import gradspec.training.fold as fold_module
-import gradspec.training.folds as folds_module
 import gradspec.training.retraining as retraining_module
 from gradspec.training.fold import train_fold
 from gradspec.training.retraining import arrange, retrain_fold
 from gradspec.training.splits import get_fold, make_splits
 
 SPLITTING = {"folds": 3, "split": "stratified", "site": None, "validation": 0, "equal_groups": True}
-EPOCHS, CHECKPOINT_EVERY, N_PERMUTATIONS = 5, 2, 3
+N_PERMUTATIONS = 3
 ALONE = patch.object(retraining_module, "try_stack", lambda _: None)
 
 
@@ -43,32 +39,11 @@ def draw(participants, fold, n_permutations=N_PERMUTATIONS, **splitting):
 
 
 def retrain(file, model="mlp", **changes):
-    """Train again in so few epochs that a job writes two checkpoints an arrangement."""
-    fold = make_fold(model, **{"epochs": EPOCHS, "checkpoint_every": CHECKPOINT_EVERY, "record_every": 2} | changes)
+    """Train again in a few epochs."""
+    fold = make_fold(model, **{"epochs": 3, "record_every": 2} | changes)
     samples, participants = make_cohort(model)
     retrain_fold(samples, fold, draw(participants, fold), file)
     return file.read_bytes()
-
-
-def retrain_and_die(file, n_epochs):
-    """Train again, one after the other, in a process that is killed in one of the epochs."""
-    calls = iter(range(n_epochs, 0, -1))
-
-    def add(*arguments):
-        if next(calls) == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments)
-
-    real = fold_module.Progress.add
-    with patch.object(fold_module.Progress, "add", add), ALONE:
-        retrain(file)
-
-
-def killed(file, n_epochs):
-    process = forkserver().Process(target=retrain_and_die, args=(file, n_epochs))
-    process.start()
-    process.join(60)
-    return process.exitcode == -signal.SIGKILL
 
 
 def spectra_of(tree):
@@ -115,7 +90,7 @@ def test_folds_are_permuted_alike_and_sites_keep_their_groups(tmp_path):
         seen[fold.fold].append(permuted.groups)
         return train_fold(permuted, sides, fold, **options)
 
-    with patch.object(folds_module, "train_fold", train), ALONE:
+    with patch.object(retraining_module, "train_fold", train), ALONE:
         for number in seen:
             fold = make_fold(fold=number, epochs=1)
             drawn = draw(participants, fold, 5, split="site-stratified", site="site")
@@ -136,49 +111,31 @@ def test_some_arrangements_are_those_of_all():
     assert (every[0].participants["group"] == participants.sort_values("participant_id")["group"].to_numpy()).all()
 
 
-def test_a_killed_job_ends_with_the_bytes_of_an_unbroken_one(tmp_path):
-    with ALONE:
-        unbroken = retrain(tmp_path / "a" / "permuted.nc")
-    file = tmp_path / "b" / "permuted.nc"
-    checkpoints = file.parent / "checkpoint_permuted"
-    assert killed(file, 2 * EPOCHS + 4)  # in the fourth epoch of the second permutation
-    assert sorted(path.parent.name for path in checkpoints.glob("*/finished")) == ["arrangement-0", "arrangement-1"]
-    assert [path.parent.name for path in checkpoints.glob("*/state.pt")] == ["arrangement-2"]
-    assert killed(file, EPOCHS - 2 + 3)  # two epochs need not be done again; in the third of the third
-    assert len(list(checkpoints.glob("*/finished"))) == 3
-    with patch.object(fold_module, "fit", wraps=fold_module.fit) as fit, ALONE:
-        assert retrain(file) == unbroken
-    assert [call.kwargs["epochs"] for call in fit.call_args_list] == [range(2, EPOCHS)]
-    assert [path.name for path in file.parent.iterdir()] == ["permuted.nc"]
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_killed_job_had_finished_is_not_trained_again(together, tmp_path):
+    """Parts of two arrangements: the second is interrupted; what another training left is not taken up."""
+    file, seen, real = tmp_path / "b" / "permuted.nc", [], retraining_module._train
 
+    def train(trainings, layers):
+        seen.append((len(trainings), layers is not None))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return real(trainings, layers)
 
-def test_a_stack_that_is_finished_is_not_trained_again(tmp_path):
-    with patch.dict(retraining_module.TOGETHER, cpu=2):
-        unbroken = retrain(tmp_path / "a" / "permuted.nc")
-        file = tmp_path / "b" / "permuted.nc"
-        real, calls = retraining_module.train_stacked, []
-
-        def train_once(prepared, layers):
-            calls.append(len(prepared))
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return real(prepared, layers)
-
-        with patch.object(retraining_module, "train_stacked", train_once), pytest.raises(KeyboardInterrupt):
-            retrain(file)
-        with patch.object(retraining_module, "train_stacked", wraps=real) as stacked:
-            assert retrain(file) == unbroken
-        assert stacked.call_count == 1
-
-
-def test_what_another_training_left_is_not_taken_up(tmp_path):
-    file = tmp_path / "permuted.nc"
-    assert killed(file, EPOCHS + 4)
-    with ALONE:
-        again = retrain(file, learning_rate=0.1)
-        assert again == retrain(tmp_path / "fresh" / "permuted.nc", learning_rate=0.1)
-
-
-def test_checkpoints_change_nothing(tmp_path):
-    with ALONE:
-        assert retrain(tmp_path / "a" / "x.nc") == retrain(tmp_path / "b" / "x.nc", checkpoint_every=0)
+    with patch.dict(retraining_module.TOGETHER, cpu=2), patch.object(retraining_module, "_ALONE", 2):
+        with ALONE if not together else nullcontext():
+            unbroken = retrain(tmp_path / "a" / "permuted.nc")
+            with patch.object(retraining_module, "_train", train), pytest.raises(KeyboardInterrupt):
+                retrain(file)
+            assert seen == [(2, together), (2, together)]
+            checkpoints = file.parent / "checkpoint_permuted"
+            assert [path.parent.name for path in checkpoints.glob("*/finished")] == ["arrangements-0-1"]
+            with patch.object(retraining_module, "_train", wraps=real) as again:
+                assert retrain(file) == unbroken
+            assert again.call_count == 1 and [path.name for path in file.parent.iterdir()] == ["permuted.nc"]
+            seen[:] = []
+            with patch.object(retraining_module, "_train", train), pytest.raises(KeyboardInterrupt):
+                retrain(file)
+            with patch.object(retraining_module, "_train", wraps=real) as again:
+                retrain(file, learning_rate=0.1)
+            assert again.call_count == 2

@@ -20,7 +20,7 @@ from gradspec.training.groupings import Grouping
 from gradspec.training.loop import fit
 from gradspec.training.permutations import regroup_permutations
 from gradspec.training.predictions import tabulate_predictions
-from gradspec.training.prepared import prepare
+from gradspec.training.prepared import Scaled, prepare
 from gradspec.training.record import describe_data, describe_machine, describe_settings, identify
 from gradspec.training.samples import Samples
 from gradspec.training.seeds import derive_seed
@@ -120,6 +120,7 @@ def train_fold(
     groupings: Sequence[Grouping] = (),
     checkpoint: Checkpoint | None = None,
     watch: bool = True,
+    shared: Scaled | None = None,
 ) -> TrainedFold:
     """Train one network on the training participants of a fold and try it on the test participants.
 
@@ -142,6 +143,8 @@ def train_fold(
     watch : bool
         Whether the network is tried after every epoch. Without, there are no metrics, and the training is the same;
         with ``patience`` it is tried in any case.
+    shared : (array, dict), optional
+        Scaled values, where another training has the same.
 
     Returns
     -------
@@ -160,7 +163,7 @@ def train_fold(
 
     start = time.monotonic()
     device, task = choose_device(fold.device), task_of(network_of(fold.model, fold.hyperparameters)[0])
-    prepared = prepare(samples, sides, fold)
+    prepared = prepare(samples, sides, fold, shared)
     index = prepared.index
     inputs = place_inputs(torch.from_numpy(prepared.values), device)
     is_watched = watch or fold.patience is not None

@@ -1,11 +1,11 @@
 """Folds of a model in one process: what is started, read and set up once serves all of them."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradspec.training.checkpoint import Checkpoint
-from gradspec.training.fold import Fold, TrainedFold, fingerprint, train_fold
+from gradspec.training.fold import Fold, fingerprint, train_fold
 from gradspec.training.groupings import Grouping
 from gradspec.training.outputs import write_fold
 from gradspec.training.samples import Samples
@@ -57,8 +57,6 @@ def finish_fold(
     folder: Path,
     *,
     groupings: Sequence[Grouping] = (),
-    write: Callable[[TrainedFold, Path], None] = write_fold,
-    watch: bool = True,
 ) -> Checkpoint:
     """Train a fold, from its last checkpoint if there is one, unless its files wait there already.
 
@@ -68,10 +66,6 @@ def finish_fold(
         As `train_fold` takes them.
     folder : path
         Of the checkpoint.
-    write : callable
-        Writes what is wanted of the fold to a folder.
-    watch : bool
-        As `train_fold` takes it.
 
     Returns
     -------
@@ -87,7 +81,7 @@ def finish_fold(
     if place.is_finished:
         _log.info("Repeat %d, fold %d is finished, in %s", fold.repeat, fold.fold, place.finished)
     else:
-        trained = train_fold(samples, sides, fold, groupings=groupings, checkpoint=place, watch=watch)
+        trained = train_fold(samples, sides, fold, groupings=groupings, checkpoint=place)
         with place.finish() as finished:
-            write(trained, finished)
+            write_fold(trained, finished)
     return place

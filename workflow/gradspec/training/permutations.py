@@ -120,7 +120,7 @@ def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any])
     Parameters
     ----------
     trees : sequence of DataTree
-        Spectra of a fold each, of the same layers and groups.
+        Spectra of a fold, of the same layers and groups: each of one arrangement, or of some that are stacked already.
     attrs : mapping
         Attributes of the whole.
 
@@ -137,11 +137,12 @@ def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any])
     positions = [[place[key] for key in of_tree] for of_tree in keys]
     names = ["n", *(["group_loss"] if attrs["by"] == "retraining" else [])]
     root = {
-        name: (("run_index", "step", "group"), _stack([tree[name].values for tree in trees], positions, len(common)))
+        name: (("run_index", "step", "group"), _stack([tree[name].values for tree in trees], 2, positions, len(common)))
         for name in names
     }
-    runs = {name: ("run_index", np.full(len(trees), attrs[name])) for name in ("repeat", "fold")}
-    runs["arrangement"] = ("run_index", np.arange(len(trees)))
+    n_arrangements = len(root["n"][1])
+    runs = {name: ("run_index", np.full(n_arrangements, attrs[name])) for name in ("repeat", "fold")}
+    runs["arrangement"] = ("run_index", np.arange(n_arrangements))
     nodes = {
         "/": xr.Dataset(
             {"epoch": ("step", np.array([epoch for epoch, _ in common])), **root},
@@ -155,11 +156,11 @@ def stack_arrangements(trees: "Sequence[xr.DataTree]", attrs: Mapping[str, Any])
             continue
         kinds = {
             name: (
-                ("run_index", *variable.dims),
-                _stack([tree[node.path][name].values for tree in trees], positions, len(common)),
+                ("run_index", "step", "group", "index"),
+                _stack([tree[node.path][name].values for tree in trees], 3, positions, len(common)),
             )
             for name, variable in own.data_vars.items()
-            if variable.dims == ("step", "group", "index")
+            if variable.dims[-3:] == ("step", "group", "index")
         }
         nodes[node.path] = xr.Dataset(kinds, attrs=own.attrs)
     return xr.DataTree.from_dict(nodes)
@@ -170,10 +171,16 @@ def _number_batches(epochs: Int[np.ndarray, "step"]) -> list[tuple[int, int]]:
     return [(int(epoch), int((epochs[:step] == epoch).sum())) for step, epoch in enumerate(epochs)]
 
 
-def _stack(arrays: Sequence[np.ndarray], positions: Sequence[Sequence[int]], n_steps: int) -> np.ndarray:
-    shape = np.max([array.shape[1:] for array in arrays], axis=0).astype(int)
+def _stack(
+    arrays: Sequence[np.ndarray], ndim: int, positions: Sequence[Sequence[int]], n_steps: int
+) -> np.ndarray:
+    """Put the steps of each array, or stack of arrays of `ndim` dims, where they belong; what is not there is NaN or 0."""
+    arrays = [array if array.ndim > ndim else array[None] for array in arrays]
+    shape = np.max([array.shape[2:] for array in arrays], axis=0).astype(int)
     fill = np.nan if arrays[0].dtype.kind == "f" else 0
-    stacked = np.full((len(arrays), n_steps, *shape), fill, dtype=arrays[0].dtype)
-    for target, array, position in zip(stacked, arrays, positions, strict=True):
-        target[(position, *map(slice, array.shape[1:]))] = array
-    return stacked
+    stacks = []
+    for array, position in zip(arrays, positions, strict=True):
+        target = np.full((len(array), n_steps, *shape), fill, dtype=arrays[0].dtype)
+        target[(slice(None), position, *map(slice, array.shape[2:]))] = array
+        stacks.append(target)
+    return np.concatenate(stacks)

@@ -19,8 +19,7 @@ from jaxtyping import Int
 from gradspec.files import write_dataset
 from gradspec.training.checkpoint import Checkpoint, fingerprint_of
 from gradspec.training.device import choose_device
-from gradspec.training.fold import Fold, TrainedFold, fingerprint
-from gradspec.training.folds import finish_fold
+from gradspec.training.fold import Fold, fingerprint, train_fold
 from gradspec.training.permutations import number_arrangements, permute_labels, stack_arrangements
 from gradspec.training.prepared import Prepared, prepare
 from gradspec.training.record import identify
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+_ALONE = 10  # trainings between two checkpoints, where they are done one after the other
 _MOST_BYTES = 2**29  # of the samples of a stack, each network of which may scale them for itself
 
 
@@ -123,22 +123,18 @@ def retrain_fold(samples: Samples, fold: Fold, arrangements: Sequence[Arrangemen
     fold = replace(fold, alignment=False, tensorboard=False)
     folder = file.with_name(f"checkpoint_{file.stem}")
     trainings = _prepare(samples, fold, arrangements)
-    found: dict[int, xr.DataTree] = {}
-    for numbers, layers in _part(trainings):
-        together = [trainings[number] for number in numbers]
-        if layers is None:
-            trees = [
-                _train_alone(training, folder / f"arrangement-{number}")
-                for number, training in zip(numbers, together, strict=True)
-            ]
-        elif len(numbers) == len(trainings):  # nothing that a checkpoint would save from being done again
-            write_dataset(number_arrangements(train_stacked([each.prepared for each in together], layers), numbers), file)
-            return
-        else:
-            trees = _train_together(together, layers, folder / f"arrangements-{numbers[0]}-{numbers[-1]}")
-        found |= dict(zip(numbers, trees, strict=True))
-    stacked = stack_arrangements([found[number] for number in sorted(found)], {**identify(fold), "by": "retraining"})
-    write_dataset(number_arrangements(stacked, sorted(found)), file)
+    parts = list(_part(trainings))
+    if len(parts) == 1:  # nothing that a checkpoint would save from being done again
+        (numbers, layers), *_ = parts
+        stacked = _train([trainings[number] for number in numbers], layers)
+    else:
+        found = [
+            _finish([trainings[number] for number in numbers], layers, folder / f"arrangements-{numbers[0]}-{numbers[-1]}")
+            for numbers, layers in parts
+        ]
+        numbers = [number for of_part, _ in parts for number in of_part]
+        stacked = stack_arrangements(found, {**identify(fold), "by": "retraining"})
+    write_dataset(number_arrangements(stacked, numbers), file)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -171,34 +167,34 @@ def _part(trainings: Mapping[int, _Training]) -> Iterator[tuple[list[int], list[
     for number, training in trainings.items():
         alike[tuple(map(len, training.prepared.draw_batches(0)))].append(number)
     first = next(iter(trainings.values())).prepared
-    at_once = min(TOGETHER[choose_device(first.fold.device).type], int(_MOST_BYTES // first.samples.values.nbytes))
+    most = min(TOGETHER[choose_device(first.fold.device).type], int(_MOST_BYTES // first.samples.values.nbytes))
     for numbers in alike.values():
-        layers = try_stack([trainings[number].prepared for number in numbers[:2]]) if at_once > 1 else None
-        for start in range(0, len(numbers), max(at_once, 1)):
-            yield numbers[start : start + max(at_once, 1)], layers
+        layers = try_stack([trainings[number].prepared for number in numbers[:2]]) if most > 1 else None
+        size = _ALONE if layers is None else most
+        for start in range(0, len(numbers), size):
+            yield numbers[start : start + size], layers
 
 
-def _train_alone(training: _Training, folder: Path) -> "xr.DataTree":
-    prepared = training.prepared
-    return _load(finish_fold(prepared.samples, training.sides, prepared.fold, folder, write=_write_spectra, watch=False))
+def _finish(trainings: Sequence[_Training], layers: Sequence[Layer] | None, folder: Path) -> "xr.DataTree":
+    """Train, unless a job that was killed had finished just these trainings."""
+    import xarray as xr
 
-
-def _train_together(trainings: Sequence[_Training], layers: Sequence[Layer], folder: Path) -> "list[xr.DataTree]":
     marks = [fingerprint(each.prepared.samples, each.sides, each.prepared.fold) for each in trainings]
     place = Checkpoint(folder, fingerprint_of({"trainings": marks}))
     if not place.is_finished:
-        stacked = train_stacked([each.prepared for each in trainings], layers)
+        stacked = _train(trainings, layers)
         with place.finish() as finished:
             write_dataset(stacked, finished / "spectra.nc")
-    stacked = _load(place)
-    return [stacked.isel(run_index=number) for number in range(len(trainings))]
-
-
-def _load(place: Checkpoint) -> "xr.DataTree":
-    import xarray as xr
-
     return xr.load_datatree(place.finished / "spectra.nc", engine="h5netcdf")
 
 
-def _write_spectra(trained: TrainedFold, folder: Path) -> None:
-    write_dataset(trained.spectra, folder / "spectra.nc")
+def _train(trainings: Sequence[_Training], layers: Sequence[Layer] | None) -> "xr.DataTree":
+    """Spectra of trainings that are done together, or one after the other."""
+    if layers is not None:
+        return train_stacked([each.prepared for each in trainings], layers)
+    fold = trainings[0].prepared.fold
+    trees = [
+        train_fold(each.prepared.samples, each.sides, fold, watch=False, shared=each.prepared.shared).spectra
+        for each in trainings
+    ]
+    return stack_arrangements(trees, {**identify(fold), "by": "retraining"})
