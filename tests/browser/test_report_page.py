@@ -87,7 +87,7 @@ def test_the_first_page_tells_the_result_and_fits(report: Path, width: int) -> N
     with open_page(report, width) as page:
         page.wait_for_selector(".overview img")
         words = page.inner_text("#app")
-        assert "In 1 of 2 tests the spectra of the groups differ" in words
+        assert "In 1 of 2 tests of single features" in words
         assert "24 found (12 control, 12 patient)" in words
         assert "arXiv:2406.11825" in words
         assert page.title() == "gradspec: how networks learn from two groups"

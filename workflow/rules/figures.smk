@@ -44,6 +44,7 @@ rule write_overview:
         splits="<results>/training/splits.tsv",
         differences="<results>/stats/group_differences.tsv",
         performance="<results>/stats/performance.tsv",
+        omnibus=get_omnibus_tests,
         picture="<results>/figures/main.png",
         methods=get_methods,
         environment="<results>/environment.json",

@@ -1,10 +1,18 @@
 """What was found, in sentences: the right test first, every number as in the tables, no more claimed than was shown."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from figure_inputs import LEVELS, cluster_table, group_tests, performance_table
 
-from gradspec.figures.findings import find_epochs, percent_of_mean, rank_differences, tell_difference, tell_learning
+from gradspec.figures.findings import (
+    find_epochs,
+    percent_of_mean,
+    rank_differences,
+    tell_difference,
+    tell_learning,
+    tell_omnibus,
+)
 
 KEY = ("mlp", "b.weight", "effective_rank")
 
@@ -38,6 +46,26 @@ def test_no_difference_found_is_not_told_as_no_difference():
     text = tell_difference(rank_differences(group_tests({KEY: 0.5}), 0.05), LEVELS, 0.05)
     assert text.startswith("In none of 1 tests")
     assert "does not show that they are alike" in text
+
+
+def omnibus_table(**p_corrected):
+    """The table of tests of networks, each with one layer that is as sure."""
+    row = {"n_permutations": 49, "n_runs": 20, "z": 2.5}
+    return pd.DataFrame(
+        [
+            row | {"model": model, "level": level, "layer": layer, "p_value": p, "p_corrected": p}
+            for model, p in p_corrected.items()
+            for level, layer in (("network", None), ("layer", "a.weight"))
+        ]
+    )
+
+
+def test_networks_whose_spectra_differ_as_a_whole_are_named():
+    text = tell_omnibus(omnibus_table(lstm=0.4, mlp=0.01), 0.05)
+    assert text.startswith("The spectra of the groups differ in 1 of 2 networks, against 49 permutations")
+    assert "mlp (z = 2.5, p = 0.01)" in text and "lstm" not in text and text.endswith("in a of mlp.")
+    assert "it found no difference (nearest: mlp" in tell_omnibus(omnibus_table(mlp=0.2, lstm=0.4), 0.05)
+    assert tell_omnibus(omnibus_table(mlp=np.nan), 0.05) == "No network could be tested as a whole."
 
 
 def test_learning_names_the_best_network_beside_the_best_baseline():

@@ -16,7 +16,10 @@ def make_file(path, seed, numbers=range(N_ARRANGEMENTS), edit=lambda spectra: No
     spectra = -np.sort(-rng.uniform(0.5, 2.0, (len(numbers), N_STEPS, 3, 4)), axis=-1)
     edit(spectra)
     root = xr.Dataset(
-        {"n": (("run_index", "step", "group"), np.full((len(numbers), N_STEPS, 3), 4)), "epoch": ("step", range(N_STEPS))},
+        {
+            "n": (("run_index", "step", "group"), np.full((len(numbers), N_STEPS, 3), 4)),
+            "epoch": ("step", range(N_STEPS)),
+        },
         coords={"step": range(N_STEPS), "group": ["a", "b", "pooled"], "arrangement": ("run_index", list(numbers))},
         attrs={"model": "mlp", "loss_reduction": "mean", "by": "retraining"},
     )

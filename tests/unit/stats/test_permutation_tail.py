@@ -1,4 +1,4 @@
-"""Tails from few permutations: uniform where nothing differs, near what many permutations count, and never too small."""
+"""Tails from few permutations: uniform where nothing differs, near what many count, and never too small."""
 
 import numpy as np
 import pytest
@@ -20,21 +20,21 @@ def below(p_values, level):
 
 
 @pytest.mark.parametrize("n_values", [3, 12])
-def test_a_sum_of_squares_keeps_its_level_as_a_cube_root(n_values):
+def test_a_sum_of_squares_keeps_its_level_as_a_fourth_root(n_values):
     rng = np.random.default_rng(0)
-    z = standardise(np.cbrt(rng.chisquare(n_values, (N + 1, 4000))))
+    z = standardise(rng.chisquare(n_values, (N + 1, 4000)) ** 0.25)
     p_values, methods = tail_p(z, two_sided=False)
     assert set(methods) == {COUNTED, STUDENT}
     assert all(method == COUNTED for p, method in zip(p_values, methods, strict=True) if p > 0.4)
-    for level in (0.01, 0.05, 0.1):
-        assert below(p_values, level)
+    assert np.mean(p_values <= 0.01) <= 0.015
+    assert 0.03 <= np.mean(p_values <= 0.05) <= 0.06
 
 
 def test_a_tail_is_near_what_many_permutations_count():
     rng = np.random.default_rng(1)
     observed = np.quantile(rng.chisquare(6, 100_000), 0.99)
-    values = np.cbrt(np.vstack([np.full(200, observed), rng.chisquare(6, (N, 200))]))
-    assert np.median(tail_p(standardise(values), two_sided=False)[0]) == pytest.approx(0.01, rel=0.4)
+    values = np.vstack([np.full(200, observed), rng.chisquare(6, (N, 200))]) ** 0.25
+    assert 0.007 <= np.median(tail_p(standardise(values), two_sided=False)[0]) <= 0.02
 
 
 def test_students_tail_is_that_of_a_new_observation_and_keeps_its_level():

@@ -122,20 +122,20 @@ def test_what_a_killed_job_had_finished_is_not_trained_again(together, tmp_path)
             raise KeyboardInterrupt
         return real(trainings, layers)
 
-    with patch.dict(retraining_module.TOGETHER, cpu=2), patch.object(retraining_module, "_ALONE", 2):
-        with ALONE if not together else nullcontext():
-            unbroken = retrain(tmp_path / "a" / "permuted.nc")
-            with patch.object(retraining_module, "_train", train), pytest.raises(KeyboardInterrupt):
-                retrain(file)
-            assert seen == [(2, together), (2, together)]
-            checkpoints = file.parent / "checkpoint_permuted"
-            assert [path.parent.name for path in checkpoints.glob("*/finished")] == ["arrangements-0-1"]
-            with patch.object(retraining_module, "_train", wraps=real) as again:
-                assert retrain(file) == unbroken
-            assert again.call_count == 1 and [path.name for path in file.parent.iterdir()] == ["permuted.nc"]
-            seen[:] = []
-            with patch.object(retraining_module, "_train", train), pytest.raises(KeyboardInterrupt):
-                retrain(file)
-            with patch.object(retraining_module, "_train", wraps=real) as again:
-                retrain(file, learning_rate=0.1)
-            assert again.call_count == 2
+    of_two = patch.dict(retraining_module.TOGETHER, cpu=2), patch.object(retraining_module, "_ALONE", 2)
+    with of_two[0], of_two[1], nullcontext() if together else ALONE:
+        unbroken = retrain(tmp_path / "a" / "permuted.nc")
+        with patch.object(retraining_module, "_train", train), pytest.raises(KeyboardInterrupt):
+            retrain(file)
+        assert seen == [(2, together), (2, together)]
+        checkpoints = file.parent / "checkpoint_permuted"
+        assert [path.parent.name for path in checkpoints.glob("*/finished")] == ["arrangements-0-1"]
+        with patch.object(retraining_module, "_train", wraps=real) as again:
+            assert retrain(file) == unbroken
+        assert again.call_count == 1 and [path.name for path in file.parent.iterdir()] == ["permuted.nc"]
+        seen[:] = []
+        with patch.object(retraining_module, "_train", train), pytest.raises(KeyboardInterrupt):
+            retrain(file)
+        with patch.object(retraining_module, "_train", wraps=real) as again:
+            retrain(file, learning_rate=0.1)
+        assert again.call_count == 2

@@ -71,6 +71,43 @@ def tell_learning(performance: pd.DataFrame, networks: Collection[str], levels: 
     return text + "."
 
 
+def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
+    """Say in one sentence in which networks the spectra differ as a whole, by training under permuted groups.
+
+    Parameters
+    ----------
+    omnibus : DataFrame
+        The table of tests of networks and layers.
+    alpha : float
+        Level of significance of the corrected p.
+    """
+    networks = omnibus[(omnibus["level"] == "network") & omnibus["p_corrected"].notna()]
+    if networks.empty:
+        return "No network could be tested as a whole."
+    networks = networks.sort_values(["p_corrected", "z"], ascending=[True, False], kind="stable")
+    found = networks[networks["p_corrected"] < alpha]
+    first = networks.iloc[0]
+    of_how_many = f"{len(found)} of {len(networks)} networks" if len(networks) > 1 else first["model"]
+    lot = (
+        f"{first['n_permutations']:.0f} permutations of the groups, under each of which the networks were trained again"
+    )
+    if found.empty:
+        nearest = f"{first['model']}, z = {first['z']:.1f}, {tell_p(first['p_corrected'])}"
+        return (
+            f"The main test asks of each network whether its spectra of the groups differ, against {lot}: it found "
+            f"no difference (nearest: {nearest}), which does not show that they are alike."
+        )
+    told = ", ".join(
+        f"{row['model']} (z = {row['z']:.1f}, {tell_p(row['p_corrected'])})" for _, row in found.iterrows()
+    )
+    text = f"The spectra of the groups differ in {of_how_many}, against {lot}: {told}"
+    layers = omnibus[(omnibus["level"] == "layer") & (omnibus["p_corrected"] < alpha)]
+    if not layers.empty:
+        surest = layers.sort_values("p_value", kind="stable").iloc[0]
+        text += f"; of single layers most surely in {layer_label(surest['layer'])} of {surest['model']}"
+    return text + "."
+
+
 def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -> str:
     """Say in one sentence in how many tests the spectra of the groups differ, and where most surely.
 
@@ -95,14 +132,15 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     )
     if not n_found:
         return (
-            f"In none of {len(ranked)} tests were the spectra of the groups found to differ (corrected p < {alpha:g}), "
-            f"which does not show that they are alike; the test nearest to it is of {where} ({numbers})."
+            f"In none of {len(ranked)} tests of single features, a first look by the jackknife, were the groups found "
+            f"to differ (corrected p < {alpha:g}), which does not show that they are alike; the nearest is of "
+            f"{where} ({numbers})."
         )
     size = percent_of_mean(first)
     return (
-        f"In {n_found} of {len(ranked)} tests the spectra of the groups differ (corrected p < {alpha:g}); most surely "
-        f"{where} is larger in {larger} than in {smaller}, by {abs(size['difference']):.3g} % of the mean of both "
-        f"({numbers})."
+        f"In {n_found} of {len(ranked)} tests of single features, a first look by the jackknife, the groups differ "
+        f"(corrected p < {alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by "
+        f"{abs(size['difference']):.3g} % of the mean of both ({numbers})."
     )
 
 

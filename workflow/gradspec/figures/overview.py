@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradspec.figures.findings import rank_differences, tell_difference, tell_learning
+from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus
 from gradspec.files import PathLike, write_text
 
 _LISTED = 20
@@ -83,11 +83,17 @@ def count_flow(
 
 
 def tell_result(
-    differences: pd.DataFrame, performance: pd.DataFrame, networks: Collection[str], levels: Sequence[str], alpha: float
+    differences: pd.DataFrame,
+    performance: pd.DataFrame,
+    networks: Collection[str],
+    levels: Sequence[str],
+    alpha: float,
+    omnibus: pd.DataFrame | None = None,
 ) -> list[str]:
-    """Say the main result in two sentences with numbers."""
+    """Say the main result in two or three sentences with numbers; the omnibus test before single features."""
     return [
         tell_learning(performance, networks, levels, alpha),
+        *([] if omnibus is None else [tell_omnibus(omnibus, alpha)]),
         tell_difference(rank_differences(differences, alpha), levels, alpha),
     ]
 

@@ -41,7 +41,8 @@ def summarise_permuted(files: Sequence[PathLike], window: Sequence[float], *, le
     Parameters
     ----------
     files : sequence of path
-        Stacked arrangements of every fold, of any number of groupings; those by retraining may be shared out over files.
+        Stacked arrangements of every fold, of any number of groupings; those by retraining may be shared out over
+        files.
     window : (float, float)
         Part of training that is averaged over, as shares of the epochs; by retraining it is all that was trained.
     learnt : str

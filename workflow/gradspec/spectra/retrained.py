@@ -59,13 +59,15 @@ def summarise_retrained(files: Sequence[PathLike]) -> "xr.DataTree":
     n_runs = {len(runs) for by_number in means.values() for runs in by_number.values()}
     if len(n_runs) > 1:
         raise ConfigError(
-            f"{model}: permuted groups were trained in {', '.join(map(str, sorted(n_runs)))} runs, not all in the same; "
-            "delete the files spectra_permuted-*.nc of this network and run again"
+            f"{model}: permuted groups were trained in {', '.join(map(str, sorted(n_runs)))} runs, not all in the same "
+            "ones; delete the files spectra_permuted-*.nc of this network and run again"
         )
     nodes: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs={"model": model, "n_runs": max(n_runs, default=0)})}
     for layer, by_number in means.items():
         width = min(run.shape[-1] for runs in by_number.values() for run in runs)
-        ratios = np.stack([np.mean([run[:, :width] for run in by_number[number]], axis=0) for number in sorted(by_number)])
+        ratios = np.stack(
+            [np.mean([run[:, :width] for run in by_number[number]], axis=0) for number in sorted(by_number)]
+        )
         defined = np.isfinite(ratios).all(axis=(0, 1))
         if defined.any():
             nodes[layer] = xr.Dataset(

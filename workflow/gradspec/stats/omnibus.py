@@ -1,22 +1,23 @@
 r"""The omnibus test: do the spectra of the groups differ at all? Asked of a network first, then of its layers.
 
 Of every arrangement p of the groups there is a vector :math:`d_p`, how far the groups are apart in each singular value
-of a layer early and late in the permuted trainings (`gradspec.spectra.retrained`). Each component is standardised over all
-arrangements, which gives x, with the correlation matrix R of all. The statistic of a layer is
+of a layer early and late in the permuted trainings (`gradspec.spectra.retrained`). Each component is standardised over
+all arrangements, which gives x, with the correlation matrix R of all. The statistic of a layer is
 
 .. math:: Q_p = x_p^\top (R + \tfrac{3}{10} \bar\lambda I)^{-1} x_p ,
 
-:math:`\bar\lambda` being the mean of the eigenvalues of R that are not zero: Hotelling's T² with its matrix shrunk towards
-independence, since few arrangements tell few of its directions. A difference in the *shape* of a spectrum moves directions
-in which lot makes little of it, and weighs more there than in a sum of squares. The share of 3/10, the two halves and the
-early epochs were chosen on invented cohorts with planted differences. The cube root of a sum of squares is near normal
-(Wilson and Hilferty 1931): that of each layer is standardised over all arrangements, and the statistic of a network is the mean of
-those of its layers. As every arrangement is treated alike, counting is exact whatever the distribution;
-`gradspec.stats.permutation_tail` says where a tail takes its place.
+:math:`\bar\lambda` being the mean of the eigenvalues of R that are not zero: Hotelling's T² with its matrix shrunk
+towards independence, since few arrangements tell few of its directions. A difference in the *shape* of a spectrum moves
+directions in which lot makes little of it, and weighs more there than in a sum of squares. The share of 3/10, the two
+halves and the early epochs were chosen on invented cohorts with planted differences. The fourth root of a sum of
+squares is near normal, and has no longer tail, from one degree of freedom on (Hawkins and Wixley 1986): that of each
+layer is standardised over all arrangements, and the statistic of a network is the mean of those of its layers. As every arrangement is treated alike, counting is exact whatever the
+distribution; `gradspec.stats.permutation_tail` says where a tail takes its place.
 
-The tree is closed from above. The networks are corrected for each other (Holm); a layer is corrected for all layers of its network, and its corrected p is no smaller than that of the network.
-Where no network differs, the chance to name any network or layer is at most the level; in a network that does
-differ, the same holds for its layers (Westfall and Young 1993; Meinshausen 2008 for the gate).
+The tree is closed from above. The networks are corrected for each other (Holm); a layer is corrected for all layers of
+its network, and its corrected p is no smaller than that of the network. Where no network differs, the chance to name
+any network or layer is at most the level; in a network that does differ, the same holds for its layers (Westfall and
+Young 1993; Meinshausen 2008 for the gate).
 """
 
 from collections.abc import Sequence
@@ -49,8 +50,8 @@ OMNIBUS_COLUMNS: dict[str, Any] = {
     "n_permutations": "Permutations of the groups over participants, all runs trained again under each",
     "n_values": "Differences of singular values, early and late, that are asked about together",
     "statistic": (
-        "Of a layer the distance of the groups (cube root of its square, in units of the spread of all arrangements), less "
-        "its mean over all arrangements and over its standard deviation; of a network the mean of its layers"
+        "Of a layer the distance of the groups (fourth root of its square, in units of the spread of all arrangements), "
+        "less its mean over all arrangements and over its standard deviation; of a network the mean of its layers"
     ),
     "z": "Statistic less its mean under permuted groups, over its standard deviation there",
     "p_value": "One-sided, not corrected",
@@ -118,9 +119,11 @@ def _test_network(tree: "xr.DataTree") -> "pd.DataFrame":
     if not values:
         row = {"level": NETWORK, "layer": None, "test": "not tested: no singular value is above rounding in every step"}
         return pd.DataFrame([{**about, **row}]).reindex(columns=list(OMNIBUS_COLUMNS))
-    standardised = np.stack([_standardise(np.cbrt(squared_distance(each))) for each in values.values()], axis=1)
+    standardised = np.stack(
+        [_standardise(np.sqrt(np.sqrt(squared_distance(each)))) for each in values.values()], axis=1
+    )
     network = _standardise(standardised.mean(axis=1))[:, None]
-    p_values, methods = (np.append(*parts) for parts in zip(tail(network), tail(standardised), strict=True))
+    of_network, of_layers = tail(network), tail(standardised)
     table = pd.DataFrame({"layer": [None, *values], "statistic": [standardised[0].mean(), *standardised[0]]})
     permuted = np.column_stack([network, standardised])
     sizes = [of_layer.shape[1] for of_layer in values.values()]
@@ -130,8 +133,8 @@ def _test_network(tree: "xr.DataTree") -> "pd.DataFrame":
         n_permutations=len(network) - 1,
         n_values=[sum(sizes), *sizes],
         z=(permuted[0] - permuted[1:].mean(axis=0)) / permuted[1:].std(axis=0, ddof=1),
-        p_value=p_values,
-        p_method=methods,
+        p_value=[*of_network[0], *of_layers[0]],
+        p_method=[*of_network[1], *of_layers[1]],
         p_corrected=[np.nan, *corrected_p(standardised, two_sided=False)[0]],
         test=TEST,
     )

@@ -65,8 +65,8 @@ def describe_permutations(window: Sequence[float], alpha: float, epochs: float =
         "difference": {
             "Description": "Comparison minus reference",
             "Window": (
-                f"by regrouping epochs from {window[0]:g} to {window[1]:g} of training, as shares; by retraining the first "
-                f"{epochs:g} (stats.permutation.epochs)"
+                f"by regrouping epochs from {window[0]:g} to {window[1]:g} of training, as shares; by retraining the "
+                f"first {epochs:g} (stats.permutation.epochs)"
             ),
         },
         "expected": "Mean difference of all arrangements: what sizes of groups alone make of it",

@@ -1,7 +1,7 @@
 """Invented people, of whom the library learns the groups again and again under permutations, as the workflow does.
 
-The people are those of `gradspec.stats.toy_networks`. Everything else is what `stats.permutation.retraining` runs, with its
-default number of permutations: partition, scaling, batches and training made anew for each arrangement, the omnibus
+The people are those of `gradspec.stats.toy_networks`. Everything else is what `stats.permutation.retraining` runs, with
+its default number of permutations: partition, scaling, batches and training made anew for each arrangement, the omnibus
 test, features, and the table of tests.
 """
 

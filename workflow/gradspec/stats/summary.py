@@ -194,8 +194,8 @@ def tell_omnibus(omnibus: "pd.DataFrame", permutations: "pd.DataFrame | None", a
         numbers = f"z = {network['z']:.1f}, {_p(network['p_corrected'])}; {trained}"
         if not network["p_corrected"] < alpha:
             sentences.append(
-                f"{model}: the spectra of the groups, taken as a whole, were not found to differ ({numbers}), which does "
-                "not show that they are alike."
+                f"{model}: the spectra of the groups, taken as a whole, were not found to differ ({numbers}), which "
+                "does not show that they are alike."
             )
             continue
         text = f"{model}: the spectra of the groups differ ({numbers})"

@@ -171,16 +171,15 @@ def _number_batches(epochs: Int[np.ndarray, "step"]) -> list[tuple[int, int]]:
     return [(int(epoch), int((epochs[:step] == epoch).sum())) for step, epoch in enumerate(epochs)]
 
 
-def _stack(
-    arrays: Sequence[np.ndarray], ndim: int, positions: Sequence[Sequence[int]], n_steps: int
-) -> np.ndarray:
-    """Put the steps of each array, or stack of arrays of `ndim` dims, where they belong; what is not there is NaN or 0."""
+def _stack(arrays: Sequence[np.ndarray], ndim: int, positions: Sequence[Sequence[int]], n_steps: int) -> np.ndarray:
+    """Put the steps of arrays, or of stacks of arrays of `ndim` dims, where they belong; the rest is NaN or 0."""
     arrays = [array if array.ndim > ndim else array[None] for array in arrays]
     shape = np.max([array.shape[2:] for array in arrays], axis=0).astype(int)
     fill = np.nan if arrays[0].dtype.kind == "f" else 0
     stacks = []
     for array, position in zip(arrays, positions, strict=True):
         target = np.full((len(array), n_steps, *shape), fill, dtype=arrays[0].dtype)
-        target[(slice(None), position, *map(slice, array.shape[2:]))] = array
+        place: Any = (slice(None), list(position), *map(slice, array.shape[2:]))
+        target[place] = array
         stacks.append(target)
     return np.concatenate(stacks)

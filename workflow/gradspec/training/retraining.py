@@ -97,7 +97,9 @@ def arrange(
     arrangements = []
     for number in range(len(drawn)) if numbers is None else numbers:
         permuted = table.assign(group=np.array(levels)[drawn[number]])
-        arrangements.append(Arrangement(number, permuted, split_repeat(permuted, repeat=repeat, seed=seed, **splitting)))
+        arrangements.append(
+            Arrangement(number, permuted, split_repeat(permuted, repeat=repeat, seed=seed, **splitting))
+        )
     return arrangements
 
 
@@ -129,7 +131,9 @@ def retrain_fold(samples: Samples, fold: Fold, arrangements: Sequence[Arrangemen
         stacked = _train([trainings[number] for number in numbers], layers)
     else:
         found = [
-            _finish([trainings[number] for number in numbers], layers, folder / f"arrangements-{numbers[0]}-{numbers[-1]}")
+            _finish(
+                [trainings[number] for number in numbers], layers, folder / f"arrangements-{numbers[0]}-{numbers[-1]}"
+            )
             for numbers, layers in parts
         ]
         numbers = [number for of_part, _ in parts for number in of_part]

@@ -112,8 +112,8 @@ def train_stacked(prepared: Sequence[Prepared], layers: Sequence[Layer]) -> "xr.
     Returns
     -------
     DataTree
-        Their spectra with the leading dim ``run_index``, each as those of `gradspec.training.fold.train_fold` are, but NaN
-        for the pooled gradient.
+        Their spectra with the leading dim ``run_index``, each as those of `gradspec.training.fold.train_fold` are, but
+        NaN for the pooled gradient.
     """
     fold = prepared[0].fold
     device = choose_device(fold.device)
@@ -220,7 +220,9 @@ class _History:
             attrs={**attrs, "by": "retraining"},
         )
         nodes = {
-            layer.name: xr.Dataset({"gradient": ((*dims, "index"), _join(self._spectra[layer.name]))}, attrs=layer.attrs)
+            layer.name: xr.Dataset(
+                {"gradient": ((*dims, "index"), _join(self._spectra[layer.name]))}, attrs=layer.attrs
+            )
             for layer in self._layers
         }
         return xr.DataTree.from_dict({"/": root, **nodes})
@@ -271,9 +273,7 @@ def _train_alone(prepared: Prepared) -> "xr.DataTree | None":
     return recorder.spectra()
 
 
-def _ranks(
-    sizes: np.ndarray, spectra: Float[np.ndarray, "step group index"]
-) -> dict[tuple[int, ...], tuple[int, ...]]:
+def _ranks(sizes: np.ndarray, spectra: Float[np.ndarray, "step group index"]) -> dict[tuple[int, ...], tuple[int, ...]]:
     """Singular values that each group had, by the sizes of the groups."""
     counts = np.isfinite(spectra[:, :-1]).sum(axis=2)
     return {tuple(map(int, of_step[:-1])): tuple(map(int, count)) for of_step, count in zip(sizes, counts, strict=True)}

@@ -14,7 +14,12 @@ tables = [read_table(path) for path in (given.checked, given.participants, given
 write_overview(
     snakemake.output.page,
     result=tell_result(
-        read_table(given.differences), read_table(given.performance), params.models, params.levels, params.alpha
+        read_table(given.differences),
+        read_table(given.performance),
+        params.models,
+        params.levels,
+        params.alpha,
+        omnibus=read_table(given.omnibus) if given.omnibus else None,
     ),
     flow=count_flow(*tables, params.levels),
     picture=given.picture,
