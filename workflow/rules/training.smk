@@ -88,7 +88,7 @@ rule retrain_folds:
     resources:
         mem_mb=lambda wildcards, attempt: get_training_memory(wildcards) * attempt,
         runtime=lambda wildcards, attempt: (
-            60 + 10 * len(get_job_folds(wildcards)) * len(get_arrangements(wildcards))
+            60 + 2 * len(get_job_folds(wildcards)) * len(get_arrangements(wildcards))
         )
         * attempt,
         gpu=1 if training["device"].startswith("cuda") else 0,

@@ -4,7 +4,7 @@ import pytest
 
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
-from gradspec.training.plan import check_columns, check_training
+from gradspec.training.plan import check_columns, check_training, count_epochs, part_permutations
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,15 @@ def test_columns_that_do_and_what_is_measured_are_accepted(training):
     section = resolve({"cohort": {"source": "bids"}, "training": training})["training"]
     check_columns(section, ROWS)
     check_columns(section, [])
+
+
+def test_a_share_of_the_epochs_is_at_least_one():
+    assert [count_epochs(share, 30) for share in (0.01, 0.1, 0.2, 0.21, 1.0)] == [1, 3, 6, 7, 30]
+
+
+@pytest.mark.parametrize("per_job", ["all", 1, 3, 7, 8])
+def test_every_arrangement_is_trained_by_one_job_and_the_labels_as_they_are_by_the_first(per_job):
+    parts = part_permutations(7, per_job)
+    assert [number for part in parts for number in part] == list(range(8)) and parts[0][:2] == [0, 1]
+    assert max(map(len, parts[1:]), default=0) <= (7 if per_job == "all" else per_job)
+    assert part_permutations(0, per_job) == []

@@ -65,9 +65,10 @@ def summarise_retrained(files: Sequence[PathLike]) -> "xr.DataTree":
     nodes: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs={"model": model, "n_runs": max(n_runs, default=0)})}
     for layer, by_number in means.items():
         width = min(run.shape[-1] for runs in by_number.values() for run in runs)
-        ratios = np.stack(
-            [np.mean([run[:, :width] for run in by_number[number]], axis=0) for number in sorted(by_number)]
-        )
+        with np.errstate(invalid="ignore"):
+            ratios = np.stack(
+                [np.mean([run[:, :width] for run in by_number[number]], axis=0) for number in sorted(by_number)]
+            )
         defined = np.isfinite(ratios).all(axis=(0, 1))
         if defined.any():
             nodes[layer] = xr.Dataset(
