@@ -11,8 +11,9 @@ towards independence, since few arrangements tell few of its directions. A diffe
 directions in which lot makes little of it, and weighs more there than in a sum of squares. The share of 3/10, the two
 halves and the early epochs were chosen on invented cohorts with planted differences. The fourth root of a sum of
 squares is near normal, and has no longer tail, from one degree of freedom on (Hawkins and Wixley 1986): that of each
-layer is standardised over all arrangements, and the statistic of a network is the mean of those of its layers. As every arrangement is treated alike, counting is exact whatever the
-distribution; `gradspec.stats.permutation_tail` says where a tail takes its place.
+layer is standardised over all arrangements, and the statistic of a network is the mean of those of its layers. As every
+arrangement is treated alike, counting is exact whatever the distribution; `gradspec.stats.permutation_tail` says where
+a tail takes its place.
 
 The tree is closed from above. The networks are corrected for each other (Holm); a layer is corrected for all layers of
 its network, and its corrected p is no smaller than that of the network. Where no network differs, the chance to name
@@ -50,7 +51,7 @@ OMNIBUS_COLUMNS: dict[str, Any] = {
     "n_permutations": "Permutations of the groups over participants, all runs trained again under each",
     "n_values": "Differences of singular values, early and late, that are asked about together",
     "statistic": (
-        "Of a layer the distance of the groups (fourth root of its square, in units of the spread of all arrangements), "
+        "Of a layer the distance of the groups (fourth root of its square, in units of the spread of arrangements), "
         "less its mean over all arrangements and over its standard deviation; of a network the mean of its layers"
     ),
     "z": "Statistic less its mean under permuted groups, over its standard deviation there",
