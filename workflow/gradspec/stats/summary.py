@@ -66,7 +66,9 @@ def summarise_tests(
         "When in training": _tell_clusters(clusters, alpha),
         "Group or covariates?": _tell_scores(scores, levels, alpha),
     }
-    if permutations is not None:
+    if permutations is not None and omnibus is not None:  # which has told of those by retraining
+        permutations = permutations[permutations["by"] != "retraining"]
+    if permutations is not None and not permutations.empty:
         sections["Groups among groups drawn by lot"] = _tell_permutations(permutations, alpha)
     return sections
 

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from gradspec.errors import ConfigError
 from gradspec.models.own import network_of
 from gradspec.models.registry import build_model
 from gradspec.training.device import choose_device, reproducible
@@ -90,7 +91,7 @@ def try_stack(prepared: Sequence[Prepared]) -> list[Layer] | None:
     ]
     try:
         stacked = train_stacked([replace(each, fold=replace(fold, epochs=1)) for each in prepared[:2]], layers)
-    except (RuntimeError, NotImplementedError, ValueError, TypeError, KeyError) as error:
+    except (ConfigError, RuntimeError, NotImplementedError, ValueError, TypeError, KeyError) as error:
         _log.info("%s is trained one network after the other: %s", fold.model, str(error).partition("\n")[0])
         return None
     if not _agree(stacked, alone, layers, fold.record_every):
