@@ -77,6 +77,15 @@ def test_the_crate_says_who_made_what_of_what(results: Path) -> None:
     assert set(graph["./"]) >= {"name", "description", "datePublished", "license", "conformsTo", "hasPart"}
 
 
+def test_results_that_were_copied_without_the_record_of_their_jobs_get_no_crate(results: Path) -> None:
+    summary = results.parent / "summary.tsv"
+    first, *rows = summary.read_text().splitlines()
+    forgotten = "\t".join(field if n not in (3, 4) else "-" for n, field in enumerate(rows[0].split("\t")))
+    summary.write_text("\n".join([first, forgotten, *rows[1:]]) + "\n")
+    with pytest.raises(ConfigError, match=r"no record of how 1 of .*participants\.tsv: .* \.snakemake"):
+        read_summary(summary)
+
+
 def test_the_crate_keeps_the_rules_of_its_profile(results: Path) -> None:
     """Some that the validator of RO-Crate (roc-validator) has, which needs the network."""
     log = results.parent / "results" / "logs" / "select.log"

@@ -8,7 +8,7 @@ import copy
 import datetime
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,38 @@ from jsonschema import Draft202012Validator
 from gradspec.errors import ConfigError
 
 _SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
+
+
+def find_changed_settings(recorded: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """Compare the settings that results were made with and those that are asked for.
+
+    Parameters
+    ----------
+    recorded : dict
+        What ``config.json`` in the results holds.
+    config : dict
+        The resolved configuration.
+
+    Returns
+    -------
+    list of str
+        A sentence for every key with another value, as in ``training.epochs: 30 → 40``, in the order of `config`. Keys
+        that one of them lacks are left out, since another version may have had others, but not networks.
+    """
+    old, new = dict(_flatten(recorded)), dict(_flatten(config))
+    changed = [f"{key}: {old[key]!r} → {new[key]!r}" for key in new if key in old and old[key] != new[key]]
+    were, are = (list(each.get("training", {}).get("models", {})) for each in (recorded, config))
+    if set(were) != set(are):
+        changed.append(f"training.models: {', '.join(were)} → {', '.join(are)}")
+    return changed
+
+
+def _flatten(config: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 def load_schema() -> dict[str, Any]:

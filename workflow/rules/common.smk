@@ -16,13 +16,14 @@ folds_together = config["training"]["folds_per_job"] == "all"
 
 pathvars:
     results=config["results"],
-    maps=os.path.join(
-        config["results"], *(["ica", "template"] if template else ["ica"])
-    ),
+    maps="<results>/ica/template" if template else "<results>/ica",
     job="repeat-{repeat}" if folds_together else "repeat-{repeat}_fold-{fold}",
-    logs=f"{config['results']}/logs",
-    benchmarks=f"{config['results']}/benchmarks",
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
 
+
+# A workflow that imports this one may name the folder by a pathvar of its own, which wins.
+config["results"] = workflow.pathvars.apply("<results>")
 
 source = config["cohort"]["source"]
 training = config["training"]

@@ -9,7 +9,7 @@ from gradspec.cohort.findings import Finding, Run
 from gradspec.cohort.images import examine_image, require_length, settle_repetition_time
 from gradspec.cohort.layout import NIFTI, ImageFile, Selection, require_folder, select_runs
 from gradspec.cohort.participants import Participant
-from gradspec.errors import ConfigError, ParticipantError
+from gradspec.errors import ConfigError, ParticipantError, raise_machine_fault
 from gradspec.progress import track
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ def _index(root: Path) -> Any:
     try:
         return BIDSLayout(root, validate=False, derivatives=False, indexer=BIDSLayoutIndexer(validate=False))
     except (OSError, ValueError) as error:
+        raise_machine_fault(error)
         raise ConfigError(f"{root}: pybids cannot index the data set ({error}); correct the file it names") from error
 
 

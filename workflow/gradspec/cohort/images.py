@@ -15,7 +15,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from gradspec.cohort.limits import require_image_size
-from gradspec.errors import ParticipantError
+from gradspec.errors import ParticipantError, raise_machine_fault
 
 _TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 _SCANNER = 1  # NIfTI code of coordinates that the scanner gave
@@ -87,6 +87,7 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
             )
         bad, empty = _examine_volumes(image, str(path), shape, fault)
     except _CANNOT_READ as error:
+        raise_machine_fault(error, path)
         raise fault(
             f"cannot be read to its end, it is truncated or damaged ({error}); copy or convert it again"
         ) from error

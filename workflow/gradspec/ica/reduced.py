@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from nibabel.spatialimages import SpatialImage
 
-from gradspec.errors import ConfigError, ParticipantError
+from gradspec.errors import ConfigError, ParticipantError, raise_machine_fault
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.images import Image, load, name_of, read_run
 from gradspec.ica.mask import warn_of_cover
@@ -145,6 +145,7 @@ def load_reduction(path: PathLike) -> Float[np.ndarray, "component voxel"]:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, EOFError, ValueError) as error:
+        raise_machine_fault(error)
         raise ParticipantError(
             f"cannot be read as a reduction ({error}); delete it and run again", file=str(path)
         ) from error

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from nibabel.filebasedimages import ImageFileError
 
-from gradspec.errors import ParticipantError
+from gradspec.errors import ParticipantError, raise_machine_fault
 
 _FINEST_T1W = 0.95  # mm: thinner voxels than this are brought to 1 mm
 
@@ -39,6 +39,7 @@ def read_image(path: Path, n_dimensions: int) -> tuple[Any, Float[np.ndarray, ".
         image = nib.load(path)
         data = np.asarray(image.dataobj, dtype=np.float32)
     except (ImageFileError, OSError, EOFError, ValueError) as error:
+        raise_machine_fault(error, path)
         raise ParticipantError(f"the image cannot be read, it may be cut short ({error})", file=path) from error
     if data.ndim > n_dimensions and set(data.shape[n_dimensions:]) == {1}:
         data = data.reshape(data.shape[:n_dimensions])
