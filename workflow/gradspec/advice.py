@@ -132,7 +132,7 @@ def advise_on_settings(results: PathLike, config: dict[str, Any]) -> str | None:
     listed = "\n  ".join([*changed[:10], *(["…"] if len(changed) > 10 else [])])
     return (
         f"{path} says that these results were made with other settings:\n  {listed}\n"
-        "Where Snakemake has its record of the jobs (.snakemake in this folder) it makes again what depends on them. If "
-        "it says there is nothing to be done, the results are those of the old settings: name another folder in "
+        "Where Snakemake has its record of the jobs (.snakemake in this folder) it makes what depends on them again. "
+        "If it says there is nothing to be done, the results are those of the old settings: name another folder in "
         "`results:`, or add --forceall."
     )
