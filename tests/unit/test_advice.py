@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gradspec.advice import advise, advise_on_logs, advise_on_settings
+from gradspec.advice import advise, advise_on_logs, advise_on_settings, name_pages
 from gradspec.config import resolve
 from gradspec.files import write_json
 
@@ -52,3 +52,15 @@ def test_results_of_other_settings_are_said_to_be_that(tmp_path: Path) -> None:
 def test_of_a_record_that_is_none_nothing_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     assert advise_on_settings(tmp_path, resolve({"cohort": {"source": "fnc"}})) is None
+
+
+def test_finished_results_are_named_by_what_to_open_first(tmp_path: Path) -> None:
+    assert name_pages(tmp_path) is None
+    first = tmp_path / "figures" / "overview.html"
+    first.parent.mkdir()
+    first.write_text("<html>")
+    assert str(first) in str(name_pages(tmp_path))
+    assert "make report" in str(name_pages(tmp_path))
+    (tmp_path / "report.html").write_text("<html>")
+    assert str(tmp_path / "report.html") in str(name_pages(tmp_path))
+    assert "make report" not in str(name_pages(tmp_path))

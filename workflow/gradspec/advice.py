@@ -136,3 +136,20 @@ def advise_on_settings(results: PathLike, config: dict[str, Any]) -> str | None:
         "If it says there is nothing to be done, the results are those of the old settings: name another folder in "
         "`results:`, or add --forceall."
     )
+
+
+def name_pages(results: PathLike) -> str | None:
+    """Say what to open first in finished results, or None where there is no page yet.
+
+    Parameters
+    ----------
+    results : path
+        Folder of results.
+    """
+    first, report = Path(results, "figures", "overview.html"), Path(results, "report.html")
+    if not first.is_file():
+        return None
+    said = f"Open first: {first}"
+    if report.is_file() and report.stat().st_mtime >= first.stat().st_mtime:
+        return f"{said}\nThe report of everything: {report}"
+    return f"{said}\nThe report of everything, in one file: make report CONFIG=(your config)"
