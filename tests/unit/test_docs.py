@@ -165,3 +165,15 @@ def test_pictures_are_there_small_and_told_in_words(page: Path) -> None:
 def test_the_main_figure_is_shown_first() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.index("docs/_static/main-figure.png") < readme.index("## Two commands")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.stem)
+def test_files_that_a_page_at_the_root_links_to_are_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_forms_and_settings_of_services_are_yaml_that_can_be_read() -> None:
+    files = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".readthedocs.yaml", ROOT / ".snakemake-workflow-catalog.yml"]
+    assert len(files) > 4
+    assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in files)
