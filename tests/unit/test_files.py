@@ -134,3 +134,12 @@ def test_a_scratch_folder_goes_away_and_takes_what_a_killed_job_left(
     with pytest.raises(ValueError), scratch_folder("results/sub-01"):
         raise ValueError("a fault")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [None, {"a": 1}, ["patient"], ("control", "patient")])
+def test_an_attribute_that_netcdf_does_not_keep_is_refused_by_name(tmp_path: Path, value: object) -> None:
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(), "/hidden.0.weight": xr.Dataset({"gradient": ("index", [1.0])})})
+    tree["hidden.0.weight"]["gradient"].attrs["groups"] = value
+    with pytest.raises(TypeError, match=r"a\.nc: the attribute 'groups' of hidden\.0\.weight/gradient is"):
+        write_dataset(tree, tmp_path / "a.nc")
+    assert list(tmp_path.iterdir()) == []

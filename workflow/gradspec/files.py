@@ -162,9 +162,17 @@ def read_table(path: PathLike) -> "pd.DataFrame":
 
 
 def write_dataset(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
-    """Write an xarray Dataset or DataTree as compressed NetCDF4, whatever the layout of a file that it came from."""
+    """Write an xarray Dataset or DataTree as compressed NetCDF4, whatever the layout of a file that it came from.
+
+    Raises
+    ------
+    TypeError
+        If an attribute would not come back as it is: NetCDF has numbers, text and arrays of these, and xarray returns a
+        list of one text as that text.
+    """
     import xarray as xr
 
+    _check_attributes(dataset, path)
     with atomic_path(path) as partial:
         if isinstance(dataset, xr.DataTree):
             dataset = dataset.map_over_datasets(lambda node: node.drop_encoding())
@@ -176,6 +184,24 @@ def write_dataset(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
             dataset = dataset.drop_encoding()
             encoding = {name: {"zlib": True, "complevel": 4} for name in _numeric(dataset)}
         dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+
+
+def _check_attributes(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
+    """Refuse attributes that NetCDF does not keep, by their name; xarray names neither attribute nor group."""
+    import xarray as xr
+
+    nodes = dataset.subtree if isinstance(dataset, xr.DataTree) else [dataset]
+    for node in nodes:
+        place = "" if isinstance(node, xr.Dataset) else node.path.strip("/")
+        owners = {place: node.attrs, **{f"{place}/{name}": each.attrs for name, each in node.variables.items()}}
+        for owner, attributes in owners.items():
+            for name, value in attributes.items():
+                lost = isinstance(value, list | tuple) and any(isinstance(entry, str) for entry in value)
+                if lost or value is None or isinstance(value, dict):
+                    raise TypeError(
+                        f"{path}: the attribute {name!r} of {owner.strip('/') or 'the root'} is {value!r}, which NetCDF "
+                        "does not keep as it is; write text (names joined by ', ', say) or leave it out"
+                    )
 
 
 def _numeric(dataset: "xr.Dataset") -> list[Any]:
