@@ -199,8 +199,8 @@ def _check_attributes(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> No
                 lost = isinstance(value, list | tuple) and any(isinstance(entry, str) for entry in value)
                 if lost or value is None or isinstance(value, dict):
                     raise TypeError(
-                        f"{path}: the attribute {name!r} of {owner.strip('/') or 'the root'} is {value!r}, which NetCDF "
-                        "does not keep as it is; write text (names joined by ', ', say) or leave it out"
+                        f"{path}: the attribute {name!r} of {owner.strip('/') or 'the root'} is {value!r}, which "
+                        "NetCDF does not keep as it is; write text (names joined by ', ', say) or leave it out"
                     )
 
 
