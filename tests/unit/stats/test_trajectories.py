@@ -159,6 +159,16 @@ def test_where_a_run_lacks_an_epoch_there_are_no_clusters_but_a_mixed_model():
     assert set(rows_of(models)["note"]) == {COMPLETE} and set(models["test"]) == {MIXED}
 
 
+def test_epochs_in_which_the_groups_differ_by_rounding_alone_are_in_no_cluster():
+    features = make_features(shift=2.0)
+    rounding = 5 + 1e-9 * (1 + features["group"].eq("patient")) * (1 + 1e-3 * features["fold"])
+    features = spoil(features, features["epoch"].lt(4), rounding)
+    late = features["layer"].eq("hidden.weight") & features["group"].eq("patient") & features["epoch"].ge(4)
+    features.loc[late, "effective_rank"] += 2.0
+    found = rows_of(find(features), "hidden.weight")
+    assert found["first_epoch"].min() == 4
+
+
 def test_a_run_of_one_epoch_has_no_line():
     features = make_features()
     features = spoil(features, features["epoch"].gt(0) & features["fold"].eq(1), np.nan)

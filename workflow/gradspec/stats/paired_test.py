@@ -9,6 +9,9 @@ from scipy import stats
 ROUNDING = 1e-12
 """A spread this small beside the values themselves is rounding of double precision."""
 
+SINGLE_PRECISION = float(np.finfo(np.float32).eps)
+"""And this small it is rounding of the networks, of which features cannot tell more."""
+
 
 class PairedTest(NamedTuple):
     """Result of a paired test, one entry a test.

@@ -23,7 +23,7 @@ from gradspec.stats.mixed_model import (
 )
 from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
-from gradspec.stats.paired_test import ROUNDING
+from gradspec.stats.paired_test import SINGLE_PRECISION
 from gradspec.stats.runs import Trajectories, fold_shape
 
 if TYPE_CHECKING:
@@ -159,8 +159,11 @@ def find_differing_epochs(
     cutoff = float(stats.t.ppf(1 - threshold / 2, result.df))
     rng = np.random.default_rng([seed, *trajectories.model.encode()])
     draws = jackknife_draws(differences, n_participants, n_draws, rng, one_partition=one_partition)
+    level = np.maximum(np.abs(trajectories.reference), np.abs(trajectories.comparison)).max(axis=(0, 1))
+    equal = np.ptp(differences, axis=(0, 1)) <= SINGLE_PRECISION * level
+    draws[:, equal] = np.nan
     largest = largest_mass(draws, cutoff)
-    statistics = np.where([text == "" for text in reasons], result.statistic, np.nan)
+    statistics = np.where(equal | np.array([text != "" for text in reasons]), np.nan, result.statistic)
     rows = []
     for kind, tests in trajectories.tests.groupby("kind", sort=False):
         tested = [test for test in tests.index if not reasons[test]]
@@ -244,7 +247,7 @@ def _explain(trajectories: Trajectories, *, gaps: bool) -> list[str]:
     high, low = (np.where(defined, sign * differences, -np.inf).max(axis=(0, 1)) for sign in (1, -1))
     both = np.stack([trajectories.reference, trajectories.comparison])
     level: Float[np.ndarray, test] = np.abs(both).max(axis=(0, 1, 2), where=np.isfinite(both), initial=0.0)
-    flat = high + low <= ROUNDING * level
+    flat = high + low <= SINGLE_PRECISION * level
 
     def reason(test: int) -> str:
         if n_runs < FEWEST_RUNS:
