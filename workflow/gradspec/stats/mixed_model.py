@@ -38,7 +38,7 @@ for too small. So the error is what the weighted lines show, each enlarged to th
 
 with Satterthwaite's degrees of freedom of that sum (bias-reduced linearisation: Bell and McCaffrey 2002; Pustejovsky
 and Tipton 2018), which are J - 1 of equal runs. The weights are then only a matter of precision. In simulations of 3 to
-40 runs, of which epochs are missing here and there or from some epoch on, it rejects a true null in 3 to 6 % at 5 %;
+40 runs, of which epochs are missing here and there or from some epoch on, it rejects a true null in 2 to 6 % at 5 %;
 errors from M alone did in 0 to 9 %.
 
 The two-stage analysis of summary measures takes every line for as good as another (Frison and Pocock 1992); it keeps
