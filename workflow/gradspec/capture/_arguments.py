@@ -35,10 +35,12 @@ def check_arguments(
 
 
 def check_choices(
-    definition: str, processes: str, kinds: Sequence[str], keep_grams: bool | int, every: int | str
+    definition: str, check_rows: str, processes: str, kinds: Sequence[str], keep_grams: bool | int, every: int | str
 ) -> None:
     if definition not in ("rows", "loss"):
         raise CaptureError(f"definition must be 'rows' or 'loss', not {definition!r}")
+    if check_rows not in ("first", "every", "never"):
+        raise CaptureError(f"check_rows must be 'first', 'every' or 'never', not {check_rows!r}")
     if processes not in ("own", "all"):
         raise CaptureError(f"processes must be 'own' or 'all', not {processes!r}")
     if keep_grams < 0:

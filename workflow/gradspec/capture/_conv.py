@@ -8,6 +8,7 @@ are asked for. A grouped convolution is a block-diagonal matrix, with one spectr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -15,20 +16,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from gradspec.capture._layer import (
-    Layer,
-    Weight,
-    autocast_inputs,
-    check_eager,
-    is_low_precision,
-    receives_gradient,
-    total,
-)
+from gradspec.capture._graph import demand
+from gradspec.capture._layer import Layer, Weight, autocast_inputs, is_low_precision, total
 from gradspec.capture._register import WHOLE, Register
 from gradspec.capture._step import StepCapture
 from gradspec.capture._vectors import watched_bias
+from gradspec.capture.errors import UnsupportedError
 
 KINDS = ("gradient", "activation", "delta")
 
@@ -74,10 +68,14 @@ class Geometry:
 # Gives the gradients of weight and bias from the layer's input, the gradient of its output, the kernel, and whether
 # the bias is wanted; and keeps what the spectra need.
 Sink = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
+# Makes one, for another use of the weight.
+Sinks = Callable[[], Sink]
 
 
 class ConvLayer(Layer):
     """``nn.Conv1d``, ``nn.Conv2d`` and ``nn.Conv3d``."""
+
+    functions = ("conv1d", "conv2d", "conv3d")
 
     def __init__(self, name: str, module: ConvModule, register: Register) -> None:
         super().__init__(name, module)
@@ -86,51 +84,72 @@ class ConvLayer(Layer):
         shape = (module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size))
         blocks = WHOLE if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]
         self._matrices = register.matrices(self, "weight", shape, KINDS, blocks)
-        self._biases = register.vectors(self, "bias")
-        self.weights = [*self._matrices, *self._biases]
+        biases = register.vectors(self, "bias")
+        self.biases = {id(module._parameters.get("bias")): biases}
+        self.weights = [*self._matrices, *biases]
 
-    def forward(self, step: StepCapture, input: Float[Tensor, "sample channel *space"]) -> Tensor:
-        module = self.module
-        # A parametrised weight is computed whenever it is asked for, which spectral_norm counts as a step of its own.
-        weight, bias = module.weight, module.bias
+    def call(
+        self,
+        step: StepCapture,
+        function: Callable[..., Tensor],
+        input: Float[Tensor, "sample channel *space"],
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | str | tuple[int, ...] = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+    ) -> Tensor:
         records_weight = bool(self._matrices) and weight.requires_grad
-        if not torch.is_grad_enabled() or not (records_weight or self._biases):
-            bare: Tensor = module._conv_forward(input, weight, bias)
-            return bare
-        check_eager(self)
-        step.groups.check_batch(input.shape if input.ndim == weight.ndim else (), 0, str(self))
-        padded, padding = _pad(module, input)
-        # After padding, as in PyTorch: autocast pads by reflection in float32.
+        biases = self.biases.get(id(bias), ())
+        if not (records_weight or biases):
+            return function(input, weight, bias, stride, padding, dilation, groups)
+        if input.ndim < weight.ndim:  # a single sample
+            call = partial(self.call, step, function)
+            return call(input[None], weight, bias, stride, padding, dilation, groups).squeeze(0)
+        check = partial(step.groups.check_batch, input.shape, 0, str(self))
+        n_space = weight.ndim - 2
+        stride, dilation = _each(stride, n_space), _each(dilation, n_space)
+        padded, padding = _pad(input, weight.shape[2:], padding, dilation)
         padded, weight, bias = autocast_inputs(padded, weight, bias)
-        geometry = Geometry(module.stride, padding, module.dilation, module.groups)
+        geometry = Geometry(stride, padding, dilation, groups)
 
-        use = step.use()
+        def new_sink() -> Sink:
+            use = step.use(check)
 
-        def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
-            use.spend()
-            return _weight_gradient(step, self._matrices, geometry, x, delta, kernel, with_bias)
+            def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
+                use.spend()
+                return _weight_gradient(step, self._matrices, geometry, x, delta, kernel, with_bias)
+
+            return sink
 
         output: Tensor
         if records_weight:
-            output = _Convolution.apply(padded, weight, bias, geometry, sink)  # type: ignore[no-untyped-call]
+            output = _Convolution.apply(padded, weight, bias, geometry, new_sink)  # type: ignore[no-untyped-call]
         else:
             output = geometry.convolve(padded, weight, bias)
-        return watched_bias(step, self._biases, output, bias, batch_dim=0, bias_dim=1)
+        return watched_bias(step, biases, output, bias, batch_dim=0, bias_dim=1, check=check)
 
 
-def _pad(module: ConvModule, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-    """Apply what is not a symmetric padding with zeros; the rest is left to the convolution, as PyTorch does."""
-    if module.padding_mode != "zeros":
-        padded = F.pad(x, module._reversed_padding_repeated_twice, mode=module.padding_mode)
-        return padded, (0,) * len(module.stride)
-    if module.padding == "valid":
-        return x, (0,) * len(module.stride)
-    if module.padding == "same":
-        totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+def _each(value: int | tuple[int, ...], n_space: int) -> tuple[int, ...]:
+    """A number a dimension of space."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * n_space if len(values) == 1 else values
+
+
+def _pad(
+    x: Tensor, kernel: Sequence[int], padding: int | str | tuple[int, ...], dilation: Sequence[int]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Apply what is not symmetric of a padding with zeros; the rest is left to the convolution, as PyTorch does."""
+    if padding == "valid":
+        return x, (0,) * len(kernel)
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         if any(amount % 2 for amount in totals):
             x = F.pad(x, [side for amount in reversed(totals) for side in (0, amount % 2)])
         return x, tuple(amount // 2 for amount in totals)
-    return x, module.padding  # type: ignore[return-value]
+    assert not isinstance(padding, str)
+    return x, _each(padding, len(kernel))
 
 
 class _Convolution(torch.autograd.Function):
@@ -141,21 +160,61 @@ class _Convolution(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, sink: Sink) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, new_sink: Sinks
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.geometry, ctx.sink = geometry, sink
+        ctx.geometry, ctx.new_sink, ctx.sink = geometry, new_sink, new_sink()
         return geometry.convolve(x, weight, bias)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable_backward(ctx, x, weight, delta)
         with_input, with_bias = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
-        if not receives_gradient(ctx, 1):
-            input_gradient, _, bias_gradient = ctx.geometry.backward(delta, x, weight, (with_input, False, with_bias))
-            return input_gradient, None, bias_gradient, None, None
+        is_wanted, is_recorded = demand(ctx, 1)
+        if not is_recorded:
+            return *ctx.geometry.backward(delta, x, weight, (with_input, is_wanted, with_bias)), None, None
         input_gradient = ctx.geometry.backward(delta, x, weight, (True, False, False))[0] if with_input else None
         return input_gradient, *ctx.sink(x, delta, weight, with_bias), None, None
+
+
+def _differentiable_backward(ctx: Any, x: Tensor, weight: Tensor, delta: Tensor) -> tuple[Tensor | None, ...]:
+    """The same for ``create_graph=True``: gradients that can be differentiated, as penalties on gradients are."""
+    with_input, with_bias = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
+    is_wanted, is_recorded = demand(ctx, 1)
+    if is_recorded:
+        with torch.no_grad():
+            ctx.sink(x, delta, weight, False)
+    input_gradient = _InputGradient.apply(delta, weight, x.detach(), ctx.geometry, ctx.new_sink) if with_input else None  # type: ignore[no-untyped-call]
+    # The kernel's gradient does not depend on the kernel.
+    others = ctx.geometry.backward(delta, x, weight.detach(), (False, is_wanted, with_bias))[1:]
+    return input_gradient, *others, None, None
+
+
+class _InputGradient(torch.autograd.Function):
+    """The gradient of the input, whose own gradient u is an input of the convolution where that of the weight goes."""
+
+    @staticmethod
+    def forward(ctx: Any, delta: Tensor, weight: Tensor, x: Tensor, geometry: Geometry, new_sink: Sinks) -> Tensor:
+        ctx.save_for_backward(delta, weight)
+        ctx.geometry, ctx.sink = geometry, new_sink()
+        return geometry.backward(delta, x, weight, (True, False, False))[0]
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise UnsupportedError("third derivatives of a convolution cannot be recorded; leave it out: exclude=[…]")
+        delta, weight = ctx.saved_tensors
+        is_wanted, is_recorded = demand(ctx, 1)
+        weight_gradient = None
+        if is_recorded:
+            weight_gradient = ctx.sink(u, delta, weight, False)[0]
+        elif is_wanted:
+            weight_gradient = ctx.geometry.backward(delta, u, weight, (False, True, False))[1]
+        delta_gradient = ctx.geometry.convolve(u, weight, None) if ctx.needs_input_grad[0] else None
+        return delta_gradient, weight_gradient, None, None, None
 
 
 def _weight_gradient(

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gradspec.capture._attention import AttentionLayer
 from gradspec.capture._cells import CellLayer
 from gradspec.capture._conv import ConvLayer
 from gradspec.capture._embedding import EmbeddingLayer
-from gradspec.capture._layer import Layer
+from gradspec.capture._layer import Layer, effective_name
 from gradspec.capture._linear import LinearLayer
 from gradspec.capture._norms import NormLayer
 from gradspec.capture._recurrent import RecurrentLayer
-from gradspec.capture._register import Register, effective_name
+from gradspec.capture._register import Register
 from gradspec.capture._samples import sample_dim
 from gradspec.capture.errors import CaptureError, UnsupportedError
 
@@ -34,6 +35,10 @@ _CAPTURED = (*_PARAMETRISABLE, nn.RNN, nn.LSTM, nn.GRU, nn.MultiheadAttention, *
 _REQUEST = {nn.Embedding: "embedding", **dict.fromkeys(_NORMS, "vectors")}
 
 
+_NO_PARAMETERS = "it has no parameters to record"
+_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A parameter that is not captured."""
@@ -45,13 +50,25 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The layers that are captured, and the parameters that are not, by name."""
+    """The layers that are captured, and the parameters that are not, by name.
+
+    Attributes
+    ----------
+    share : float
+        Of the entries of the trained parameters with two and more dimensions, those that are captured.
+    """
 
     layers: list[Layer]
     skipped: dict[str, Skipped]
+    share: float
 
 
-def discover(model: nn.Module, wanted: str | Sequence[str], extras: frozenset[str] = frozenset()) -> Discovery:
+def discover(
+    model: nn.Module,
+    wanted: str | Sequence[str],
+    extras: frozenset[str] = frozenset(),
+    exclude: Sequence[str] = (),
+) -> Discovery:
     """Find the layers of a model that can be captured.
 
     Parameters
@@ -62,6 +79,8 @@ def discover(model: nn.Module, wanted: str | Sequence[str], extras: frozenset[st
         Names of modules as in ``model.named_modules()``, or all that can be captured.
     extras : set of str
         What else to capture, of `EXTRAS`. A module that `wanted` names needs no such request.
+    exclude : sequence of str
+        Names of modules that are not captured, nor are those within them.
 
     Raises
     ------
@@ -76,9 +95,16 @@ def discover(model: nn.Module, wanted: str | Sequence[str], extras: frozenset[st
     modules = dict(model.named_modules())
     named = [] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     reasons = {name: _reason_against(name, module, modules, extras, name in named) for name, module in modules.items()}
+    for excluded in exclude:
+        if excluded not in modules:
+            raise CaptureError(
+                f"exclude names '{excluded}', which the model has not; names are those of named_modules()"
+            )
+        within = [name for name in modules if name == excluded or name.startswith(f"{excluded}.")]
+        reasons |= dict.fromkeys(within, "excluded")
     while True:
         chosen = _chosen(wanted, named, reasons)
-        register = Register(model, "vectors" in extras)
+        register = Register(model, "vectors" in extras, _CAPTURED)
         layers = [_layer(name, modules, register) for name in chosen]
         broken = register.broken_ties()
         if not broken:
@@ -86,15 +112,18 @@ def discover(model: nn.Module, wanted: str | Sequence[str], extras: frozenset[st
         reasons |= broken
     register.settle(layers)
 
-    skipped = {}
+    skipped: dict[str, Skipped] = {}
+    sizes = {True: 0, False: 0}
     captured = {weight.parameter for layer in layers for weight in layer.weights}
     for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter.ndim > 1:
+            sizes[name in captured or effective_name(name) in captured] += parameter.numel()
         if name in captured:
             continue
         kind = type(modules[name.rpartition(".")[0]]).__name__
         reason = _reason(name, parameter, chosen, captured, reasons)
         skipped[name] = Skipped(kind, tuple(parameter.shape), reason)
-    return Discovery(layers, skipped)
+    return Discovery(layers, skipped, sizes[True] / max(sum(sizes.values()), 1))
 
 
 def _check_plain(model: nn.Module) -> None:
@@ -105,6 +134,11 @@ def _check_plain(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if getattr(module, "_compiled_call_impl", None) is not None:
             raise UnsupportedError(f"module '{name}' is compiled; spectra of compiled modules cannot be recorded yet")
+    sharded = next((name for name, each in model.named_parameters() if type(each).__name__ == "DTensor"), None)
+    if sharded is not None:
+        raise UnsupportedError(
+            f"parameter '{sharded}' is sharded (DTensor, FSDP2); spectra of it cannot be recorded yet"
+        )
     for name, parameter in model.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise UnsupportedError(f"parameter '{name}' is not initialised; run the model once before recording it")
@@ -116,9 +150,10 @@ def _reason_against(
     """Why a module cannot be captured, or is not, or None."""
     base = next((base for base in _CAPTURED if isinstance(module, base)), None)
     if base is None:
-        return f"layers of kind {type(module).__name__} are not recorded"
-    if type(module).forward is not base.forward or "forward" in vars(module):
-        return f"its forward is not that of nn.{base.__name__}"
+        kind = type(module)
+        is_namesake = getattr(nn, kind.__name__, kind) is not kind
+        where = f" of {kind.__module__}, which is not torch.nn.{kind.__name__}," if is_namesake else ""
+        return f"layers of kind {kind.__name__}{where} are not recorded"
     parent, _, local = name.rpartition(".")
     if local == "out_proj" and isinstance(modules.get(parent), nn.MultiheadAttention):
         return f"part of '{parent}'"
@@ -128,13 +163,27 @@ def _reason_against(
         return f"a parametrised {base.__name__} is not recorded"
     takes_vectors = base in _NORMS or "vectors" in extras
     parameters = [parameter for parameter in module.parameters() if takes_vectors or parameter.ndim > 1]
+    odd = next((reason for reason in map(_reason_against_tensor, parameters) if reason is not None), None)
+    if odd is not None:
+        return odd
     if not parameters:
-        return "it has no parameters to record"
+        return _NO_PARAMETERS
     if not any(parameter.requires_grad for parameter in parameters):
         return "frozen"
     request = _REQUEST.get(base)
     if request and request not in extras and not is_named:
         return f"recorded on request: extras=['{request}'], or the module's name among the layers"
+    return None
+
+
+def _reason_against_tensor(parameter: nn.Parameter) -> str | None:
+    """Why a parameter cannot be recorded, or None."""
+    if parameter.dtype not in _DTYPES:
+        return f"its dtype is {parameter.dtype}; recorded are {', '.join(str(dtype)[6:] for dtype in _DTYPES)}"
+    if parameter.layout != torch.strided:
+        return f"its layout is {parameter.layout}; recorded are dense weights"
+    if type(parameter).__torch_dispatch__ is not Tensor.__torch_dispatch__:  # DTensor, quantised tensors
+        return f"it is a {type(parameter).__name__}, of which operations do not see the whole"
     return None
 
 
@@ -151,8 +200,9 @@ def _chosen(wanted: str | Sequence[str], named: list[str], reasons: dict[str, st
         if reasons[name] is not None:
             raise UnsupportedError(f"module '{name}' cannot be recorded: {reasons[name]}")
     if not chosen:
+        reason = next((f" ('{name}': {why})" for name, why in reasons.items() if why and why != _NO_PARAMETERS), "")
         raise CaptureError(
-            f"no layer to record; known are {', '.join(base.__name__ for base in _CAPTURED)}, if trainable; "
+            f"no layer to record{reason}; known are {', '.join(base.__name__ for base in _CAPTURED)}, if trainable; "
             f"{', '.join(base.__name__ for base in _REQUEST)} on request"
         )
     return chosen

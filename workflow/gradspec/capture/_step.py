@@ -1,19 +1,23 @@
 """What one step captures: which batch is open, and that every forward and backward through it counts once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from operator import add
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from gradspec.capture._groups import Batch, Groups, RowOrder
 from gradspec.capture._layer import Weight
+from gradspec.capture._logits import LogitRows
 from gradspec.capture._weight_capture import WeightCapture
-from gradspec.capture.errors import CaptureError
+from gradspec.capture.errors import CaptureError, RowsError
 
 
 class StepCapture:
@@ -48,6 +52,16 @@ class StepCapture:
         Whether a layer ran under autocast.
     label : int, optional
         The label that everything counts as.
+    packed : dict
+        The packed sequences that modules were called with, by the identity of their data.
+    problem : RowsError, optional
+        What is wrong with the rows that a layer saw first.
+    marks : set of Node, optional
+        Where the outputs of captured layers stand in autograd's graph, where somebody wants to know.
+    spoiled : dict
+        The weights of which not all was captured, and why.
+    logits : list of LogitRows
+        Gradients of logits that no recorded layer gives, where a softmax may be saturated.
     """
 
     def __init__(self, weights: Sequence[Weight], n_groups: int, kinds: Sequence[str]) -> None:
@@ -58,6 +72,11 @@ class StepCapture:
         self.groups: Groups
         self.batch = -1
         self._in_batch = False
+        self.packed: dict[int, PackedSequence] = {}
+        self.problem: RowsError | None = None
+        self.marks: set[Any] | None = None
+        self.spoiled: dict[Weight, str] = {}
+        self.logits: list[LogitRows] = []
         self.batch_sizes: list[int] = []
         self._batches: list[Batch] = []
         self.passes = 0
@@ -88,6 +107,17 @@ class StepCapture:
     def close(self) -> None:
         """End a batch."""
         self._in_batch = False
+        self.packed.clear()
+
+    def mark(self, output: Any) -> None:
+        """Note where the output of a layer stands in autograd's graph."""
+        for tensor in output if isinstance(output, tuple) else (output,):
+            if self.marks is not None and isinstance(tensor, Tensor) and tensor.grad_fn is not None:
+                self.marks.add(tensor.grad_fn)
+
+    def known(self) -> dict[Weight, "WeightCapture"]:
+        """What was captured of the weights of which all was."""
+        return {w: each for w, each in self.weights.items() if not each.empty and w not in self.spoiled}
 
     def sample_weights(self) -> Float64[np.ndarray, " sample"]:
         """Weight of each sample in the loss."""
@@ -117,11 +147,22 @@ class StepCapture:
         finally:
             self.label = None
 
-    def use(self) -> "Use":
-        """A forward through a layer, to be told when its backward comes."""
+    def use(self, check: Callable[[], None] | None = None) -> "Use":
+        """A forward through a layer, to be told when its backward comes.
+
+        What `check` raises about the rows is raised only then: a call whose result reaches no gradient, as one that
+        probes a layer, may see any rows.
+        """
+        problem = None
+        if check is not None:
+            try:
+                check()
+            except RowsError as error:
+                problem = error
+                self.problem = self.problem or error
         self.in_low_precision |= torch._C._is_any_autocast_enabled()
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing computes forward again
-        return Use(self, self.batch, repeated=self.backward_seen and not in_backward)
+        return Use(self, self.batch, repeated=self.backward_seen and not in_backward, problem=problem)
 
     def row_labels(self, positions: int) -> list[int]:
         """Label of each row of the open batch, where a sample has so many; the same list for the same rows."""
@@ -148,11 +189,18 @@ class Use:
     step: StepCapture
     batch: int
     repeated: bool
+    problem: RowsError | None = None
     spent: int = -1
+
+    def again(self) -> "Use":
+        """The same forward, for another of the weights that take part in it."""
+        return replace(self)
 
     def spend(self) -> None:
         """Note that its backward runs; raise `CaptureError` where that would count something wrongly or twice."""
         step = self.step
+        if self.problem is not None:
+            raise self.problem
         if step.closed:
             raise CaptureError("backward ran after its step was closed: what it adds to the gradients is not recorded")
         if self.repeated or self.batch != step.batch:

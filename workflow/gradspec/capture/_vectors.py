@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from gradspec.capture._layer import Weight, receives_gradient
+from gradspec.capture._graph import demand
+from gradspec.capture._layer import Weight
 from gradspec.capture._step import StepCapture
 
 # Gets the gradient of an output, which of the parameters receive one too, and the tensors that were saved for it.
@@ -35,20 +35,26 @@ def watched(output: Tensor, parameters: Sequence[Tensor], saved: Sequence[Tensor
     saved : sequence of Tensor
         What the sink needs.
     sink : callable
-        Gets the gradient, a list that says which parameters receive one, and what was saved.
+        Gets the gradient, a list that says to which parameters it is added, and what was saved.
     """
     result: Tensor = _Watched.apply(output, *parameters, *saved, len(parameters), sink)  # type: ignore[no-untyped-call]
     return result
 
 
 def watched_bias(
-    step: StepCapture, weights: Sequence[Weight], output: Tensor, bias: Tensor | None, batch_dim: int, bias_dim: int
+    step: StepCapture,
+    weights: Sequence[Weight],
+    output: Tensor,
+    bias: Tensor | None,
+    batch_dim: int,
+    bias_dim: int,
+    check: Callable[[], None],
 ) -> Tensor:
     """`output`, to which a bias was added along `bias_dim`, with the bias recorded in equal blocks."""
     if not weights or bias is None or not bias.requires_grad:
         return output
 
-    use = step.use()
+    use = step.use(check)
 
     def sink(delta: Tensor, received: list[bool]) -> None:
         use.spend()
@@ -79,9 +85,9 @@ class _Watched(torch.autograd.Function):
         return identity
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, delta: Float[Tensor, "..."]) -> tuple[Tensor | None, ...]:
-        received = [receives_gradient(ctx, position) for position in range(1, 1 + ctx.n_parameters)]
+        received = [demand(ctx, position)[1] for position in range(1, 1 + ctx.n_parameters)]
         if any(received):
-            ctx.sink(delta, received, *ctx.saved_tensors)
+            with torch.no_grad():
+                ctx.sink(delta, received, *ctx.saved_tensors)
         return delta, *[None] * (len(ctx.needs_input_grad) - 1)

@@ -11,12 +11,14 @@ from math import isfinite
 from operator import add
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Weight, total
+from gradspec.capture._logits import LogitRows, Readout, allowed_in
 from gradspec.capture._solve import small_gram, triangle_of_long
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ PARAMETER_SIDE = "parameter side"
 # Rows of a use that are kept as rows whichever the side: taking a few apart by group costs more than their product,
 # unless it is done for several steps at once.
 FEW_ROWS = 64
+
+# Rows of every sample of a batch: as many, or so many of each.
+Positions = int | Int[np.ndarray, " sample"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class WeightCapture:
         Gradient (m, n) of each label that has samples, summed over the uses on the parameter side.
     samples : dict
         Where every sample is captured apart, the gradient (m, n) of each, by batch and place in it.
+    logits : list of Tensor or None
+        Its outputs in every use, where they are the logits of a softmax.
     moments : dict
         For ``activation`` and ``delta`` on the parameter side: rows of each label, to be reduced by `Moments`.
     """
@@ -68,9 +75,10 @@ class WeightCapture:
         self.uses: list[RowUse] = []
         self.row_labels: list[list[int]] = []
         self.row_counts: list[int] = []
-        self.positions: dict[int, int] = {}
+        self.positions: dict[int, Positions] = {}
         self.gradients: dict[int, Float[Tensor, "m n"]] = {}
         self.samples: dict[tuple[int, int], Float[Tensor, "m n"]] = {}
+        self.logits: list[Tensor | None] = []
         self.sample_labels: dict[tuple[int, int], int] = {}
         m, n = weight.shape
         widths = {"activation": n, "delta": m}
@@ -93,8 +101,8 @@ class WeightCapture:
         step = self.step
         self._add_gradient(step.groups, step.batch, step.label, part, gradient)
 
-    def count_rows(self, part: int, positions: int) -> None:
-        """Count one use of the layer with so many rows a sample, told once for each part."""
+    def count_rows(self, part: int, positions: Positions) -> None:
+        """Count one use of the layer with so many rows per sample, told once for each part."""
         if part == self.step.groups.filled[0]:
             self._count(positions)
 
@@ -109,6 +117,28 @@ class WeightCapture:
         width = {"gradient": min(m, n), "activation": n, "delta": m}[kind]
         counts = self.row_counts
         return [min(width, count) for count in (*counts[:-1], sum(counts))]
+
+    @property
+    def is_readout(self) -> bool:
+        """Whether its outputs are the logits of a softmax in every use, so that a dimension is missing."""
+        readout = self.readout({})
+        return readout is not None and readout.adds_up_to_zero
+
+    def readout(self, spectra: dict[str, Float64[np.ndarray, "group index"]]) -> Readout | None:
+        """What is to be looked at where all uses are read-outs, once the spectra are there."""
+        logits = [each for each in self.logits if each is not None]
+        if not logits or len(logits) < len(self.logits) or self.weight.shape[0] == 1:
+            return None
+        gradients = [
+            LogitRows(labels, use.delta.double().numpy(), allowed_in(use.delta.dtype))
+            for use, labels in zip(self.uses, self.row_labels, strict=True)
+        ]
+        of_labels = [*self.gradients.items(), *((self.sample_labels[key], g) for key, g in self.samples.items())]
+        for label, gradient in of_labels:
+            gradients.append(
+                LogitRows([label] * gradient.shape[1], gradient.mT.double().numpy(), allowed_in(torch.float32))
+            )
+        return Readout(gradients, logits, [of_kind for kind, of_kind in spectra.items() if kind != "activation"])
 
     @property
     def is_on_sample_side(self) -> bool:
@@ -179,10 +209,14 @@ class WeightCapture:
         gradients = [*(by_label.get(group) for group in range(self.step.n_groups)), total(list(by_label.values()))]
         return [_nonzero_rows(gradient) for gradient in gradients]
 
-    def _count(self, positions: int) -> None:
+    def _count(self, positions: Positions) -> None:
         step = self.step
         self.positions[step.batch] = self.positions.get(step.batch, 0) + positions
-        counts = [count * positions for count in step.groups.counts]
+        if isinstance(positions, int):
+            counts = [count * positions for count in step.groups.counts]
+        else:
+            n_labels = len(step.groups.counts)
+            counts = np.bincount(step.groups.labels, positions, minlength=n_labels).astype(int).tolist()
         if step.label is not None:
             counts = [sum(counts) if label == step.label else 0 for label in range(len(counts))]
         self.row_counts = [*map(add, self.row_counts, counts)] if self.row_counts else counts
