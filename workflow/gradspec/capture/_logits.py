@@ -21,8 +21,8 @@ from torch import Tensor
 _ALLOWED = 1e-2
 _ALLOWED_IN_LOW_PRECISION = 1e-1
 _ZERO = 1e-4
-# Before a probability rounds to one, it has lost its digits.
-_MARGIN = 5.0
+# Margins between logits from which on a probability loses its digits, before it rounds to one.
+_MARGINS = {dtype: -log(torch.finfo(dtype).eps) - 5 for dtype in (torch.float64, torch.float32)}
 # Entries of logits that are kept until they are looked at.
 _FEW = 100_000
 
@@ -116,8 +116,7 @@ def allowed_in(dtype: torch.dtype) -> float:
 def _may_be_saturated(logits: Tensor) -> bool:
     """Whether some are so far apart that a probability is nearly one."""
     low, high = logits.aminmax()
-    margin = -log(torch.finfo(logits.dtype).eps) - _MARGIN
-    return not float(high) - float(low) < margin
+    return not float(high) - float(low) < _MARGINS.get(logits.dtype, 0.0)
 
 
 def _add_up_to_zero(rows: Float64[np.ndarray, "row m"]) -> bool:

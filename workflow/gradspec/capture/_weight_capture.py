@@ -126,9 +126,9 @@ class WeightCapture:
 
     def readout(self, spectra: dict[str, Float64[np.ndarray, "group index"]]) -> Readout | None:
         """What is to be looked at where all uses are read-outs, once the spectra are there."""
-        logits = [each for each in self.logits if each is not None]
-        if not logits or len(logits) < len(self.logits) or self.weight.shape[0] == 1:
+        if not self.logits or any(each is None for each in self.logits) or self.weight.shape[0] == 1:
             return None
+        logits = [each for each in self.logits if each is not None]
         gradients = [
             LogitRows(labels, use.delta.double().numpy(), allowed_in(use.delta.dtype))
             for use, labels in zip(self.uses, self.row_labels, strict=True)
