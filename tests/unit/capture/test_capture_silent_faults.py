@@ -186,6 +186,17 @@ def test_products_with_the_hessian_are_those_of_the_bare_model() -> None:
     assert_spectra_equal(pooled(recorder, "2.weight"), spectrum(bare[2].weight.grad), 1e-7)
 
 
+def test_second_derivatives_of_a_normalisation_are_said_to_be_missing() -> None:
+    model, x = nn.Sequential(nn.Linear(8, 7), nn.LayerNorm(7), nn.Linear(7, 3)).double(), data(8)
+    bare = copy.deepcopy(model)
+    recorder = SpectraRecorder(model, NAMES, extras=["vectors"])
+    with pytest.warns(UserWarning, match=r"1\.weight, 1\.bias cannot be recorded in this step"), recorder.step(GROUP):
+        penalised(model, x).backward()
+    penalised(bare, x).backward()
+    assert np.isnan(recorder.spectra()["1.weight"]["gradient"].values).all()
+    assert_spectra_equal(pooled(recorder, "0.weight"), spectrum(bare[0].weight.grad), 1e-7)
+
+
 # Kinds of numbers
 
 

@@ -71,7 +71,11 @@ class NormLayer(Layer):
                     rows = delta * standardise(x.double()) if local == "weight" else delta
                     add_vector(step, self._vectors[local][0], self._per_sample(rows, vector.numel()))
 
-        return watched(function(input, *args, **kwargs), [*vectors.values()], [input], sink)
+        def spoil() -> None:
+            reason = "second derivatives of a normalisation are not captured"
+            step.spoiled |= {self._vectors[local][0]: reason for local in vectors}
+
+        return watched(function(input, *args, **kwargs), [*vectors.values()], [input], sink, spoil)
 
     def _check(self, input: Tensor, step: StepCapture) -> None:
         if isinstance(self.module, ByFeature):

@@ -23,7 +23,13 @@ from gradspec.capture._step import StepCapture
 Sink = Callable[..., None]
 
 
-def watched(output: Tensor, parameters: Sequence[Tensor], saved: Sequence[Tensor], sink: Sink) -> Tensor:
+def watched(
+    output: Tensor,
+    parameters: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    sink: Sink,
+    spoil: Callable[[], None] | None = None,
+) -> Tensor:
     """`output`, whose gradient is shown to a sink on its way back.
 
     Parameters
@@ -36,8 +42,10 @@ def watched(output: Tensor, parameters: Sequence[Tensor], saved: Sequence[Tensor
         What the sink needs.
     sink : callable
         Gets the gradient, a list that says to which parameters it is added, and what was saved.
+    spoil : callable, optional
+        Called where backward makes a graph: second derivatives then reach the parameters by another way.
     """
-    result: Tensor = _Watched.apply(output, *parameters, *saved, len(parameters), sink)  # type: ignore[no-untyped-call]
+    result: Tensor = _Watched.apply(output, *parameters, *saved, len(parameters), sink, spoil)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -78,7 +86,7 @@ class _Watched(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, *others: Any) -> Tensor:
-        *tensors, ctx.n_parameters, ctx.sink = others
+        *tensors, ctx.n_parameters, ctx.sink, ctx.spoil = others
         ctx.save_for_backward(*tensors[ctx.n_parameters :])
         # Not a view for autograd, which would forbid changing it in place, as nn.ReLU(inplace=True) does.
         identity: Tensor = torch.ops.aten._unsafe_view(output, list(output.shape))
@@ -86,6 +94,8 @@ class _Watched(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, delta: Float[Tensor, "..."]) -> tuple[Tensor | None, ...]:
+        if ctx.spoil is not None and torch.is_grad_enabled():
+            ctx.spoil()
         received = [demand(ctx, position)[1] for position in range(1, 1 + ctx.n_parameters)]
         if any(received):
             with torch.no_grad():

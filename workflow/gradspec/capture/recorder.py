@@ -1,9 +1,8 @@
 """`SpectraRecorder`: what a training loop sees of the capture."""
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -15,35 +14,28 @@ from weakref import WeakKeyDictionary, ref
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradspec.capture._alignment import align
 from gradspec.capture._arguments import POOLED, check_arguments, check_choices
+from gradspec.capture._checks import Checks, warn_of_small_share
 from gradspec.capture._discovery import discover
 from gradspec.capture._distributed import reduce_over_processes
 from gradspec.capture._groups import Batch, Division, check_labels
 from gradspec.capture._history import GroupBackward, History, Record, Step, check_losses
 from gradspec.capture._hold import Hold, Holding
-from gradspec.capture._layer import Weight
 from gradspec.capture._live import Writer, write_scalars
 from gradspec.capture._regroup import Kept, kept_path, read_kept, regroup
 from gradspec.capture._report import ParameterReport, Report
-from gradspec.capture._rows_check import RowsCheck
 from gradspec.capture._schedule import Budget, EveryKth, Schedule
-from gradspec.capture._selfcheck import Probes, SelfCheck
-from gradspec.capture._snapshot import Snapshot
 from gradspec.capture._solver import Solver
 from gradspec.capture._spectra import Problems, reduce
 from gradspec.capture._step import StepCapture
-from gradspec.capture.errors import AttachedTwiceError, CaptureError, NothingCapturedError, listed
+from gradspec.capture.errors import AttachedTwiceError, CaptureError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from gradspec.capture._file import SpectraFile
-
-# Of the trained weights; where less is recorded, it is said.
-_LEAST_SHARE = 0.5
 
 _recorder_of: "WeakKeyDictionary[nn.Module, ref[SpectraRecorder]]" = WeakKeyDictionary()
 
@@ -186,14 +178,7 @@ class SpectraRecorder:
         self._share = discovery.share
         self._weights = [weight for layer in self._layers for weight in layer.weights]
         self._hold = Hold(self._layers)
-        self._snapshot = Snapshot(model)
-        probes = Probes(model, self._weights)
-        self._self_check: SelfCheck | None = SelfCheck(probes)
-        self._rows_check = RowsCheck(model, probes) if check_rows != "never" and definition == "rows" else None
-        self._checks_every_step = check_rows == "every"
-        self._batch_norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-        self._batch_norm_seen = False
-        self._told: set[Weight] = set()
+        self._checks = Checks(model, self._weights, definition, check_rows)
         self._saturation_seen = False
         self._history = History([*self._names, POOLED])
         self._kept: list[Kept] = []
@@ -209,7 +194,7 @@ class SpectraRecorder:
             self._open_file(Path(path), resume)
         self._claim()
         if layers == "auto" and not exclude:
-            self._warn_of_share()
+            warn_of_small_share(self._share, self._skipped)
 
     @contextmanager
     def step(
@@ -501,27 +486,12 @@ class SpectraRecorder:
                 yield step, None
                 trained = perf_counter() - began
             else:
-                self._snapshot.check()
-                freed = self._snapshot.freed()
-                if freed:
-                    warnings.warn(
-                        f"{listed(freed)} had been frozen when the recorder was made, and is not recorded now that it "
-                        "is trained; make the recorder while it is trained, and freeze it afterwards",
-                        stacklevel=5,
-                    )
-                self._note_batch_norm()
+                self._checks.before()
                 capture = StepCapture(self._weights, len(self._names), self._kinds)
                 loss_scale = 1.0 if self._scaler is None else float(self._scaler.get_scale())
-                if self._rows_check is not None:
-                    self._rows_check.prepare()
-                with nullcontext() if self._self_check is None else self._self_check.watching():
+                with self._checks.watching():
                     yield step, capture
-                if self._rows_check is not None and self._rows_check.is_done and not self._checks_every_step:
-                    self._rows_check = None
-                self._check_complete(capture)
-                self._warn_of_spoiled(capture)
-                if self._self_check is not None:
-                    self._self_check = self._self_check.check(capture, stacklevel=6)
+                self._checks.after(capture)
                 check_losses(step, self._names)
                 self._take(step, capture, loss_scale * step._share)
         finally:
@@ -536,14 +506,10 @@ class SpectraRecorder:
         """Let the forward of every layer go through the capture."""
         capture.open(batch)
         try:
-            with Holding(self._hold, capture), self._checking_rows(capture):
+            with Holding(self._hold, capture), self._checks.watching_rows(capture):
                 yield
         finally:
             capture.close()
-
-    def _checking_rows(self, capture: StepCapture) -> AbstractContextManager[None]:
-        check = self._rows_check
-        return nullcontext() if check is None or self._batch_norm_seen else check.watching(capture)
 
     def _take(self, step: Step, capture: StepCapture, loss_scale: float) -> None:
         """Have the spectra of a captured step solved."""
@@ -551,7 +517,7 @@ class SpectraRecorder:
         if self._processes == "all":
             reduce_over_processes(capture)
         keep = self._keeps(step.index)
-        if self._snapshot.is_on_accelerator:
+        if self._checks.is_on_accelerator:
             capture.to_host()
         counts = [*capture.counts[:-1], sum(capture.counts)]
         weight_sums = [*capture.weight_sums[:-1], sum(capture.weight_sums)]
@@ -622,58 +588,10 @@ class SpectraRecorder:
 
         return backward
 
-    def _check_complete(self, capture: StepCapture) -> None:
-        if all(captured.empty for captured in capture.weights.values()):
-            if capture.problem is not None:
-                raise capture.problem
-            seen = set() if self._self_check is None else self._self_check.seen
-            where = (
-                f"though one reached {listed(sorted(seen))}: the weights were used in other ways than through "
-                "operations that are recorded, or their gradients were made by autograd.grad, as adjoint methods do"
-                if seen
-                else "forward and backward must both run inside the step block"
-            )
-            silent = [weight.node for weight in capture.weights]
-            raise NothingCapturedError(f"nothing was captured in this step of {listed(silent)}; {where}")
-        if self._definition == "loss" and not capture.passes:
-            raise CaptureError("definition='loss' needs step.backward(losses) in place of loss.backward()")
-
-    def _warn_of_share(self) -> None:
-        if self._share >= _LEAST_SHARE:
-            return
-        largest = sorted(self._skipped.items(), key=lambda item: -math.prod(item[1].shape))
-        names = [f"{name} ({skipped.reason})" for name, skipped in largest if len(skipped.shape) > 1]
-        warnings.warn(
-            f"only {self._share:.1%} of the entries of trained weights are recorded; not recorded are {listed(names)}",
-            stacklevel=3,
-        )
-
-    def _warn_of_spoiled(self, capture: StepCapture) -> None:
-        """Say once of each weight why it is not recorded in a step."""
-        new: dict[str, list[str]] = {}
-        for weight, reason in capture.spoiled.items():
-            if weight not in self._told:
-                self._told.add(weight)
-                new.setdefault(reason, []).append(weight.node)
-        for reason, nodes in new.items():
-            warnings.warn(f"{listed(nodes)} cannot be recorded in this step (NaN): {reason}", stacklevel=6)
-
-    def _note_batch_norm(self) -> None:
-        if self._batch_norm_seen or not any(module.training for module in self._batch_norms):
-            return
-        self._batch_norm_seen = True
-        if self._definition == "loss":
-            return
-        warnings.warn(
-            "batch normalisation in training mode makes samples of different groups meet: recorded is each group's "
-            "share of the pooled gradient (definition 'rows'), not the gradient of that group's own loss",
-            stacklevel=6,
-        )
-
     def _attrs(self) -> dict[str, Any]:
         return {
             "group_definition": self._definition,
-            "batch_norm_in_training": int(self._batch_norm_seen),
+            "batch_norm_in_training": int(self._checks.batch_norm_seen),
             "every": self._every,
             "kinds": ", ".join(self._kinds),
             "processes": self._processes,
