@@ -168,7 +168,7 @@ class Loop:
         self.bodies = draw.choices(names, k=draw.randint(1, 3))
         self.repeats = draw.choice([1, 1, 2])
         if "spectral_norm" in self.bodies:
-            self.habits -= {"no_grad", "unused", "functional_call", "saliency"}  # each a power iteration more
+            self.habits -= {"no_grad", "unused", "functional_call", "saliency", "accumulate"}  # more power iterations
         if set(self.bodies) & {"weight_norm", "spectral_norm"}:
             self.habits -= {"save"}  # which torch refuses
 

@@ -11,6 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Layer
 from gradspec.capture._linear import KINDS, captured_linear
 from gradspec.capture._register import Register
@@ -54,12 +55,14 @@ class CellLayer(Layer):
         states = hx if isinstance(hx, tuple | list) else (hx,)
         hidden = states[0]
 
+        rows = self.rows_in(step, input.shape[:-1], 0)
+
         def check() -> None:
             for tensor in (input, *states):
-                step.groups.check_batch(tensor.shape[:-1], 0, str(self))
+                rows.check_batch(tensor.shape[:-1], 0, str(self))
 
-        from_input = self._product(step, "ih", input, w_ih, b_ih, check)
-        from_hidden = self._product(step, "hh", hidden, w_hh, b_hh, check)
+        from_input = self._product(step, "ih", rows, input, w_ih, b_ih, check)
+        from_hidden = self._product(step, "hh", rows, hidden, w_hh, b_hh, check)
         match self.module:
             case nn.LSTMCell():
                 return _lstm(from_input + from_hidden, hx[1])
@@ -72,12 +75,13 @@ class CellLayer(Layer):
         self,
         step: StepCapture,
         side: str,
+        rows: Groups,
         input: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         check: Callable[[], None],
     ) -> Tensor:
-        return captured_linear(step, self._matrices[side], input, weight, bias, 0, check, self._biases[side])
+        return captured_linear(step, rows, self._matrices[side], input, weight, bias, 0, check, self._biases[side])
 
 
 def _lstm(gates: Float[Tensor, "sample gate"], cell: Hidden) -> tuple[Hidden, Hidden]:

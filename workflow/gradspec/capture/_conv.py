@@ -107,7 +107,8 @@ class ConvLayer(Layer):
         if input.ndim < weight.ndim:  # a single sample
             call = partial(self.call, step, function)
             return call(input[None], weight, bias, stride, padding, dilation, groups).squeeze(0)
-        check = partial(step.groups.check_batch, input.shape, 0, str(self))
+        rows = self.rows_in(step, input.shape, 0)
+        check = partial(rows.check_batch, input.shape, 0, str(self))
         n_space = weight.ndim - 2
         stride, dilation = _each(stride, n_space), _each(dilation, n_space)
         padded, padding = _pad(input, weight.shape[2:], padding, dilation)
@@ -115,7 +116,7 @@ class ConvLayer(Layer):
         geometry = Geometry(stride, padding, dilation, groups)
 
         def new_sink() -> Sink:
-            use = step.use(check)
+            use = step.use(check, rows)
 
             def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
                 use.spend()
@@ -128,7 +129,7 @@ class ConvLayer(Layer):
             output = _Convolution.apply(padded, weight, bias, geometry, new_sink)  # type: ignore[no-untyped-call]
         else:
             output = geometry.convolve(padded, weight, bias)
-        return watched_bias(step, biases, output, bias, batch_dim=0, bias_dim=1, check=check)
+        return watched_bias(step, rows, biases, output, bias, batch_dim=0, bias_dim=1, check=check)
 
 
 def _each(value: int | tuple[int, ...], n_space: int) -> tuple[int, ...]:
@@ -226,7 +227,7 @@ def _weight_gradient(
     kernel: Float[Tensor, "m n_block *taps"],
     with_bias: bool,
 ) -> tuple[Float[Tensor, "m n_block *taps"], Float[Tensor, " m"] | None]:
-    groups = step.groups
+    groups = step.rows
     whole = None
     if is_low_precision(x):
         whole = geometry.backward(delta, x, kernel, (False, True, with_bias))[1:]

@@ -1,7 +1,8 @@
 """Which layers of a model are captured, and why the other parameters are not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,13 @@ from gradspec.capture._linear import LinearLayer
 from gradspec.capture._norms import NormLayer
 from gradspec.capture._recurrent import RecurrentLayer
 from gradspec.capture._register import Register
-from gradspec.capture._samples import sample_dim
-from gradspec.capture.errors import CaptureError, UnsupportedError
+from gradspec.capture._samples import SampleDim, sample_dim
+from gradspec.capture.errors import CaptureError, UnsupportedError, listed
 
 # Wrappers under which gradients are not those of one process's own batch, or modules do not run as written.
 _WRAPPERS = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "OptimizedModule", "ScriptModule")
+
+Rows = Literal["samples", "sample-major"] | Mapping[str, Literal["samples", "sample-major"]]
 
 # What is recorded on request, and the layers that each request adds.
 EXTRAS = ("embedding", "vectors")
@@ -68,6 +71,8 @@ def discover(
     wanted: str | Sequence[str],
     extras: frozenset[str] = frozenset(),
     exclude: Sequence[str] = (),
+    rows: Rows = "samples",
+    sample_dims: int | Mapping[str, int] | None = None,
 ) -> Discovery:
     """Find the layers of a model that can be captured.
 
@@ -81,6 +86,10 @@ def discover(
         What else to capture, of `EXTRAS`. A module that `wanted` names needs no such request.
     exclude : sequence of str
         Names of modules that are not captured, nor are those within them.
+    rows : "samples" or "sample-major" or dict
+        Whether rows of a sample may follow one another in place of it, everywhere or by name of the module.
+    sample_dims : int or dict, optional
+        Which dimension of what layers see runs over the samples, where that is not to be found out.
 
     Raises
     ------
@@ -95,6 +104,12 @@ def discover(
     modules = dict(model.named_modules())
     named = [] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     reasons = {name: _reason_against(name, module, modules, extras, name in named) for name, module in modules.items()}
+    for argument in (rows, sample_dims):
+        unknown = set(argument) - set(modules) if isinstance(argument, Mapping) else ()
+        if unknown:
+            raise CaptureError(
+                f"the model has no module {listed(sorted(map(repr, unknown)))}, which rows or sample_dim name"
+            )
     for excluded in exclude:
         if excluded not in modules:
             raise CaptureError(
@@ -105,12 +120,14 @@ def discover(
     while True:
         chosen = _chosen(wanted, named, reasons)
         register = Register(model, "vectors" in extras, _CAPTURED)
-        layers = [_layer(name, modules, register) for name in chosen]
+        layers = [_layer(name, modules, register, _for_module(sample_dims, name)) for name in chosen]
         broken = register.broken_ties()
         if not broken:
             break
         reasons |= broken
     register.settle(layers)
+    for layer in layers:
+        layer.is_sample_major = _for_module(rows, layer.name) == "sample-major"
 
     skipped: dict[str, Skipped] = {}
     sizes = {True: 0, False: 0}
@@ -208,7 +225,13 @@ def _chosen(wanted: str | Sequence[str], named: list[str], reasons: dict[str, st
     return chosen
 
 
-def _layer(name: str, modules: dict[str, nn.Module], register: Register) -> Layer:
+def _for_module(value: Any, name: str) -> Any:
+    """What an argument says of a module, for which it may have an entry."""
+    return value.get(name) if isinstance(value, Mapping) else value
+
+
+def _layer(name: str, modules: dict[str, nn.Module], register: Register, dim: int | None) -> Layer:
+    samples = sample_dim(name, modules) if dim is None else SampleDim(dim)
     match module := modules[name]:
         case nn.MultiheadAttention():
             return AttentionLayer(name, module, register)
@@ -219,10 +242,10 @@ def _layer(name: str, modules: dict[str, nn.Module], register: Register) -> Laye
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return ConvLayer(name, module, register)
         case nn.Linear():
-            return LinearLayer(name, module, register, sample_dim(name, modules))
+            return LinearLayer(name, module, register, samples)
         case nn.Embedding():
-            return EmbeddingLayer(name, module, register, sample_dim(name, modules))
-    return NormLayer(name, module, register, sample_dim(name, modules))
+            return EmbeddingLayer(name, module, register, samples)
+    return NormLayer(name, module, register, samples)
 
 
 def _reason(

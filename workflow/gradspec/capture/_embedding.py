@@ -62,11 +62,13 @@ class EmbeddingLayer(Layer):
         if not weight.requires_grad:
             return output
 
+        rows = self.rows_in(step, input.shape, self.samples.dim)
+
         def check() -> None:
-            self.samples.check(input.shape, step.groups, self)
+            self.samples.check(input.shape, rows, self)
             self._refuse_positions(input)
 
-        use = step.use(check)
+        use = step.use(check, rows)
 
         def sink(delta: Tensor, received: list[bool], ids: Tensor) -> None:
             use.spend()
@@ -90,7 +92,7 @@ class EmbeddingLayer(Layer):
             )
 
     def _add(self, step: StepCapture, ids: Int[Tensor, "*batch"], delta: Float[Tensor, "*batch d"]) -> None:
-        groups, capture, dim = step.groups, step[self._weight], self.samples.dim
+        groups, capture, dim = step.rows, step[self._weight], self.samples.dim
         shape = self._weight.shape
         rows = delta / _frequencies(ids).unsqueeze(-1) if self.module.scale_grad_by_freq else delta
         for part in groups.filled:

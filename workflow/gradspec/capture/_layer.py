@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from gradspec.capture._groups import Groups
     from gradspec.capture._step import StepCapture
 
 
@@ -50,6 +51,8 @@ class Layer(ABC):
         How far the gradients that the optimiser gets agree with those of the bare module.
     weights : list of Weight
         What is recorded.
+    is_sample_major : bool
+        Whether the rows of a sample may have been flattened into the batch, sample by sample.
     biases : dict
         What is recorded of the biases that a call with its weights may add, by their identity.
     """
@@ -64,10 +67,21 @@ class Layer(ABC):
         self.module = module
         self.kind = type(module).__name__
         self.biases: dict[int, list[Weight]] = {}
+        self.is_sample_major = False
 
     def parameter(self, name: str) -> str:
         """Full name of a parameter of the module."""
         return f"{self.name}.{name}" if self.name else name
+
+    def rows_in(self, step: "StepCapture", shape: Sequence[int], dim: int) -> "Groups":
+        """The division of what it sees, whose dimension `dim` should be the batch.
+
+        Where it is said to be `is_sample_major`, several rows of each sample may stand in place of it.
+        """
+        size = step.groups.size
+        if self.is_sample_major and dim < len(shape) and shape[dim] > size and shape[dim] % size == 0:
+            return step.repeated(shape[dim] // size)
+        return step.groups
 
     def tensors(self) -> list[Tensor]:
         """The parameters by which a call is known to be of this layer."""

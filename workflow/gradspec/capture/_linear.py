@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from gradspec.capture._graph import demand
+from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Layer, Weight, autocast_inputs, is_low_precision, total
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim
@@ -74,14 +75,15 @@ class LinearLayer(Layer):
         weight: Tensor,
         bias: Tensor | None = None,
     ) -> Float[Tensor, "*batch m"]:
-        check = partial(self.samples.check, input.shape[:-1], step.groups, self)
-        return captured_linear(
-            step, self._matrices, input, weight, bias, self.samples.dim, check, self.biases.get(id(bias), ())
-        )
+        rows = self.rows_in(step, input.shape[:-1], self.samples.dim)
+        check = partial(self.samples.check, input.shape[:-1], rows, self)
+        biases = self.biases.get(id(bias), ())
+        return captured_linear(step, rows, self._matrices, input, weight, bias, self.samples.dim, check, biases)
 
 
 def captured_linear(
     step: StepCapture,
+    rows: Groups,
     weights: Sequence[Weight],
     input: Float[Tensor, "*batch n"],
     weight: Float[Tensor, "m n"],
@@ -96,6 +98,8 @@ def captured_linear(
     ----------
     step : StepCapture
         Where captured rows and gradients go.
+    rows : Groups
+        The division of the rows.
     weights : sequence of Weight
         The blocks of rows of `weight`, in order, each with a spectrum of its own; none where it is not recorded.
     input, weight, bias : Tensor
@@ -113,7 +117,7 @@ def captured_linear(
     input, weight, bias = autocast_inputs(input, weight, bias)
 
     def new_sink() -> Sink:
-        use = step.use(check)
+        use = step.use(check, rows)
 
         def sink(h: Tensor, delta: Tensor, logits: Tensor | None) -> Tensor:
             use.spend()
@@ -128,7 +132,7 @@ def captured_linear(
         if records_weight
         else linear(input, weight, bias)
     )
-    return watched_bias(step, biases, output, bias, batch_dim, bias_dim=-1, check=check)
+    return watched_bias(step, rows, biases, output, bias, batch_dim, bias_dim=-1, check=check)
 
 
 class _Linear(torch.autograd.Function):
@@ -208,7 +212,7 @@ def _weight_gradient(
     delta: Float[Tensor, "*batch m"],
     batch_dim: int,
 ) -> Float[Tensor, "m n"]:
-    groups = step.groups
+    groups = step.rows
     n, m = h.shape[-1], delta.shape[-1]
     heights = [weight.shape[0] for weight in weights]
     rows = h.numel() // n

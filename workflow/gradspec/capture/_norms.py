@@ -14,6 +14,7 @@ from torch.nn.functional import batch_norm, group_norm, instance_norm, layer_nor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Layer
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim
@@ -61,7 +62,8 @@ class NormLayer(Layer):
         if not vectors:
             return function(input, *args, **kwargs)
         standardise = _standardiser(self.module, input)
-        use = step.use(lambda: self._check(input, step))
+        groups = self.rows_in(step, input.shape, self.samples.dim)
+        use = step.use(lambda: self._check(input, groups), groups)
 
         def sink(delta: Tensor, received: list[bool], x: Tensor) -> None:
             use.spend()
@@ -77,14 +79,14 @@ class NormLayer(Layer):
 
         return watched(function(input, *args, **kwargs), [*vectors.values()], [input], sink, spoil)
 
-    def _check(self, input: Tensor, step: StepCapture) -> None:
+    def _check(self, input: Tensor, groups: Groups) -> None:
         if isinstance(self.module, ByFeature):
             shape = input.shape[: input.ndim - len(self.module.normalized_shape)]
-            self.samples.check(shape, step.groups, self)
+            self.samples.check(shape, groups, self)
             return
         if isinstance(self.module, _InstanceNorm) and input.ndim == self.module._get_no_batch_dim():  # type: ignore[no-untyped-call]
             raise RowsError(f"{self} saw an unbatched input of shape {tuple(input.shape)}; give it a batch dimension")
-        self.samples.check(input.shape, step.groups, self)
+        self.samples.check(input.shape, groups, self)
 
     def _per_sample(self, rows: Tensor, entries: int) -> Tensor:
         """Sums over the rows of each sample, an entry of the vector each."""

@@ -70,8 +70,9 @@ class RecurrentLayer(Layer):
     def _call_padded(
         self, step: StepCapture, function: Callable[..., Any], input: Tensor, hx: Any, weights: Any, options: Any
     ) -> Any:
-        groups, batch_dim = step.groups, 0 if options[-1] else 1
-        use = step.use(partial(self._check, groups, input.shape, batch_dim, hx))
+        batch_dim = 0 if options[-1] else 1
+        groups = self.rows_in(step, input.shape, batch_dim)
+        use = step.use(partial(groups.check_batch, input.shape, batch_dim, str(self)), groups)
         times = np.full(groups.size, input.shape[1 - batch_dim])
         if use.problem is not None:
             return function(input, hx, self._aliases(step, use, weights, 0, times, hx), *options)
@@ -107,9 +108,6 @@ class RecurrentLayer(Layer):
             results.append(function(sequences.data, sequences.batch_sizes, part_hx, aliases, *options))
         outputs, *states = zip(*results, strict=True)
         return parts.join(outputs), *map(parts.join_states, states)
-
-    def _check(self, groups: Groups, shape: Sequence[int], batch_dim: int, hx: Any) -> None:
-        groups.check_batch(shape, batch_dim, str(self))
 
     def _check_packed(self, groups: Groups, batch_sizes: Tensor, packed: PackedSequence | None) -> None:
         groups.check_batch(batch_sizes[:1].tolist(), 0, str(self))

@@ -83,7 +83,9 @@ class Kept:
         for stack in shared:
             uses = stack.captures[0].uses
             row_samples = [
-                np.arange(use.groups.size).repeat(len(use.h) // use.groups.size) + offsets[use.batch] for use in uses
+                np.arange(use.groups.size).repeat(len(use.h) // use.groups.size) // use.groups.times
+                + offsets[use.batch]
+                for use in uses
             ]
             weights = [weight_capture.weight for weight_capture in stack.captures]
             rows.append(KeptRows(weights, np.concatenate(row_samples), stack.triangles))

@@ -36,6 +36,8 @@ class StepCapture:
     ----------
     groups : Groups
         The division of the batch that is open.
+    rows : Groups
+        The division of the rows of the use whose backward runs.
     counts : list of int
         Samples of each group so far; last, those of the rest.
     weight_sums : list of float
@@ -70,6 +72,8 @@ class StepCapture:
         self.weight_sums = [0.0] * (n_groups + 1)
         self.n_groups = n_groups
         self.groups: Groups
+        self.rows: Groups
+        self._repeated: dict[tuple[int, int], Groups] = {}
         self.batch = -1
         self._in_batch = False
         self.packed: dict[int, PackedSequence] = {}
@@ -84,7 +88,7 @@ class StepCapture:
         self.closed = False
         self.in_low_precision = False
         self.label: int | None = None
-        self._row_labels: dict[tuple[int, int, int | None], list[int]] = {}
+        self._row_labels: dict[tuple[int, int, int | None, int], list[int]] = {}
         self._orders: dict[tuple[int, ...], RowOrder] = {}
         self.weights = {weight: WeightCapture(weight, self) for weight in weights}
 
@@ -96,7 +100,7 @@ class StepCapture:
         if self._in_batch:
             raise CaptureError("a batch of this step is open already; close it before the next")
         self._in_batch = True
-        self.groups = batch.groups
+        self.groups = self.rows = batch.groups
         self.batch += 1
         self.batch_sizes.append(batch.groups.size)
         self._batches.append(batch)
@@ -147,11 +151,18 @@ class StepCapture:
         finally:
             self.label = None
 
-    def use(self, check: Callable[[], None] | None = None) -> "Use":
+    def repeated(self, times: int) -> Groups:
+        """The division of the open batch with so many rows in place of each sample."""
+        key = (self.batch, times)
+        if key not in self._repeated:
+            self._repeated[key] = self.groups.repeated(times)
+        return self._repeated[key]
+
+    def use(self, check: Callable[[], None] | None = None, rows: Groups | None = None) -> "Use":
         """A forward through a layer, to be told when its backward comes.
 
-        What `check` raises about the rows is raised only then: a call whose result reaches no gradient, as one that
-        probes a layer, may see any rows.
+        It sees the division `rows`, that of the batch if not given. What `check` raises about them is raised only then:
+        a call whose result reaches no gradient, as one that probes a layer, may see any rows.
         """
         problem = None
         if check is not None:
@@ -162,14 +173,16 @@ class StepCapture:
                 self.problem = self.problem or error
         self.in_low_precision |= torch._C._is_any_autocast_enabled()
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing computes forward again
-        return Use(self, self.batch, repeated=self.backward_seen and not in_backward, problem=problem)
+        return Use(
+            self, self.batch, rows or self.groups, repeated=self.backward_seen and not in_backward, problem=problem
+        )
 
     def row_labels(self, positions: int) -> list[int]:
         """Label of each row of the open batch, where a sample has so many; the same list for the same rows."""
-        key = (self.batch, positions, self.label)
+        key = (self.batch, positions, self.label, self.rows.times)
         labels = self._row_labels.get(key)
         if labels is None:
-            labels = self.groups.labels if self.label is None else [self.label] * self.groups.size
+            labels = self.rows.labels if self.label is None else [self.label] * self.rows.size
             labels = labels if positions == 1 else [label for label in labels for _ in range(positions)]
             self._row_labels[key] = labels
         return labels
@@ -188,6 +201,7 @@ class Use:
 
     step: StepCapture
     batch: int
+    rows: Groups
     repeated: bool
     problem: RowsError | None = None
     spent: int = -1
@@ -214,4 +228,5 @@ class Use:
                 "call backward once"
             )
         self.spent = step.passes
+        step.rows = self.rows
         step.backward_seen = True

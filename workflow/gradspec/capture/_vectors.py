@@ -16,6 +16,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gradspec.capture._graph import demand
+from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Weight
 from gradspec.capture._step import StepCapture
 
@@ -51,6 +52,7 @@ def watched(
 
 def watched_bias(
     step: StepCapture,
+    rows: Groups,
     weights: Sequence[Weight],
     output: Tensor,
     bias: Tensor | None,
@@ -62,12 +64,12 @@ def watched_bias(
     if not weights or bias is None or not bias.requires_grad:
         return output
 
-    use = step.use(check)
+    use = step.use(check, rows)
 
     def sink(delta: Tensor, received: list[bool]) -> None:
         use.spend()
-        rows = delta.movedim((batch_dim, bias_dim), (0, -1))
-        blocks = rows.reshape(len(rows), -1, rows.shape[-1]).double().sum(1).chunk(len(weights), dim=1)
+        deltas = delta.movedim((batch_dim, bias_dim), (0, -1))
+        blocks = deltas.reshape(len(deltas), -1, deltas.shape[-1]).double().sum(1).chunk(len(weights), dim=1)
         for weight, per_sample in zip(weights, blocks, strict=True):
             add_vector(step, weight, per_sample)
 
@@ -76,8 +78,8 @@ def watched_bias(
 
 def add_vector(step: StepCapture, weight: Weight, per_sample: Float64[Tensor, "sample entry"]) -> None:
     """Record the gradient of a vector, given each sample's share."""
-    for part in step.groups.filled:
-        step[weight].add_gradient(part, step.groups.pick(per_sample, part).sum(0)[:, None])
+    for part in step.rows.filled:
+        step[weight].add_gradient(part, step.rows.pick(per_sample, part).sum(0)[:, None])
         step[weight].count_rows(part, positions=1)
 
 

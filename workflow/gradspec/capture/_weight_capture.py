@@ -92,24 +92,24 @@ class WeightCapture:
         """Add one use of the layer on the sample side, by its rows in the order of the samples."""
         step = self.step
         # Copies, so that a buffer which is reused before the step ends does no harm.
-        self.uses.append(RowUse(h.clone(), delta.clone(), step.groups, step.batch, step.label))
+        self.uses.append(RowUse(h.clone(), delta.clone(), step.rows, step.batch, step.label))
         self.row_labels.append(step.row_labels(positions))
         self._count(positions)
 
     def add_gradient(self, part: int, gradient: Float[Tensor, "m n"]) -> None:
         """Add the gradient, dense or with sparse rows, of one part of the batch in one use on the parameter side."""
         step = self.step
-        self._add_gradient(step.groups, step.batch, step.label, part, gradient)
+        self._add_gradient(step.rows, step.batch, step.label, part, gradient)
 
     def count_rows(self, part: int, positions: Positions) -> None:
         """Count one use of the layer with so many rows per sample, told once for each part."""
-        if part == self.step.groups.filled[0]:
+        if part == self.step.rows.filled[0]:
             self._count(positions)
 
     def add_moments(self, kind: str, rows: Sequence[Float[Tensor, "row width"]]) -> None:
         """Add the rows of H or Δ of one use on the parameter side, a part of the batch each."""
         if kind in self.moments:
-            self._add_moments(kind, rows, self.step.groups, self.step.label)
+            self._add_moments(kind, rows, self.step.rows, self.step.label)
 
     def ranks(self, kind: str = "gradient") -> list[int]:
         """Most non-zero singular values that each group, then pooled, can have."""
@@ -211,12 +211,14 @@ class WeightCapture:
 
     def _count(self, positions: Positions) -> None:
         step = self.step
-        self.positions[step.batch] = self.positions.get(step.batch, 0) + positions
+        times = step.rows.times
+        of_samples = positions * times if isinstance(positions, int) else positions.reshape(-1, times).sum(1)
+        self.positions[step.batch] = self.positions.get(step.batch, 0) + of_samples
         if isinstance(positions, int):
-            counts = [count * positions for count in step.groups.counts]
+            counts = [count * positions for count in step.rows.counts]
         else:
-            n_labels = len(step.groups.counts)
-            counts = np.bincount(step.groups.labels, positions, minlength=n_labels).astype(int).tolist()
+            n_labels = len(step.rows.counts)
+            counts = np.bincount(step.rows.labels, positions, minlength=n_labels).astype(int).tolist()
         if step.label is not None:
             counts = [sum(counts) if label == step.label else 0 for label in range(len(counts))]
         self.row_counts = [*map(add, self.row_counts, counts)] if self.row_counts else counts

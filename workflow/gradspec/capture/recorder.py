@@ -1,7 +1,7 @@
 """`SpectraRecorder`: what a training loop sees of the capture."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from os import PathLike
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gradspec.capture._alignment import align
 from gradspec.capture._arguments import POOLED, check_arguments, check_choices
 from gradspec.capture._checks import Checks, warn_of_small_share
-from gradspec.capture._discovery import discover
+from gradspec.capture._discovery import Rows, discover
 from gradspec.capture._distributed import reduce_over_processes
 from gradspec.capture._groups import Batch, Division, check_labels
 from gradspec.capture._history import GroupBackward, History, Record, Step, check_losses
@@ -62,6 +62,12 @@ class SpectraRecorder:
         RNN/LSTM/GRU and their cells, MultiheadAttention (and the transformer layers made of them).
     exclude : sequence of str
         Names of modules to leave out, with all that is within them.
+    rows : "samples" or "sample-major" or dict
+        With ``sample-major``, several rows of a sample (times, windows, regions) may have been flattened into the
+        batch: layers see a multiple of the batch, sample by sample. For all layers, or by name of the module.
+    sample_dim : int or dict, optional
+        Which dimension of what linear layers, embeddings and layer normalisations see runs over the samples; of those
+        that a dict names, by name of the module. Found out if not given: the first but in time-major transformers.
     kinds : sequence of str
         Of ``gradient``, ``activation`` (:math:`\sigma(H_g)`) and ``delta`` (:math:`\sigma(\Delta_g)`). Fused recurrent
         layers have only the first.
@@ -149,6 +155,8 @@ class SpectraRecorder:
         *,
         budget: float = 0.05,
         exclude: Sequence[str] = (),
+        rows: Rows = "samples",
+        sample_dim: int | Mapping[str, int] | None = None,
         extras: Sequence[str] = (),
         definition: Literal["rows", "loss"] = "rows",
         check_rows: Literal["first", "every", "never"] = "first",
@@ -162,7 +170,7 @@ class SpectraRecorder:
         writer: Writer | None = None,
     ) -> None:
         check_arguments(groups, kinds, every, budget, extras, flush_every)
-        check_choices(definition, check_rows, processes, kinds, keep_grams, every)
+        check_choices(definition, check_rows, rows, processes, kinds, keep_grams, every)
         self._names = list(groups)
         self._kinds = tuple(kinds)
         self._every = every
@@ -172,7 +180,7 @@ class SpectraRecorder:
         self._scaler = scaler
         self._writer = writer
         self._flush_every = flush_every
-        discovery = discover(model, layers, frozenset(extras), exclude)
+        discovery = discover(model, layers, frozenset(extras), exclude, rows, sample_dim)
         self._layers = discovery.layers
         self._skipped = discovery.skipped
         self._share = discovery.share
