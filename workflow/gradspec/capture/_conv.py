@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,31 +26,41 @@ from gradspec.capture.errors import UnsupportedError
 
 KINDS = ("gradient", "activation", "delta")
 
-ConvModule = nn.Conv1d | nn.Conv2d | nn.Conv3d
+ConvModule = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Stride, zero padding and dilation a dimension, and the number of blocks of a grouped convolution."""
+    """Stride, zero padding and dilation per dimension, and the number of blocks of a grouped convolution.
+
+    A transposed convolution has a padding of the output too.
+    """
 
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     blocks: int
+    output_padding: tuple[int, ...] | None = None
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        no_output_padding = [0] * len(self.stride)
-        return torch.convolution(
-            x, weight, bias, self.stride, self.padding, self.dilation, False, no_output_padding, self.blocks
-        )
+        return torch.convolution(x, weight, bias, *self._arguments)
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        output_padding = self.output_padding or (0,) * len(self.stride)
+        is_transposed = self.output_padding is not None
+        return self.stride, self.padding, self.dilation, is_transposed, output_padding, self.blocks
+
+    def positions(self, x: Tensor, delta: Tensor) -> int:
+        """Rows of a sample: positions of the output, of the input where the convolution is transposed."""
+        return prod((delta if self.output_padding is None else x).shape[2:])
 
     def backward(self, delta: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]) -> Sequence[Tensor]:
         """Gradients of input, weight and bias; the ones not wanted are None."""
-        no_output_padding = [0] * len(self.stride)
+        n_outputs = len(weight) if self.output_padding is None else weight.shape[1] * self.blocks
         gradients: Sequence[Tensor] = torch.ops.aten.convolution_backward(
-            delta, x, weight, [len(weight)], self.stride, self.padding, self.dilation, False, no_output_padding,
-            self.blocks, wanted,
-        )  # fmt: skip
+            delta, x, weight, [n_outputs], *self._arguments, wanted
+        )
         return gradients
 
     def patches(
@@ -75,18 +85,23 @@ Sinks = Callable[[], Sink]
 class ConvLayer(Layer):
     """``nn.Conv1d``, ``nn.Conv2d`` and ``nn.Conv3d``."""
 
-    functions = ("conv1d", "conv2d", "conv3d")
+    functions: ClassVar[tuple[str, ...]] = ("conv1d", "conv2d", "conv3d")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def __init__(self, name: str, module: ConvModule, register: Register) -> None:
         super().__init__(name, module)
         self.module: ConvModule = module
         self.agreement = "summed over groups, within rounding"
-        shape = (module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size))
         blocks = WHOLE if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]
-        self._matrices = register.matrices(self, "weight", shape, KINDS, blocks)
+        self._matrices = register.matrices(self, "weight", self.shape(module), self.kinds, blocks)
         biases = register.vectors(self, "bias")
         self.biases = {id(module._parameters.get("bias")): biases}
         self.weights = [*self._matrices, *biases]
+
+    @staticmethod
+    def shape(module: ConvModule) -> tuple[int, int]:
+        """Outputs and inputs of a block of the matrix that the kernel is."""
+        return module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size)
 
     def call(
         self,
@@ -100,20 +115,28 @@ class ConvLayer(Layer):
         dilation: int | tuple[int, ...] = 1,
         groups: int = 1,
     ) -> Tensor:
-        records_weight = bool(self._matrices) and weight.requires_grad
-        biases = self.biases.get(id(bias), ())
-        if not (records_weight or biases):
+        if not self._records(weight, bias):
             return function(input, weight, bias, stride, padding, dilation, groups)
         if input.ndim < weight.ndim:  # a single sample
             call = partial(self.call, step, function)
             return call(input[None], weight, bias, stride, padding, dilation, groups).squeeze(0)
-        rows = self.rows_in(step, input.shape, 0)
-        check = partial(rows.check_batch, input.shape, 0, str(self))
         n_space = weight.ndim - 2
         stride, dilation = _each(stride, n_space), _each(dilation, n_space)
         padded, padding = _pad(input, weight.shape[2:], padding, dilation)
+        return self._captured(step, padded, weight, bias, Geometry(stride, padding, dilation, groups))
+
+    def _records(self, weight: Tensor, bias: Tensor | None) -> bool:
+        return (bool(self._matrices) and weight.requires_grad) or bool(self.biases.get(id(bias), ()))
+
+    def _captured(
+        self, step: StepCapture, padded: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
+    ) -> Tensor:
+        """The convolution of an input that is padded already, whose backward adds to what a step has captured."""
+        records_weight = bool(self._matrices) and weight.requires_grad
+        biases = self.biases.get(id(bias), ())
+        rows = self.rows_in(step, padded.shape, 0)
+        check = partial(rows.check_batch, padded.shape, 0, str(self))
         padded, weight, bias = autocast_inputs(padded, weight, bias)
-        geometry = Geometry(stride, padding, dilation, groups)
 
         def new_sink() -> Sink:
             use = step.use(check, rows)
@@ -130,6 +153,45 @@ class ConvLayer(Layer):
         else:
             output = geometry.convolve(padded, weight, bias)
         return watched_bias(step, rows, biases, output, bias, batch_dim=0, bias_dim=1, check=check)
+
+
+class ConvTransposeLayer(ConvLayer):
+    r"""``nn.ConvTranspose1d``, ``nn.ConvTranspose2d`` and ``nn.ConvTranspose3d``.
+
+    The transpose of a convolution that leads from its outputs to its inputs: with the rows
+    :math:`X \in R^{NP \times n}` of P input positions and the patches of :math:`\Delta` that each reaches, the gradient
+    is :math:`X^T \Delta`, of as many rows as inputs, and columns as outputs · kernel.
+    """
+
+    functions: ClassVar[tuple[str, ...]] = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+    kinds: ClassVar[tuple[str, ...]] = ("gradient",)
+
+    @staticmethod
+    def shape(module: ConvModule) -> tuple[int, int]:
+        return module.in_channels // module.groups, module.out_channels // module.groups * prod(module.kernel_size)
+
+    def call(  # type: ignore[override]
+        self,
+        step: StepCapture,
+        function: Callable[..., Tensor],
+        input: Float[Tensor, "sample channel *space"],
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
+        output_padding: int | tuple[int, ...] = 0,
+        groups: int = 1,
+        dilation: int | tuple[int, ...] = 1,
+    ) -> Tensor:
+        if not self._records(weight, bias):
+            return function(input, weight, bias, stride, padding, output_padding, groups, dilation)
+        if input.ndim < weight.ndim:  # a single sample
+            call = partial(self.call, step, function)
+            return call(input[None], weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
+        stride, padding, dilation, output_padding = (
+            _each(each, weight.ndim - 2) for each in (stride, padding, dilation, output_padding)
+        )
+        return self._captured(step, input, weight, bias, Geometry(stride, padding, dilation, groups, output_padding))
 
 
 def _each(value: int | tuple[int, ...], n_space: int) -> tuple[int, ...]:
@@ -243,13 +305,13 @@ def _weight_gradient(
     for part, gradient in zip(groups.filled, gradients, strict=True):
         for weight, block in zip(weights, gradient.reshape(len(weights), m, n), strict=True):
             step[weight].add_gradient(part, block)
-            step[weight].count_rows(part, positions=prod(delta.shape[2:]))
-    if "activation" in step.kinds:
+            step[weight].count_rows(part, positions=geometry.positions(x, delta))
+    if "activation" in step[weights[0]].moments:
         # (row, channel, tap): the channels of a block and their taps are the inputs of that block
         patches = [geometry.patches(h, kernel.shape[2:]).reshape(-1, len(weights), n) for h in x_parts]
         for block, weight in enumerate(weights):
             step[weight].add_moments("activation", [patch[:, block] for patch in patches])
-    if "delta" in step.kinds:
+    if "delta" in step[weights[0]].moments:
         rows = [d.movedim(1, -1).reshape(-1, len(weights), m) for d in delta_parts]
         for block, weight in enumerate(weights):
             step[weight].add_moments("delta", [row[:, block] for row in rows])

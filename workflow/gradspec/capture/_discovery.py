@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gradspec.capture._attention import AttentionLayer
 from gradspec.capture._cells import CellLayer
-from gradspec.capture._conv import ConvLayer
+from gradspec.capture._conv import ConvLayer, ConvTransposeLayer
 from gradspec.capture._embedding import EmbeddingLayer
 from gradspec.capture._layer import Layer, effective_name
 from gradspec.capture._linear import LinearLayer
@@ -33,7 +33,8 @@ _NORMS = (
     nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
 )  # fmt: skip
 # Layers whose captured weights may be computed from other parameters.
-_PARAMETRISABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, *_CELLS)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_PARAMETRISABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED, nn.Embedding, *_CELLS)
 _CAPTURED = (*_PARAMETRISABLE, nn.RNN, nn.LSTM, nn.GRU, nn.MultiheadAttention, *_NORMS)
 _REQUEST = {nn.Embedding: "embedding", **dict.fromkeys(_NORMS, "vectors")}
 
@@ -241,6 +242,8 @@ def _layer(name: str, modules: dict[str, nn.Module], register: Register, dim: in
             return CellLayer(name, module, register)
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return ConvLayer(name, module, register)
+        case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
+            return ConvTransposeLayer(name, module, register)
         case nn.Linear():
             return LinearLayer(name, module, register, samples)
         case nn.Embedding():
