@@ -15,6 +15,7 @@ from capture_reference import assert_spectra_equal
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.utils.checkpoint import checkpoint
 
 from gradspec.capture import CaptureError, NothingCapturedError, RowsError, SpectraRecorder, UnsupportedError
 
@@ -309,6 +310,18 @@ def test_the_check_of_rows_leaves_gradients_and_random_numbers_alone(scaled: boo
     assert torch.equal(*numbers)
     for mine, right in zip(model.parameters(), bare.parameters(), strict=True):
         assert torch.equal(mine.grad, right.grad)
+
+
+def test_the_check_of_rows_leaves_the_buffers_of_checkpointed_layers_alone() -> None:
+    torch.manual_seed(0)
+    model = spectral_norm(nn.Linear(8, 3)).double()
+    bare, x = copy.deepcopy(model), data(8)
+    recorder = SpectraRecorder(nn.ModuleList([model, head := nn.Linear(3, 3).double()]), NAMES)
+    for each in (model, bare):
+        with recorder.step(GROUP) if each is model else warnings.catch_warnings():
+            F.cross_entropy(head(checkpoint(each, x, use_reentrant=False)), Y).backward()
+    for mine, right in zip(model.buffers(), bare.buffers(), strict=True):
+        assert torch.equal(mine, right)
 
 
 # Other passes of autograd

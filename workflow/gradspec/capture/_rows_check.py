@@ -112,6 +112,8 @@ class RowsCheck:
             return None
         member = torch.tensor([each == label for each in step.groups.labels])
         handles = [node.register_prehook(hook) for node, hook in _masks(roots, step.marks or set(), member)]
+        # What checkpointing computes again may change buffers, as a power iteration of spectral_norm does.
+        buffers = [(buffer, buffer.clone()) for buffer in self._model.buffers()]
         names = [name for name, parameter in self._probes.parameters.items() if parameter.requires_grad]
         try:
             if not handles:
@@ -128,6 +130,9 @@ class RowsCheck:
         finally:
             for handle in handles:
                 handle.remove()
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.data.copy_(before)
         found = zip(names, gradients, strict=True)
         return {name: sketch_of(gradient, self._probes.of(name)) for name, gradient in found if gradient is not None}
 
