@@ -136,12 +136,11 @@ def test_report_covers_every_parameter_with_a_reason() -> None:
     captured = {row.parameter.partition("/")[0] for row in report if row.status == "captured"}
     attention = {"attention.in_proj_weight", "attention.out_proj.weight"}
     recurrent = {"lstm.weight_ih_l0", "lstm.weight_hh_l0", "cell.weight_ih", "cell.weight_hh"}
-    assert captured == {"head.weight", "first.weight", "normed.weight", *attention, *recurrent}
+    assert captured == {"head.weight", "first.weight", "normed.weight", *attention, *recurrent, "transposed.weight"}
     for parameter, reason in {
         "embedding.weight": "on request: extras=['embedding']",
         "norm.weight": "on request: extras=['vectors']",
         "head.bias": "on request: extras=['vectors']",
-        "transposed.weight": "ConvTranspose1d are not recorded",
         "bilinear.weight": "Bilinear are not recorded",
         "bag.weight": "EmbeddingBag are not recorded",
         "normed_lstm.parametrizations.weight_ih_l0.original1": "a parametrised LSTM is not recorded",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gradspec.capture._layer import Layer, Weight
 from gradspec.capture._linear import AGREEMENT, KINDS, captured_linear
 from gradspec.capture._register import Register
+from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture
 
 TIME_MAJOR = 1  # the dimension of the samples
@@ -26,8 +27,8 @@ class AttentionLayer(Layer):
     functions = ("linear",)
     takes_views = True
 
-    def __init__(self, name: str, module: nn.MultiheadAttention, register: Register) -> None:
-        super().__init__(name, module)
+    def __init__(self, name: str, module: nn.MultiheadAttention, register: Register, samples: SampleDim) -> None:
+        super().__init__(name, module, register, samples)
         self.module: nn.MultiheadAttention = module
         self.agreement = AGREEMENT
         square = (module.embed_dim, module.embed_dim)

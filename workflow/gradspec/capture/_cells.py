@@ -15,6 +15,7 @@ from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Layer
 from gradspec.capture._linear import KINDS, captured_linear
 from gradspec.capture._register import Register
+from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture
 
 Hidden = Float[Tensor, "sample hidden"]
@@ -24,9 +25,10 @@ class CellLayer(Layer):
     """``nn.RNNCell``, ``nn.LSTMCell`` and ``nn.GRUCell``."""
 
     functions = ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+    is_parametrisable = True
 
-    def __init__(self, name: str, module: nn.RNNCellBase, register: Register) -> None:
-        super().__init__(name, module)
+    def __init__(self, name: str, module: nn.RNNCellBase, register: Register, samples: SampleDim) -> None:
+        super().__init__(name, module, register, samples)
         self.module: nn.RNNCellBase = module
         self.agreement = "gates written out, within rounding"
         gates = module.hidden_size * (

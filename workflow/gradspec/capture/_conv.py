@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gradspec.capture._graph import demand
 from gradspec.capture._layer import Layer, Weight, autocast_inputs, is_low_precision, total
 from gradspec.capture._register import WHOLE, Register
+from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture
 from gradspec.capture._vectors import watched_bias
 from gradspec.capture.errors import UnsupportedError
@@ -86,10 +87,11 @@ class ConvLayer(Layer):
     """``nn.Conv1d``, ``nn.Conv2d`` and ``nn.Conv3d``."""
 
     functions: ClassVar[tuple[str, ...]] = ("conv1d", "conv2d", "conv3d")
+    is_parametrisable = True
     kinds: ClassVar[tuple[str, ...]] = KINDS
 
-    def __init__(self, name: str, module: ConvModule, register: Register) -> None:
-        super().__init__(name, module)
+    def __init__(self, name: str, module: ConvModule, register: Register, samples: SampleDim) -> None:
+        super().__init__(name, module, register, samples)
         self.module: ConvModule = module
         self.agreement = "summed over groups, within rounding"
         blocks = WHOLE if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]

@@ -11,12 +11,14 @@ from gradspec.capture._attention import AttentionLayer
 from gradspec.capture._cells import CellLayer
 from gradspec.capture._conv import ConvLayer, ConvTransposeLayer
 from gradspec.capture._embedding import EmbeddingLayer
+from gradspec.capture._hold import FUNCTIONS
 from gradspec.capture._layer import Layer, effective_name
 from gradspec.capture._linear import LinearLayer
 from gradspec.capture._norms import NormLayer
 from gradspec.capture._recurrent import RecurrentLayer
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim, sample_dim
+from gradspec.capture._transposed import TransposedLinearLayer, transposed_classes
 from gradspec.capture.errors import CaptureError, UnsupportedError, listed
 
 # Wrappers under which gradients are not those of one process's own batch, or modules do not run as written.
@@ -27,17 +29,23 @@ Rows = Literal["samples", "sample-major"] | Mapping[str, Literal["samples", "sam
 # What is recorded on request, and the layers that each request adds.
 EXTRAS = ("embedding", "vectors")
 
-_CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
-_NORMS = (
-    nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
-    nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
-)  # fmt: skip
-# Layers whose captured weights may be computed from other parameters.
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_PARAMETRISABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED, nn.Embedding, *_CELLS)
-_CAPTURED = (*_PARAMETRISABLE, nn.RNN, nn.LSTM, nn.GRU, nn.MultiheadAttention, *_NORMS)
-_REQUEST = {nn.Embedding: "embedding", **dict.fromkeys(_NORMS, "vectors")}
-
+LAYERS: dict[type[nn.Module], type[Layer]] = {
+    **dict.fromkeys((nn.Linear,), LinearLayer),
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), ConvLayer),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), ConvTransposeLayer),
+    **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), RecurrentLayer),
+    **dict.fromkeys((nn.RNNCell, nn.LSTMCell, nn.GRUCell), CellLayer),
+    nn.MultiheadAttention: AttentionLayer,
+    nn.Embedding: EmbeddingLayer,
+    **dict.fromkeys(
+        (
+            nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
+            nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
+        ),
+        NormLayer,
+    ),
+}  # fmt: skip
+"""What records each kind of module, its subclasses included."""
 
 _NO_PARAMETERS = "it has no parameters to record"
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -102,6 +110,8 @@ def discover(
     if not extras <= set(EXTRAS):
         raise CaptureError(f"extras must be some of {list(EXTRAS)}, not {sorted(extras)}")
     _check_plain(model)
+    for kind in transposed_classes():
+        LAYERS.setdefault(kind, TransposedLinearLayer)
     modules = dict(model.named_modules())
     named = [] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     reasons = {name: _reason_against(name, module, modules, extras, name in named) for name, module in modules.items()}
@@ -120,7 +130,7 @@ def discover(
         reasons |= dict.fromkeys(within, "excluded")
     while True:
         chosen = _chosen(wanted, named, reasons)
-        register = Register(model, "vectors" in extras, _CAPTURED)
+        register = Register(model, "vectors" in extras, tuple(LAYERS))
         layers = [_layer(name, modules, register, _for_module(sample_dims, name)) for name in chosen]
         broken = register.broken_ties()
         if not broken:
@@ -138,10 +148,39 @@ def discover(
             sizes[name in captured or effective_name(name) in captured] += parameter.numel()
         if name in captured:
             continue
-        kind = type(modules[name.rpartition(".")[0]]).__name__
+        owner = modules[name.rpartition(".")[0]]
         reason = _reason(name, parameter, chosen, captured, reasons)
-        skipped[name] = Skipped(kind, tuple(parameter.shape), reason)
+        skipped[name] = Skipped(type(owner).__name__, tuple(parameter.shape), reason)
     return Discovery(layers, skipped, sizes[True] / max(sum(sizes.values()), 1))
+
+
+def register_layer(kind: type[nn.Module], layer: type[Layer]) -> None:
+    """Let a class of layers record the modules of a kind, and those of its subclasses that have none of their own.
+
+    Parameters
+    ----------
+    kind : type
+        A class of modules.
+    layer : type
+        A subclass of `gradspec.capture.Layer`, which says what is to be known of one.
+
+    Raises
+    ------
+    CaptureError
+        When they are no such classes, or the layer's functions are not exchanged.
+
+    Examples
+    --------
+    >>> register_layer(nn.Linear, LinearLayer)
+    """
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise CaptureError(f"layers are registered for a class of modules, not for {kind!r}")
+    if not (isinstance(layer, type) and issubclass(layer, Layer)):
+        raise CaptureError(f"{kind.__name__} is recorded by a subclass of gradspec.capture.Layer, not by {layer!r}")
+    unknown = set(layer.functions) - set(FUNCTIONS)
+    if unknown:
+        raise CaptureError(f"{layer.__name__} names {listed(sorted(unknown))}; known are {', '.join(FUNCTIONS)}")
+    LAYERS[kind] = layer
 
 
 def _check_plain(model: nn.Module) -> None:
@@ -166,7 +205,7 @@ def _reason_against(
     name: str, module: nn.Module, modules: dict[str, nn.Module], extras: frozenset[str], is_named: bool
 ) -> str | None:
     """Why a module cannot be captured, or is not, or None."""
-    base = next((base for base in _CAPTURED if isinstance(module, base)), None)
+    base = _known(module)
     if base is None:
         kind = type(module)
         is_namesake = getattr(nn, kind.__name__, kind) is not kind
@@ -175,11 +214,11 @@ def _reason_against(
     parent, _, local = name.rpartition(".")
     if local == "out_proj" and isinstance(modules.get(parent), nn.MultiheadAttention):
         return f"part of '{parent}'"
-    if not isinstance(module, _PARAMETRISABLE) and any(
+    if not LAYERS[base].is_parametrisable and any(
         effective_name(parameter) != parameter for parameter, _ in module.named_parameters()
     ):
         return f"a parametrised {base.__name__} is not recorded"
-    takes_vectors = base in _NORMS or "vectors" in extras
+    takes_vectors = LAYERS[base].request == "vectors" or "vectors" in extras
     parameters = [parameter for parameter in module.parameters() if takes_vectors or parameter.ndim > 1]
     odd = next((reason for reason in map(_reason_against_tensor, parameters) if reason is not None), None)
     if odd is not None:
@@ -188,7 +227,7 @@ def _reason_against(
         return _NO_PARAMETERS
     if not any(parameter.requires_grad for parameter in parameters):
         return "frozen"
-    request = _REQUEST.get(base)
+    request = LAYERS[base].request
     if request and request not in extras and not is_named:
         return f"recorded on request: extras=['{request}'], or the module's name among the layers"
     return None
@@ -220,8 +259,8 @@ def _chosen(wanted: str | Sequence[str], named: list[str], reasons: dict[str, st
     if not chosen:
         reason = next((f" ('{name}': {why})" for name, why in reasons.items() if why and why != _NO_PARAMETERS), "")
         raise CaptureError(
-            f"no layer to record{reason}; known are {', '.join(base.__name__ for base in _CAPTURED)}, if trainable; "
-            f"{', '.join(base.__name__ for base in _REQUEST)} on request"
+            f"no layer to record{reason}; known are {', '.join(base.__name__ for base in LAYERS)}, if trainable; "
+            f"{', '.join(base.__name__ for base, layer in LAYERS.items() if layer.request)} on request"
         )
     return chosen
 
@@ -233,22 +272,15 @@ def _for_module(value: Any, name: str) -> Any:
 
 def _layer(name: str, modules: dict[str, nn.Module], register: Register, dim: int | None) -> Layer:
     samples = sample_dim(name, modules) if dim is None else SampleDim(dim)
-    match module := modules[name]:
-        case nn.MultiheadAttention():
-            return AttentionLayer(name, module, register)
-        case nn.RNNBase():
-            return RecurrentLayer(name, module, register)
-        case nn.RNNCellBase():
-            return CellLayer(name, module, register)
-        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            return ConvLayer(name, module, register)
-        case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
-            return ConvTransposeLayer(name, module, register)
-        case nn.Linear():
-            return LinearLayer(name, module, register, samples)
-        case nn.Embedding():
-            return EmbeddingLayer(name, module, register, samples)
-    return NormLayer(name, module, register, samples)
+    module = modules[name]
+    base = _known(module)
+    assert base is not None
+    return LAYERS[base](name, module, register, samples)
+
+
+def _known(module: nn.Module) -> type[nn.Module] | None:
+    """The nearest class of a module that something records."""
+    return next((base for base in type(module).__mro__ if base in LAYERS), None)
 
 
 def _reason(

@@ -40,12 +40,13 @@ class EmbeddingLayer(Layer):
     """
 
     functions = ("embedding",)
+    is_parametrisable = True
+    request = "embedding"
 
     def __init__(self, name: str, module: nn.Embedding, register: Register, samples: SampleDim) -> None:
-        super().__init__(name, module)
+        super().__init__(name, module, register, samples)
         self.module: nn.Embedding = module
         self.agreement = "bitwise equal"
-        self.samples = samples
         self.weights = register.matrices(self, "weight", (module.num_embeddings, module.embedding_dim), KINDS)
         (self._weight,) = self.weights
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from gradspec.capture._groups import Groups
+    from gradspec.capture._register import Register
+    from gradspec.capture._samples import SampleDim
     from gradspec.capture._step import StepCapture
 
 
@@ -29,6 +31,8 @@ class Weight:
         Outputs m and inputs n of the matrix.
     kinds : tuple of str
         What can be recorded: ``gradient``, and for some layers ``activation`` and ``delta``.
+    is_transposed : bool
+        Whether the parameter is the transpose of the matrix.
     """
 
     node: str
@@ -36,15 +40,31 @@ class Weight:
     layer: str
     shape: tuple[int, int]
     kinds: tuple[str, ...]
+    is_transposed: bool = False
 
 
 class Layer(ABC):
     """A module that is captured.
 
+    Parameters
+    ----------
+    name : str
+        Name of the module in the model.
+    module : nn.Module
+        The module.
+    register : Register
+        Where the layer says which matrices it records of which parameters.
+    samples : SampleDim
+        Where what it sees has its samples, if that is not fixed by its kind.
+
     Attributes
     ----------
     functions : tuple of str
         Names of the functions of torch, of those in `gradspec.capture._hold`, by which its weights act.
+    request : str, optional
+        The entry of ``extras`` without which it is not recorded.
+    is_parametrisable : bool
+        Whether its weight may be computed from other parameters.
     takes_views : bool
         Whether it knows what to record of a view of one of its weights.
     agreement : str
@@ -58,11 +78,14 @@ class Layer(ABC):
     """
 
     functions: ClassVar[tuple[str, ...]]
+    request: ClassVar[str | None] = None
+    is_parametrisable: ClassVar[bool] = False
     takes_views: ClassVar[bool] = False
     agreement: str
     weights: list[Weight]
 
-    def __init__(self, name: str, module: nn.Module) -> None:
+    def __init__(self, name: str, module: nn.Module, register: "Register", samples: "SampleDim") -> None:
+        self.samples = samples
         self.name = name
         self.module = module
         self.kind = type(module).__name__

@@ -56,12 +56,12 @@ class LinearLayer(Layer):
     """
 
     functions = ("linear",)
+    is_parametrisable = True
 
     def __init__(self, name: str, module: nn.Linear, register: Register, samples: SampleDim) -> None:
-        super().__init__(name, module)
+        super().__init__(name, module, register, samples)
         self.module: nn.Linear = module
         self.agreement = AGREEMENT
-        self.samples = samples
         self._matrices = register.matrices(self, "weight", (module.out_features, module.in_features), KINDS)
         biases = register.vectors(self, "bias")
         self.biases = {id(module._parameters.get("bias")): biases}

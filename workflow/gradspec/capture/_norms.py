@@ -44,9 +44,10 @@ class NormLayer(Layer):
     """
 
     functions = ("layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm")
+    request = "vectors"
 
     def __init__(self, name: str, module: nn.Module, register: Register, samples: SampleDim) -> None:
-        super().__init__(name, module)
+        super().__init__(name, module, register, samples)
         self.agreement = "bitwise equal"
         self.samples = samples if isinstance(module, ByFeature) else SampleDim()
         self._vectors = {

@@ -23,6 +23,7 @@ from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Layer, Weight
 from gradspec.capture._packed import PackedParts
 from gradspec.capture._register import Register
+from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture, Use
 from gradspec.capture._weight_capture import Positions
 from gradspec.capture.errors import RowsError
@@ -36,8 +37,8 @@ class RecurrentLayer(Layer):
 
     functions = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
-    def __init__(self, name: str, module: nn.RNNBase, register: Register) -> None:
-        super().__init__(name, module)
+    def __init__(self, name: str, module: nn.RNNBase, register: Register, samples: SampleDim) -> None:
+        super().__init__(name, module, register, samples)
         self.module: nn.RNNBase = module
         self.agreement = "summed over groups, within rounding"
         if module.dropout and module.num_layers > 1:

@@ -46,7 +46,13 @@ class Register:
         self._layer_of: dict[str, Layer] = {}
 
     def matrices(
-        self, layer: Layer, local: str, shape: tuple[int, int], kinds: tuple[str, ...], blocks: Sequence[str] = WHOLE
+        self,
+        layer: Layer,
+        local: str,
+        shape: tuple[int, int],
+        kinds: tuple[str, ...],
+        blocks: Sequence[str] = WHOLE,
+        is_transposed: bool = False,
     ) -> list[Weight]:
         """The blocks, of one shape, that a layer records of a weight; none of one that is frozen or absent.
 
@@ -62,6 +68,8 @@ class Register:
             What the layer can record of it.
         blocks : sequence of str
             What is appended to the parameter's name, a block each.
+        is_transposed : bool
+            Whether the parameter is the transpose of the matrix, (inputs, outputs).
         """
         name = layer.parameter(local)
         if not self._is_trainable(layer, local):
@@ -73,7 +81,9 @@ class Register:
         if parameter is not None and len(self._owner_kinds[id(parameter)]) > 1:
             kinds = ("gradient",)  # the rows of different kinds of layer are not of one matrix
         return [
-            self._weights.setdefault(first + block, Weight(first + block, first, layer.kind, shape, kinds))
+            self._weights.setdefault(
+                first + block, Weight(first + block, first, layer.kind, shape, kinds, is_transposed)
+            )
             for block in blocks
         ]
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from gradspec.capture._selfcheck import Probes, Sketch, norm, sketch_of, sketch_of_capture
+from gradspec.capture._selfcheck import Probes, Sketch, norm, sketch_of_capture
 from gradspec.capture._step import StepCapture
 from gradspec.capture.errors import RowsError, listed
 
@@ -134,7 +134,7 @@ class RowsCheck:
                 if not torch.equal(buffer, before):
                     buffer.data.copy_(before)
         found = zip(names, gradients, strict=True)
-        return {name: sketch_of(gradient, self._probes.of(name)) for name, gradient in found if gradient is not None}
+        return {name: self._probes.sketch(name, gradient) for name, gradient in found if gradient is not None}
 
     def _compare(self, step: StepCapture, label: int, expected: dict[str, Sketch]) -> None:
         wrong = []

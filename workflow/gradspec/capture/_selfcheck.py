@@ -50,6 +50,10 @@ class Probes:
                 self.blocks[weight.parameter].append(weight)
         self.parameters = {name: parameters[name] for name in self.blocks}
 
+    def sketch(self, name: str, gradient: Tensor) -> Sketch:
+        """Product of the gradient of a parameter, as the matrix that is recorded, with the directions."""
+        return sketch_of(gradient.mT if self.blocks[name][0].is_transposed else gradient, self.of(name))
+
     def of(self, name: str) -> Float64[Tensor, "n vector"]:
         """The directions for a parameter, the same each time."""
         generator = torch.Generator().manual_seed(0)
@@ -131,7 +135,7 @@ class SelfCheck:
         def hook(gradient: Tensor) -> None:
             if not demand_of(accumulator)[1]:
                 return
-            found = sketch_of(gradient.detach(), self._probes.of(name))
+            found = self._probes.sketch(name, gradient.detach())
             self._seen[name] = self._seen[name] + found if name in self._seen else found
             if is_low_precision(gradient):
                 self._is_low.add(name)
