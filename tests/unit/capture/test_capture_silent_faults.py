@@ -493,6 +493,18 @@ def test_a_weight_that_a_function_uses_is_recorded(channels: int) -> None:
     assert_spectra_equal(pooled(recorder, "conv.weight/block3"), spectrum(model.conv.weight.grad[3:4]), 1e-6)
 
 
+def test_a_weight_that_is_cast_before_its_use_is_recorded() -> None:
+    class Cast(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(x, self.weight.to(x.dtype))
+
+    layer, x = Cast(8, 3), data(8)
+    recorder = SpectraRecorder(layer, NAMES)
+    with recorder.step(GROUP):
+        layer(x).square().sum().backward()
+    assert_spectra_equal(pooled(recorder, "weight"), spectrum(layer.weight.grad.double()), 1e-6)
+
+
 def test_frozen_and_freed_layers_are_nan_while_they_are_frozen() -> None:
     model, x = network(), data(8)
     recorder = SpectraRecorder(model, NAMES)

@@ -30,6 +30,11 @@ class Leaf:
     is_cast: bool
 
 
+def is_cast(tensor: Tensor) -> bool:
+    """Whether a tensor is another in another precision."""
+    return tensor.grad_fn is not None and tensor.grad_fn.name() in _CASTS
+
+
 def leaves_of(node: Any) -> list[Leaf]:
     """The parameters that what a node computed comes from in a few operations."""
     found: dict[Any, Leaf] = {}

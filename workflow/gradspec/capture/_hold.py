@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradspec.capture._graph import leaves_of
+from gradspec.capture._graph import is_cast, leaves_of
 from gradspec.capture._layer import Layer
 from gradspec.capture._logits import watch_logits
 from gradspec.capture._recurrent import weights_position
@@ -128,6 +128,8 @@ class Hold:
         base = layers.get(id(weight._base)) if weight._base is not None else None
         if base is not None:
             return base if base.takes_views else None
+        if not computed and not is_cast(weight):  # an activation, say, whose graph is long
+            return None
         leaves = leaves_of(weight.grad_fn)
         for leaf in leaves:
             if id(leaf.variable) in computed:
