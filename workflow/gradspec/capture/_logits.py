@@ -9,7 +9,7 @@ in its largest entry. How far the rows are from adding up to zero tells.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+from math import log
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,43 @@ _FEW = 100_000
 
 @dataclass
 class LogitRows:
-    """Gradients of logits, or what has the same sums: rows, the label of each, and the precision they were made in."""
+    """Gradients of logits, or rows that have the same sums.
+
+    Attributes
+    ----------
+    labels : list of int
+        Label of each row.
+    sums, norms : Tensor
+        Square of the sum of each row, and of its norm.
+    n_outputs : int
+        Length of the rows.
+    allowed : float
+        How large a sum may be, relative to the norm.
+    """
 
     labels: list[int]
-    rows: Float64[np.ndarray, "row m"]
+    sums: Float[Tensor, " row"] | Float[np.ndarray, " row"]
+    norms: Float[Tensor, " row"] | Float[np.ndarray, " row"]
+    n_outputs: int
     allowed: float
+
+    @classmethod
+    def of(cls, labels: list[int], rows: Float[Tensor, "row m"], dtype: torch.dtype) -> "LogitRows":
+        """From the rows themselves, made in some precision; those of an accelerator stay there."""
+        is_low = dtype in (torch.bfloat16, torch.float16)
+        allowed = _ALLOWED_IN_LOW_PRECISION if is_low else _ALLOWED
+        rows = rows.float() if is_low else rows
+        if rows.device.type == "cpu":
+            values = rows.numpy()
+            sums, norms = values.sum(1, dtype=np.float64), np.einsum("ij,ij->i", values, values, dtype=np.float64)
+            return cls(labels, sums * sums, norms, rows.shape[1], allowed)
+        sizes = torch.linalg.vector_norm(rows, dim=1)
+        return cls(labels, rows.sum(1).double().square(), sizes.double().square(), rows.shape[1], allowed)
+
+    @property
+    def adds_up_to_zero(self) -> bool:
+        """Whether every row does, but for rounding."""
+        return float(self.sums.sum()) <= _ZERO**2 * float(self.norms.sum())
 
 
 @dataclass
@@ -43,7 +75,9 @@ class Readout:
     Attributes
     ----------
     gradients : list of LogitRows
-        What was captured of it.
+        What was captured of it on the parameter side.
+    rows : list of (list of int, Tensor)
+        Label and gradient of each of its rows on the sample side, looked at when several steps are.
     logits : list of Tensor
         The logits.
     spectra : list of array
@@ -51,18 +85,21 @@ class Readout:
     """
 
     gradients: list[LogitRows]
+    rows: list[tuple[list[int], Float[Tensor, "row m"]]]
     logits: list[Float[Tensor, "sample m"]]
     spectra: list[Float64[np.ndarray, "group index"]]
 
     @property
     def adds_up_to_zero(self) -> bool:
         """Whether every row does, but for rounding."""
-        return all(_add_up_to_zero(each.rows) for each in self.gradients)
+        return all(each.adds_up_to_zero for each in self.gradients)
 
     def settle(self) -> list[LogitRows]:
         """Leave the dimension out; gives the gradients that may be rounding."""
+        self.gradients += [LogitRows.of(labels, rows, rows.dtype) for labels, rows in self.rows]
+        self.rows = []
         if self.adds_up_to_zero:
-            n_outputs = self.gradients[0].rows.shape[1]
+            n_outputs = self.gradients[0].n_outputs
             for spectrum in self.spectra:
                 spectrum[:, max(n_outputs - 1, 1) :] = np.nan
         return self.gradients if any(map(_may_be_saturated, self.logits)) else []
@@ -85,9 +122,9 @@ def watch_logits(watched: list[LogitRows], labels: list[int], logits: Tensor, di
     alias = logits.view_as(logits)  # whose gradient is that of this loss alone
 
     def hook(delta: Tensor) -> None:
-        rows = delta.detach().movedim(dim, -1).reshape(len(labels), -1, delta.shape[dim]).double().cpu()
-        of_rows = [label for label in labels for _ in range(rows.shape[1])]
-        watched.append(LogitRows(of_rows, rows.flatten(0, 1).numpy(), allowed_in(delta.dtype)))
+        rows = delta.detach().movedim(dim, -1).flatten(0, -2)
+        of_rows = [label for label in labels for _ in range(len(rows) // len(labels))]
+        watched.append(LogitRows.of(of_rows, rows, delta.dtype))
 
     alias.register_hook(hook)  # type: ignore[no-untyped-call]
     return alias
@@ -95,30 +132,20 @@ def watch_logits(watched: list[LogitRows], labels: list[int], logits: Tensor, di
 
 def saturated(gradients: Sequence[LogitRows], n_groups: int) -> list[int]:
     """The groups, by position, whose gradient is rounding; ``n_groups`` stands for pooled."""
-    found = []
-    for group in range(n_groups + 1) if gradients else ():
-        sums = norms = allowed = 0.0
-        for each in gradients:
-            rows = each.rows if group == n_groups else each.rows[np.array(each.labels) == group]
-            sums += float(np.square(rows.sum(1)).sum())
-            norms += float(np.square(rows).sum())
-            allowed = max(allowed, each.allowed)
-        if norms and sqrt(sums / norms) > allowed:
-            found.append(group)
-    return found
-
-
-def allowed_in(dtype: torch.dtype) -> float:
-    """How far rows in a precision may be from adding up to zero."""
-    return _ALLOWED_IN_LOW_PRECISION if dtype in (torch.bfloat16, torch.float16) else _ALLOWED
+    if not gradients:
+        return []
+    sums, norms = np.zeros(n_groups + 2), np.zeros(n_groups + 2)  # the rest, then pooled, last
+    for each in gradients:
+        for total, values in ((sums, each.sums), (norms, each.norms)):
+            of_rows = values.cpu().numpy() if isinstance(values, Tensor) else values
+            total[:-1] += np.bincount(each.labels, of_rows, minlength=n_groups + 1)
+    sums[-1], norms[-1] = sums.sum(), norms.sum()
+    allowed = max(each.allowed for each in gradients)
+    above = sums > allowed**2 * norms
+    return [*np.flatnonzero(above[:n_groups]).tolist(), *([n_groups] if above[-1] else [])]
 
 
 def _may_be_saturated(logits: Tensor) -> bool:
     """Whether some are so far apart that a probability is nearly one."""
     low, high = logits.aminmax()
     return not float(high) - float(low) < _MARGINS.get(logits.dtype, 0.0)
-
-
-def _add_up_to_zero(rows: Float64[np.ndarray, "row m"]) -> bool:
-    sums = rows.sum(1)
-    return float(sums @ sums) <= _ZERO**2 * float(np.vdot(rows, rows))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Weight, total
-from gradspec.capture._logits import LogitRows, Readout, allowed_in
+from gradspec.capture._logits import LogitRows, Readout
 from gradspec.capture._solve import small_gram, triangle_of_long
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ class WeightCapture:
     def is_readout(self) -> bool:
         """Whether its outputs are the logits of a softmax in every use, so that a dimension is missing."""
         readout = self.readout({})
+        if readout is not None:
+            readout.settle()
         return readout is not None and readout.adds_up_to_zero
 
     def readout(self, spectra: dict[str, Float64[np.ndarray, "group index"]]) -> Readout | None:
@@ -129,16 +131,10 @@ class WeightCapture:
         if not self.logits or any(each is None for each in self.logits) or self.weight.shape[0] == 1:
             return None
         logits = [each for each in self.logits if each is not None]
-        gradients = [
-            LogitRows(labels, use.delta.double().numpy(), allowed_in(use.delta.dtype))
-            for use, labels in zip(self.uses, self.row_labels, strict=True)
-        ]
+        rows = [(labels, use.delta) for use, labels in zip(self.uses, self.row_labels, strict=True)]
         of_labels = [*self.gradients.items(), *((self.sample_labels[key], g) for key, g in self.samples.items())]
-        for label, gradient in of_labels:
-            gradients.append(
-                LogitRows([label] * gradient.shape[1], gradient.mT.double().numpy(), allowed_in(torch.float32))
-            )
-        return Readout(gradients, logits, [of_kind for kind, of_kind in spectra.items() if kind != "activation"])
+        gradients = [LogitRows.of([label] * len(each.mT), each.mT, torch.float32) for label, each in of_labels]
+        return Readout(gradients, rows, logits, [of_kind for kind, of_kind in spectra.items() if kind != "activation"])
 
     @property
     def is_on_sample_side(self) -> bool:
