@@ -69,7 +69,7 @@ class AttentionLayer(Layer):
         size = step.groups.size
         is_flat = input.ndim == 2 and len(input) % size == 0
         rows = input.view(-1, size, input.shape[-1]) if is_flat else input
-        check = partial(step.groups.check_batch, rows.shape[:-1] if rows.ndim == 3 else (), TIME_MAJOR, str(self))
+        check = partial(step.groups.check_batch, rows.shape[:-1] if rows.ndim == 3 else (), TIME_MAJOR, self)
         output = captured_linear(step, step.groups, weights, rows, weight, bias, TIME_MAJOR, check, biases)
         return output.flatten(0, 1) if is_flat else output
 

@@ -61,7 +61,7 @@ class CellLayer(Layer):
 
         def check() -> None:
             for tensor in (input, *states):
-                rows.check_batch(tensor.shape[:-1], 0, str(self))
+                rows.check_batch(tensor.shape[:-1], 0, self)
 
         from_input = self._product(step, "ih", rows, input, w_ih, b_ih, check)
         from_hidden = self._product(step, "hh", rows, hidden, w_hh, b_hh, check)

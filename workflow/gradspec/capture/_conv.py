@@ -137,7 +137,7 @@ class ConvLayer(Layer):
         records_weight = bool(self._matrices) and weight.requires_grad
         biases = self.biases.get(id(bias), ())
         rows = self.rows_in(step, padded.shape, 0)
-        check = partial(rows.check_batch, padded.shape, 0, str(self))
+        check = partial(rows.check_batch, padded.shape, 0, self)
         padded, weight, bias = autocast_inputs(padded, weight, bias)
 
         def new_sink() -> Sink:

@@ -123,7 +123,7 @@ class Groups:
             return joined
         return joined.index_select(dim, self._inverse.to(joined.device))
 
-    def check_batch(self, shape: Sequence[int], dim: int, layer: str) -> None:
+    def check_batch(self, shape: Sequence[int], dim: int, layer: object) -> None:
         """Raise `RowsError` unless dimension `dim` of what a layer sees is the batch."""
         if dim < len(shape) and shape[dim] == self.size:
             return

@@ -73,7 +73,7 @@ class RecurrentLayer(Layer):
     ) -> Any:
         batch_dim = 0 if options[-1] else 1
         groups = self.rows_in(step, input.shape, batch_dim)
-        use = step.use(partial(groups.check_batch, input.shape, batch_dim, str(self)), groups)
+        use = step.use(partial(groups.check_batch, input.shape, batch_dim, self), groups)
         times = np.full(groups.size, input.shape[1 - batch_dim])
         if use.problem is not None:
             return function(input, hx, self._aliases(step, use, weights, 0, times, hx), *options)
@@ -111,7 +111,7 @@ class RecurrentLayer(Layer):
         return parts.join(outputs), *map(parts.join_states, states)
 
     def _check_packed(self, groups: Groups, batch_sizes: Tensor, packed: PackedSequence | None) -> None:
-        groups.check_batch(batch_sizes[:1].tolist(), 0, str(self))
+        groups.check_batch(batch_sizes[:1].tolist(), 0, self)
         if packed is None:
             raise RowsError(
                 f"{self} was called with the data of a packed sequence by something else than the module itself, so "

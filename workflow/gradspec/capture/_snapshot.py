@@ -1,5 +1,8 @@
 """What a model was made of when the recorder came, so that a change is noticed."""
 
+from itertools import chain
+from typing import Any
+
 from torch import nn
 
 from gradspec.capture.errors import CaptureError
@@ -10,7 +13,9 @@ class Snapshot:
 
     def __init__(self, model: nn.Module) -> None:
         self._modules = dict(model.named_modules())
-        self._dicts = [each for module in self._modules.values() for each in (module._modules, module._parameters)]
+        self._dicts: list[dict[str, Any]] = [
+            each for module in self._modules.values() for each in (module._modules, module._parameters)
+        ]
         self._parameters = list(model.parameters())
         self._identities = self._identify()
         self._frozen = {name: each for name, each in model.named_parameters() if not each.requires_grad}
@@ -36,7 +41,4 @@ class Snapshot:
         return any(parameter.device.type != "cpu" for parameter in self._parameters)
 
     def _identify(self) -> list[int]:
-        entries = [*map(len, self._dicts)]
-        for each in self._dicts:
-            entries += map(id, each.values())
-        return entries
+        return [*map(len, self._dicts), *map(id, chain.from_iterable(map(dict.values, self._dicts)))]

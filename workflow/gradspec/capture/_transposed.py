@@ -46,7 +46,7 @@ class TransposedLinearLayer(Layer):
             return function(bias, input, weight, **options)
         self.is_sample_major = True
         rows = self.rows_in(step, input.shape[:-1], 0)
-        check = partial(rows.check_batch, input.shape[:-1], 0, str(self))
+        check = partial(rows.check_batch, input.shape[:-1], 0, self)
         biases = self.biases.get(id(bias), ())
         return captured_linear(step, rows, self._matrices, input, weight.mT, bias, 0, check, biases)
 
