@@ -9,15 +9,15 @@ import datetime
 import difflib
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 
 from gradspec.errors import ConfigError
+from gradspec.places import ROOT
 
-_SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
+_SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 def find_changed_settings(recorded: dict[str, Any], config: dict[str, Any]) -> list[str]:
