@@ -27,7 +27,7 @@ _NOT_RESULTS = {"bids", "logs", "benchmarks"}
 
 _TEXT = {
     *("participant_id", "group", "reference", "comparison", "session", "task", "run", "site", "grouping"),
-    *("model", "layer", "kind", "feature", "component", "label", "name"),
+    *("model", "layer", "kind", "feature", "component", "label", "name", "stage", "reason", "note"),
 }
 """Columns of names, which stay text even if every name is a number."""
 
@@ -156,14 +156,14 @@ class Results:
 
     def __repr__(self) -> str:
         folders: dict[str, list[str]] = {}
-        for name in self.tables:
-            folder, _, last = name.rpartition("/")
-            folders.setdefault(folder.partition("/")[0] or ".", []).append(last)
+        for name in sorted(self.tables, key=lambda name: name.count("/")):
+            folder, _, rest = name.partition("/")
+            folders.setdefault(folder, []).append(rest)
         lines = [f"<gradspec results in {self.path}>", f"models: {', '.join(self.models)}"]
         lines += [f"spectra: {', '.join(self.spectra) or 'none yet'}", "tables:" if folders else "tables: none yet"]
         lines += [
             f"  {folder}/ {', '.join(names[:6])}{f' and {len(names) - 6} more' if len(names) > 6 else ''}"
-            for folder, names in folders.items()
+            for folder, names in sorted(folders.items())
         ]
         return "\n".join(lines)
 
