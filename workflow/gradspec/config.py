@@ -209,8 +209,14 @@ def _explain(error: Any) -> str:
         )
     if error.validator == "required" and "description" not in schema:
         return f"{where}: {error.message}"
-    if error.validator == "type" and error.validator_value == "string" and (quoted := _quote(error.instance)):
+    if error.validator == "type" and "string" in _kinds(schema) and (quoted := _quote(error.instance)):
         return f"{where}: {quoted}"
+    if error.validator == "maximum" and "string" in _kinds(schema):
+        value = error.instance
+        return (
+            f"{where}: YAML reads both {value} and 0{value:o} as {value}: write what is meant in quotes, as "
+            f'"{value}" or "0{value:o}"'
+        )
     return f"{where}: {error.message} ({schema.get('description', 'see config/README.md')})"
 
 
