@@ -147,6 +147,22 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
             "cohort.participants.0: text is needed, but YAML reads 41 as a number .* in quotes, with any leading zeros",
         ),
         (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "sessions": [0o10]}}},
+            'cohort.bids.sessions.0: YAML reads both 8 and 010 as 8: write what is meant in quotes, as "8" or "010"',
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "filters": {"acquisition": [12]}}}},
+            "cohort.bids.filters.acquisition.0: YAML reads both 12 and 014 as 12",
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "task": 1}}},
+            "cohort.bids.task: text is needed, but YAML reads 1 as a number .* in quotes",
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "sessions": [True]}}},
+            'cohort.bids.sessions.0: text is needed, but YAML reads yes, on or true as a truth value: .* "yes"',
+        ),
+        (
             {"cohort": {"source": "bids"}, "training": {"learning_rate": "fast"}},
             "training.learning_rate: 'fast' is not of type 'number'",
         ),

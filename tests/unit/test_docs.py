@@ -132,7 +132,10 @@ def test_commands_name_configs_targets_and_modules_that_exist() -> None:
         for config in re.findall(r"--configfile (config/\S+)", line):
             assert (ROOT / config).is_file(), line
         for profile in re.findall(r"--profile (\S+)", line):
-            assert (ROOT / profile / "config.yaml").is_file(), line
+            folder = ROOT / "workflow" / "profiles" if line.startswith("gradspec ") else ROOT
+            assert (folder / profile / "config.yaml").is_file(), line
+        for command in re.findall(r"^gradspec (\S+)", line):
+            assert f'command("{command}"' in (ROOT / "workflow" / "gradspec" / "__main__.py").read_text(), line
         for target in re.findall(r"^make ([a-z-]+)", line):
             assert f"\n{target}:" in makefile, line
         for target in re.findall(r"^snakemake ([a-z]\w*)", line):

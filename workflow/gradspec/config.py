@@ -9,15 +9,15 @@ import datetime
 import difflib
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 
 from gradspec.errors import ConfigError
+from gradspec.places import ROOT
 
-_SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
+_SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 def find_changed_settings(recorded: dict[str, Any], config: dict[str, Any]) -> list[str]:
@@ -209,8 +209,14 @@ def _explain(error: Any) -> str:
         )
     if error.validator == "required" and "description" not in schema:
         return f"{where}: {error.message}"
-    if error.validator == "type" and error.validator_value == "string" and (quoted := _quote(error.instance)):
+    if error.validator == "type" and "string" in _kinds(schema) and (quoted := _quote(error.instance)):
         return f"{where}: {quoted}"
+    if error.validator == "maximum" and "string" in _kinds(schema):
+        value = error.instance
+        return (
+            f"{where}: YAML reads both {value} and 0{value:o} as {value}: write what is meant in quotes, as "
+            f'"{value}" or "0{value:o}"'
+        )
     return f"{where}: {error.message} ({schema.get('description', 'see config/README.md')})"
 
 
