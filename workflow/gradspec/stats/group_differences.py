@@ -11,7 +11,7 @@ from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.equivalence import equivalence_p
 from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
-from gradspec.stats.paired_test import PairedTest
+from gradspec.stats.paired_test import ROUNDING, PairedTest
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
 from gradspec.stats.runs import Run, fold_shape, has_one_partition, pair_groups, training_sets
 
@@ -39,8 +39,6 @@ TESTED_COLUMNS = (
 )
 
 Values = Float[np.ndarray, "run test"]
-
-_ROUNDING = 1e-12  # a spread this small beside the values themselves is rounding of double precision
 
 
 def describe_differences(
@@ -259,8 +257,8 @@ def mask_untestable(differences: Values, reference: Values, comparison: Values) 
     n_runs = len(differences)
     n_undefined = (~np.isfinite(differences)).sum(axis=0)
     level = np.maximum(np.abs(reference), np.abs(comparison)).max(axis=0)
-    constant = np.ptp(differences, axis=0) <= _ROUNDING * level
-    equal = np.abs(differences).max(axis=0) <= _ROUNDING * level
+    constant = np.ptp(differences, axis=0) <= ROUNDING * level
+    equal = np.abs(differences).max(axis=0) <= ROUNDING * level
 
     def reason(test: int) -> str:
         if n_runs < FEWEST_RUNS:
