@@ -72,7 +72,7 @@ def words(results: Path) -> str:
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, name: str, tolerances: dict[str, float]) -> None:
-    """Assert that tables are alike: fractions to the tolerance of the first beginning of their column, all else exactly."""
+    """Assert that tables are alike: fractions to the tolerance of the first fitting column name, all else exactly."""
     assert list(first) == list(second), name
     assert len(first) == len(second), name
     for column in first:
