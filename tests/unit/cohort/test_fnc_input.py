@@ -52,7 +52,7 @@ def test_other_matrices_are_taken_as_they_are_whatever_the_diagonal(tmp_path, di
         np.fill_diagonal(values, diagonal)
         put(tmp_path, who, values)
     fnc = read(table)["fnc"]
-    np.testing.assert_allclose(fnc.sel(participant="sub-02"), matrices["sub-02"], rtol=1e-6)
+    np.testing.assert_allclose(fnc.sel(participant="sub-02"), matrices["sub-02"], rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1, 9), (9, 1)])

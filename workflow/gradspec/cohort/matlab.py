@@ -69,7 +69,7 @@ def read_matlab(path: Path, variable: str | None, key: str, fault: Callable[[str
 
 
 def _check_types(file: BinaryIO) -> None:
-    """Refuse a file of level 5 whose arrays of numbers are complex, or stored in a type that there is not."""
+    """Refuse a file of level 5 whose arrays of numbers are complex, or stored as a type that is none of numbers."""
     header = file.read(_HEADER)
     if 0 in header[:4]:  # level 4, which scipy reads without a table
         return
@@ -97,7 +97,7 @@ def _check_array(element: BinaryIO, order: str) -> None:
         _read_subelement(element, order)
     stored_as, _ = _read_subelement(element, order, only_tag=True)
     if stored_as not in _STORED_AS:
-        raise ValueError(f"it is damaged (numbers of type {stored_as}, which there is not)")
+        raise ValueError(f"it is damaged (numbers of type {stored_as}, which no array of numbers is stored as)")
 
 
 def _read_subelement(element: BinaryIO, order: str, only_tag: bool = False) -> tuple[int, bytes]:
