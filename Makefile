@@ -82,11 +82,11 @@ lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs
 	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \
 	  --extra workflow --extra fetch --extra docs --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
 	mv .partial.lock requirements.lock
-	@echo "Now make an environment of each supported Python and run its python with: envs/wheels.py record"
+	@echo "Now make an environment of each supported Python and run its python with: tests/wheels.py record"
 
 $(VENV)/.installed: requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 on the PATH: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
-	$(PYTHON) envs/wheels.py
+	$(PYTHON) tests/wheels.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import ROOT
 
-spec = importlib.util.spec_from_file_location("wheels", ROOT / "envs" / "wheels.py")
+spec = importlib.util.spec_from_file_location("wheels", ROOT / "tests" / "wheels.py")
 wheels = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(wheels)
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gradspec.config import find_changed_settings
 from gradspec.errors import ConfigError
 from gradspec.files import PathLike, read_json
 
@@ -122,6 +121,8 @@ def advise_on_settings(results: PathLike, config: dict[str, Any]) -> str | None:
     config : dict
         The resolved configuration.
     """
+    from gradspec.config import find_changed_settings  # scripts import this module, and lack what reads a config
+
     path = Path(results, "config.json")
     try:
         changed = find_changed_settings(read_json(path), config)

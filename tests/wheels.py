@@ -1,8 +1,8 @@
 """Which Pythons have a wheel of every locked package: recorded with the lock, asked before an environment is made.
 
-``PYTHON envs/wheels.py record``, run by the Python of an environment that was made from ``requirements.lock``, enters
+``PYTHON tests/wheels.py record``, run by the Python of an environment that was made from ``requirements.lock``, enters
 into ``requirements.wheels`` what it found there: a package that had to be compiled has no wheel. ``PYTHON
-envs/wheels.py``, run before an environment is made, says at once what it would lack. Only the standard library is
+tests/wheels.py``, run before an environment is made, says at once what it would lack. Only the standard library is
 imported.
 """
 
@@ -16,7 +16,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 LOCK, RECORD = "requirements.lock", "requirements.wheels"
 _HEADER = """\
 # Which Pythons have a wheel of each locked package, for Linux on x86-64; found by making the environment of each.
-# Written by `PYTHON envs/wheels.py record`; asked by `make` before it makes an environment, and by the tests.
+# Written by `PYTHON tests/wheels.py record`; asked by `make` before it makes an environment, and by the tests.
 """
 
 
