@@ -2,19 +2,21 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradspec.cohort.findings import Finding, Run
-from gradspec.cohort.fmriprep import PreprocessedRun, find_preprocessed
+from gradspec.cohort.findings import Finding, examine_runs
+from gradspec.cohort.fmriprep import find_preprocessed
 from gradspec.cohort.images import ImageFacts, examine_image, require_length, settle_repetition_time
 from gradspec.cohort.layout import require_folder
 from gradspec.cohort.participants import Participant
+from gradspec.cohort.runs import BoldRun
+from gradspec.cohort.sidecars import read_sidecars
 from gradspec.errors import ParticipantError
-from gradspec.files import read_json
-from gradspec.progress import track
 
 
 def examine_derivatives(people: Sequence[Participant], section: Mapping[str, Any], min_volumes: int) -> list[Finding]:
@@ -34,45 +36,30 @@ def examine_derivatives(people: Sequence[Participant], section: Mapping[str, Any
     list of Finding
         One a participant.
     """
-    root = require_folder(section["root"], "cohort.fmriprep.root").resolve()
-    runs = find_preprocessed(root, [person.id for person in people], section)
-    findings = []
-    for person in track(people, "check images", total=len(people)):
-        finding = Finding(person)
-        for run in runs[person.id]:
-            try:
-                finding.runs.append(_examine_run(run, person.id, min_volumes))
-            except ParticipantError as fault:
-                finding.faults.append(fault)
-        if not runs[person.id]:
-            reason = f"no preprocessed BOLD image in space-{section['space']} in {root / person.id}; run fMRIPrep again"
-            finding.faults.append(ParticipantError(reason, participant=person.id))
-        findings.append(finding)
-    return findings
+    root = require_folder(section["root"], "cohort.fmriprep.root")
+    return examine_runs(
+        people,
+        find_preprocessed(root, [person.id for person in people], section),
+        partial(_examine_run, min_volumes=min_volumes),
+        lambda participant: (
+            f"no preprocessed BOLD image in space-{section['space']} in {root / participant}; run fMRIPrep again"
+        ),
+    )
 
 
-def _examine_run(run: PreprocessedRun, participant: str, min_volumes: int) -> Run:
-    path = run.bold.path
+def _examine_run(run: BoldRun, min_volumes: int) -> BoldRun:
+    participant, path = run.participant_id, run.bold
     for what, companion in (("brain mask (desc-brain_mask)", run.mask), ("table of confounds", run.confounds)):
         if companion is None:
             raise ParticipantError(f"has no {what} beside it; run fMRIPrep again", participant=participant, file=path)
     assert run.mask is not None and run.confounds is not None
     facts = examine_image(path, 4, participant)
     n_volumes = facts.shape[3]
-    require_length(n_volumes, min_volumes, participant, path)
+    require_length(n_volumes, min_volumes, participant, facts.path)
     _require_same_grid(facts, examine_image(run.mask, 3, participant), participant)
     _require_rows(run.confounds, n_volumes, participant)
-    session, task, label = run.bold.key
-    return Run(
-        session=session,
-        task=task,
-        run=label,
-        bold=path,
-        mask=run.mask,
-        confounds=run.confounds,
-        repetition_time=settle_repetition_time(facts, _sidecar(run, participant), participant),
-        n_volumes=n_volumes,
-    )
+    repetition_time = settle_repetition_time(facts, read_sidecars(run), participant)
+    return replace(run, repetition_time=repetition_time, n_volumes=n_volumes)
 
 
 def _require_same_grid(bold: ImageFacts, mask: ImageFacts, participant: str) -> None:
@@ -85,10 +72,10 @@ def _require_same_grid(bold: ImageFacts, mask: ImageFacts, participant: str) -> 
         )
 
 
-def _require_rows(table: str, n_volumes: int, participant: str) -> None:
+def _require_rows(table: Path, n_volumes: int, participant: str) -> None:
     """Count the rows of a table of confounds."""
     try:
-        with Path(table).open(newline="", encoding="utf-8") as stream:
+        with table.open(newline="", encoding="utf-8") as stream:
             rows = sum(1 for line in csv.reader(stream, delimiter="\t") if line) - 1
     except (UnicodeDecodeError, csv.Error) as error:
         raise ParticipantError(
@@ -100,18 +87,3 @@ def _require_rows(table: str, n_volumes: int, participant: str) -> None:
             participant=participant,
             file=table,
         )
-
-
-def _sidecar(run: PreprocessedRun, participant: str) -> Mapping[str, Any]:
-    path = run.bold.path.removesuffix(run.bold.entities["extension"]) + ".json"
-    if not Path(path).exists():
-        return {}
-    try:
-        sidecar = read_json(path)
-    except (ValueError, RecursionError) as error:
-        raise ParticipantError(
-            f"is not valid JSON ({error}); correct it", participant=participant, file=path
-        ) from error
-    if not isinstance(sidecar, dict):
-        raise ParticipantError("holds no JSON object; correct it", participant=participant, file=path)
-    return sidecar
