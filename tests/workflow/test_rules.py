@@ -19,7 +19,7 @@ CATEGORIES = [
     "8 Group statistics",
     "9 Ground truth",
 ]
-STAGES = ["fetch", "cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"]
+STAGES = ["fetch", "cohort", "preprocess", "selection", "ica", "training", "spectra", "stats", "figures"]
 
 
 def rules() -> list:
@@ -102,7 +102,19 @@ def library_imports(path: Path) -> set[str]:
 
 
 def test_imports_run_one_way() -> None:
-    order = ["fetch", "cohort", "preprocess", "ica", "capture", "models", "training", "spectra", "stats", "figures"]
+    order = [
+        "fetch",
+        "cohort",
+        "preprocess",
+        "selection",
+        "ica",
+        "capture",
+        "models",
+        "training",
+        "spectra",
+        "stats",
+        "figures",
+    ]
     for position, stage in enumerate(order):
         for file in (WORKFLOW / "gradspec" / stage).rglob("*.py"):
             later = library_imports(file) & set(order[position + 1 :])

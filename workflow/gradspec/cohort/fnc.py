@@ -61,7 +61,7 @@ def read_fnc(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort: Mapping
     Parameters
     ----------
     participants, runs : DataFrame
-        ``cohort/participants.tsv`` and ``cohort/runs.tsv``.
+        ``cohort/checked.tsv`` and ``cohort/runs.tsv``.
     cohort : mapping
         The section ``cohort`` of the configuration.
 

@@ -6,7 +6,7 @@ nothing heavy is imported at the top.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -149,6 +149,11 @@ class BoldRun:
         """
         session = [f"ses-{self.session}"] if self.session else []
         return Path(folder, *session, "func", bids(self.entities, **entities))
+
+    def moved(self, old: Path, new: Path) -> "BoldRun":
+        """Return the run after the folder `old`, which holds its images, has become the folder `new`."""
+        paths = {name: path for name in _PATHS if (path := getattr(self, name)) and path.is_relative_to(old)}
+        return replace(self, **{name: new / path.relative_to(old) for name, path in paths.items()})
 
     def row(self) -> dict[str, Any]:
         """Return the run as a row, ready for a table or for JSON."""

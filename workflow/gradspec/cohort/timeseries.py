@@ -59,7 +59,7 @@ def read_timecourses(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort:
     Parameters
     ----------
     participants, runs : DataFrame
-        ``cohort/participants.tsv`` and ``cohort/runs.tsv``.
+        ``cohort/checked.tsv`` and ``cohort/runs.tsv``.
     cohort : mapping
         The section ``cohort`` of the configuration.
 
