@@ -123,6 +123,14 @@ def test_imports_run_one_way() -> None:
         assert library_imports(file) <= {"capture"}, f"{file}: capture imports nothing else of gradspec"
 
 
+@pytest.mark.parametrize("stage", STAGES[:4])
+def test_data_walk_forward(stage: str) -> None:
+    """Until the selection; components of a fold know its training participants, which are drawn later."""
+    text = (WORKFLOW / "rules" / f"{stage}.smk").read_text()
+    read_or_written = set(re.findall(r"<results>/(\w+)/", text))
+    assert not read_or_written & set(STAGES[STAGES.index(stage) + 1 :])
+
+
 def test_snakemake_never_enters_the_library() -> None:
     for file in (WORKFLOW / "gradspec").rglob("*.py"):
         assert not re.search(r"^\s*(from|import) snakemake", file.read_text(), flags=re.MULTILINE)
