@@ -19,7 +19,7 @@ from makers import (
     save_image,
 )
 
-from gradspec.cohort.bids import examine_bids
+from gradspec.cohort.bold import examine_bold
 from gradspec.cohort.participants import Participant
 from gradspec.errors import ConfigError
 
@@ -358,8 +358,8 @@ def test_own_preprocessing_can_stand_in_for_fmriprep(tmp_path):
 @pytest.mark.real_data
 def test_a_real_participant_passes(test_data):
     root = test_data / "studyforrest-bids"
-    section = make_config("bids", bids={"root": str(root), "task": "oneback"})["cohort"]["bids"]
-    (finding,) = examine_bids([Participant("sub-02", "control", {})], section, 40)
+    cohort = make_config("bids", bids={"root": str(root), "task": "oneback"})["cohort"]
+    (finding,) = examine_bold([Participant("sub-02", "control", {})], cohort)
     assert not finding.faults
     (run,) = finding.runs
     assert (run.repetition_time, run.n_volumes, run.label) == (2.0, 156, "task-oneback_run-1")

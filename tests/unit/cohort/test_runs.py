@@ -55,7 +55,8 @@ def test_json_gives_back_all_of_a_run(run, quality, software):
 )
 def test_the_name_of_the_series_says_which_run_it_is(name, label, session, task, index):
     run = BoldRun("sub-01", Path("/data") / name)
-    assert (run.label, run.session, run.task, run.run) == (label, session, task, index)
+    assert run.label == label
+    assert [run.row()[key] for key in ("session", "task", "run")] == [session, task, index]
     assert run.name == "_".join(filter(None, ["sub-01", label]))
 
 

@@ -1,6 +1,6 @@
 """What the check of the cohort finds: the runs of a participant that can be used, and what is wrong with others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -8,7 +8,6 @@ from gradspec.cohort.participants import Participant
 from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.files import PathLike, read_json, write_json
-from gradspec.progress import track
 
 
 @dataclass(frozen=True)
@@ -84,44 +83,6 @@ def join(faults: Sequence[ParticipantError]) -> str:
     """Put faults into one line that fits in a table; each names its file, and what several runs share stands once."""
     texts = (f"{fault.file}: {fault.reason}" if fault.file else fault.reason for fault in faults)
     return "; ".join(dict.fromkeys(texts))
-
-
-def examine_runs(
-    people: Sequence[Participant],
-    runs: Mapping[str, Sequence[BoldRun]],
-    examine: Callable[[BoldRun], BoldRun],
-    without_runs: Callable[[str], str],
-) -> list[Finding]:
-    """Look at the images of every participant.
-
-    Parameters
-    ----------
-    people : sequence of Participant
-        Who is looked at.
-    runs : mapping
-        Runs of each, by participant id.
-    examine : callable
-        Returns a run with what its files say, or raises ParticipantError.
-    without_runs : callable
-        Says of a participant, by id, that there is no run, and what to do.
-
-    Returns
-    -------
-    list of Finding
-        One a participant.
-    """
-    findings = []
-    for person in track(people, "check images", total=len(people)):
-        finding = Finding(person)
-        for run in runs[person.id]:
-            try:
-                finding.runs.append(examine(run))
-            except ParticipantError as fault:
-                finding.faults.append(fault)
-        if not runs[person.id]:
-            finding.faults.append(ParticipantError(without_runs(person.id), participant=person.id))
-        findings.append(finding)
-    return findings
 
 
 def write_findings(findings: Sequence[Finding], path: PathLike) -> None:

@@ -113,21 +113,6 @@ class BoldRun:
         return {name: entities[name] for name in ("space", "cohort", "resolution", "density") if name in entities}
 
     @property
-    def session(self) -> str | None:
-        """Label of the session, if it has one."""
-        return self.entities.get("session")
-
-    @property
-    def task(self) -> str | None:
-        """Label of the task, if it has one."""
-        return self.entities.get("task")
-
-    @property
-    def run(self) -> str | None:
-        """Index of the run, if it has one."""
-        return self.entities.get("run")
-
-    @property
     def label(self) -> str:
         """Entities but for the participant, such as ``ses-1_task-rest_run-2``."""
         return bids(self.entities, subject=None, suffix=None, extension="")
@@ -147,8 +132,8 @@ class BoldRun:
         **entities : str or None
             What is added to the entities of the run, and its ``suffix`` and ``extension``.
         """
-        session = [f"ses-{self.session}"] if self.session else []
-        return Path(folder, *session, "func", bids(self.entities, **entities))
+        session = self.entities.get("session")
+        return Path(folder, *([f"ses-{session}"] if session else []), "func", bids(self.entities, **entities))
 
     def moved(self, old: Path, new: Path) -> "BoldRun":
         """Return the run after the folder `old`, which holds its images, has become the folder `new`."""
@@ -158,7 +143,7 @@ class BoldRun:
     def row(self) -> dict[str, Any]:
         """Return the run as a row, ready for a table or for JSON."""
         own = {name: _plain(value) for name, value in asdict(self).items()}
-        return {"session": self.session, "task": self.task, "run": self.run, **own}
+        return {name: self.entities.get(name) for name in ("session", "task", "run")} | own
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "BoldRun":

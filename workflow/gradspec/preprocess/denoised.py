@@ -15,7 +15,7 @@ from gradspec.errors import ConfigError, ParticipantError
 from gradspec.files import read_table, write_json
 from gradspec.preprocess import SPACE
 from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
-from gradspec.preprocess.derivatives import bids_uri
+from gradspec.preprocess.derivatives import bids_uri, task_name
 from gradspec.preprocess.images import read_image, write_image
 from gradspec.preprocess.quality import measure_run, temporal_snr
 
@@ -93,7 +93,7 @@ def _denoise_run(run: BoldRun, folder: Path, settings: Mapping[str, Any]) -> Bol
     write_json(
         {
             "RepetitionTime": run.repetition_time,
-            **({"TaskName": run.task} if run.task else {}),
+            **task_name(run),
             "SkullStripped": True,
             "Sources": [bids_uri(file, participant) for file in (run.bold, run.mask, run.confounds) if file],
             "SmoothingFWHM": settings["fwhm"],

@@ -77,7 +77,7 @@ def name_functional(run: BoldRun, settings: Mapping[str, Any], has_t1w: bool = T
     raw = [bids_uri(run.bold, run.participant_id, "raw")]
     native = {"Sources": raw}
     there = {"Sources": raw, "SpatialReference": _reference(settings)}
-    timing = {"RepetitionTime": run.repetition_time, **({"TaskName": run.task} if run.task else {})}
+    timing = {"RepetitionTime": run.repetition_time, **task_name(run)}
     bold = {
         **timing,
         **there,
@@ -139,6 +139,11 @@ def _slice_timing(run: BoldRun, settings: Mapping[str, Any]) -> dict[str, Any]:
     if not settings["slice_timing"] or run.slice_timing is None:
         return {"SliceTimingCorrected": False}
     return {"SliceTimingCorrected": True, "StartTime": round(reference_time(run.slice_timing), 6)}
+
+
+def task_name(run: BoldRun) -> dict[str, str]:
+    """The task as sidecars name it; nothing for a run that has none."""
+    return {"TaskName": run.entities["task"]} if "task" in run.entities else {}
 
 
 def bids_uri(path: Path, participant: str, dataset: str = "") -> str:

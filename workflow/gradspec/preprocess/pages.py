@@ -114,8 +114,8 @@ def render_participant(
     str
         HTML.
     """
-    labels = [(("session", run.session), ("task", run.task), ("run", run.run)) for run in runs]
-    names = [" ".join(f"{key} {label}" for key, label in theirs if label is not None) for theirs in labels]
+    keys = ("session", "task", "run")
+    names = [" ".join(f"{key} {run.entities[key]}" for key in keys if key in run.entities) for run in runs]
     flags = [find_flags(run.quality, limits) for run in runs]
     rows = [
         f"<tr><td>{escape(_description(column))}</td>"

@@ -165,7 +165,7 @@ def judge(participant: str, runs: Sequence[BoldRun], limits: Mapping[str, float 
     """
     faults = []
     for run in runs:
-        name = "_".join(f"{key}-{label}" for key, label in (("task", run.task), ("run", run.run)) if label is not None)
+        name = "_".join(f"{key}-{run.entities[key]}" for key in ("task", "run") if key in run.entities)
         faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run.quality, limits).values()]
     if faults:
         raise ParticipantError("; ".join(faults), participant=participant)
