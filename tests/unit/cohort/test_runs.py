@@ -38,6 +38,11 @@ def test_a_table_of_runs_gives_back_what_was_put_into_it(tmp_path_factory, runs)
     assert read_runs(path, first) == [run for run in runs if run.participant_id == first]
 
 
+def test_a_whole_number_of_seconds_stays_a_time():
+    run = BoldRun.from_row({"participant_id": "sub-01", "bold": "a.nii", "repetition_time": 2, "n_volumes": 60.0})
+    assert (repr(run.repetition_time), repr(run.n_volumes)) == ("2.0", "60")
+
+
 @given(RUNS, st.dictionaries(LABELS, st.floats(0, 1), max_size=2), st.dictionaries(LABELS, LABELS, max_size=2))
 def test_json_gives_back_all_of_a_run(run, quality, software):
     run = BoldRun(**{**vars(run), "quality": quality, "software": software, "sidecars": (Path("a.json"),)})

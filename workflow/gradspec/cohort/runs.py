@@ -151,6 +151,7 @@ class BoldRun:
         cells = {each.name: row[each.name] for each in fields(cls) if each.name in row and _is_given(row[each.name])}
         cells |= {name: Path(cells[name]) for name in _PATHS if name in cells}
         cells["sidecars"] = tuple(map(Path, cells.get("sidecars", ())))
+        cells["repetition_time"] = float(cells.get("repetition_time", 0))  # 2 in a table is 2.0 s
         cells["n_volumes"] = int(cells.get("n_volumes", 0))
         if "slice_timing" in cells:
             cells["slice_timing"] = _times(cells["slice_timing"])

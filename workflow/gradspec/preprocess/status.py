@@ -117,7 +117,8 @@ def finish(
                     shutil.rmtree(partial)
                     partial.mkdir()
                 status = replace(status, stage=stage, reason=reason)
-    write_json({**vars(status), "runs": [run.row() for run in status.runs]}, path)
+    decision = {"participant_id": status.participant_id, "stage": status.stage, "reason": status.reason}
+    write_json({**decision, "runs": [run.row() for run in status.runs]}, path)
 
 
 def gather_runs(statuses: Iterable[Status]) -> "pd.DataFrame":
