@@ -144,6 +144,14 @@ def test_several_cohorts_of_a_template_must_be_chosen_from(tmp_path):
     section = make_config("fmriprep", fmriprep={**keys, "filters": {"cohort": 3}})["cohort"]["fmriprep"]
     found = find_preprocessed(tmp_path, make_ids(2), section)
     assert [len(found[who]) for who in make_ids(2)] == [0, 1]
+    for space in ("MNIPediatricAsym:cohort-3", "MNIPediatricAsym_cohort-3"):
+        section = make_config("fmriprep", fmriprep={"space": space})["cohort"]["fmriprep"]
+        assert find_preprocessed(tmp_path, make_ids(2), section) == found
+    with pytest.raises(
+        ConfigError, match=r"in space-MNIPediatricAsym_cohort-5; there are .*cohort-2, .*cohort-3\. Set"
+    ):
+        section = make_config("fmriprep", fmriprep={"space": "MNIPediatricAsym:cohort-5"})["cohort"]["fmriprep"]
+        find_preprocessed(tmp_path, make_ids(2), section)
 
 
 def test_several_resolutions_must_be_chosen_from(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.layout import NIFTI, ImageFile, Selection, bids, list_files, select_runs
-from gradspec.cohort.runs import BoldRun
+from gradspec.cohort.runs import BoldRun, space_entities
 from gradspec.cohort.sidecars import find_sidecars
 from gradspec.errors import ConfigError
 
@@ -42,23 +42,25 @@ def find_preprocessed(
     """
     files = {who: list(map(ImageFile.from_path, list_files(Path(root, who)))) for who in participants}
     preprocessed = {who: list(filter(_is_preprocessed_bold, theirs)) for who, theirs in files.items()}
-    resolution = None if section["resolution"] is None else str(section["resolution"])
+    wanted = _space_asked_for(section)
     in_space = {
-        who: [
-            image
-            for image in theirs
-            if image.entities.get("space") == section["space"]
-            and (resolution is None or image.entities.get("resolution") == resolution)
-        ]
+        who: [image for image in theirs if wanted.items() <= image.entities.items()]
         for who, theirs in preprocessed.items()
     }
     if not any(in_space.values()):
-        _refuse_space(root, preprocessed, section)
+        _refuse_space(root, preprocessed, wanted)
     _refuse_several_resolutions(in_space)
     chosen = select_runs(in_space, Selection.from_config(section, "cohort.fmriprep"))
     _refuse_several_cohorts(chosen)
     shared = [ImageFile.from_path(path) for path in Path(root).glob("*.json")]
     return {who: [_complete(who, image, [*shared, *files[who]]) for image in theirs] for who, theirs in chosen.items()}
+
+
+def _space_asked_for(section: Mapping[str, Any]) -> dict[str, str]:
+    """Read the entities of the space, which may have a cohort as fMRIPrep writes it: MNIPediatricAsym:cohort-3."""
+    name = f"space-{section['space'].replace(':', '_')}_bold"
+    resolution = {} if section["resolution"] is None else {"resolution": str(section["resolution"])}
+    return space_entities(ImageFile.from_path(name)) | resolution
 
 
 def _is_preprocessed_bold(image: ImageFile) -> bool:
@@ -83,25 +85,11 @@ def _complete(participant: str, bold: ImageFile, files: Sequence[ImageFile]) -> 
     )
 
 
-def _refuse_space(
-    root: str | Path, preprocessed: Mapping[str, Sequence[ImageFile]], section: Mapping[str, Any]
-) -> None:
-    present = sorted(
-        {
-            "_".join(
-                f"{short}-{image.entities[name]}"
-                for short, name in (("space", "space"), ("cohort", "cohort"), ("res", "resolution"))
-                if name in image.entities
-            )
-            or "native space"
-            for theirs in preprocessed.values()
-            for image in theirs
-        }
-    )
-    wanted = f"space-{section['space']}" + ("" if section["resolution"] is None else f"_res-{section['resolution']}")
-    if present:
+def _refuse_space(root: str | Path, preprocessed: Mapping[str, Sequence[ImageFile]], wanted: Mapping[str, str]) -> None:
+    spaces = {bids(space_entities(image)) or "native space" for theirs in preprocessed.values() for image in theirs}
+    if present := sorted(spaces):
         raise ConfigError(
-            f"{root}: no preprocessed BOLD image in {wanted}; there are {', '.join(present)}. Set "
+            f"{root}: no preprocessed BOLD image in {bids(wanted)}; there are {', '.join(present)}. Set "
             "cohort.fmriprep.space and cohort.fmriprep.resolution"
         )
     raise ConfigError(

@@ -103,14 +103,13 @@ class BoldRun:
         return {
             name: value
             for name, value in ImageFile.from_path(self.bold).entities.items()
-            if name not in _OF_DERIVATIVES
+            if name not in (*_OF_SPACE, "desc")
         }
 
     @property
     def space(self) -> dict[str, str]:
         """The entities of the space that the series is in; empty for a raw one."""
-        entities = ImageFile.from_path(self.bold).entities
-        return {name: entities[name] for name in ("space", "cohort", "resolution", "density") if name in entities}
+        return space_entities(ImageFile.from_path(self.bold))
 
     @property
     def label(self) -> str:
@@ -158,7 +157,12 @@ class BoldRun:
         return cls(**cells)
 
 
-_OF_DERIVATIVES = ("space", "cohort", "resolution", "density", "desc")
+_OF_SPACE = ("space", "cohort", "resolution", "density")
+
+
+def space_entities(image: ImageFile) -> dict[str, str]:
+    """Return the entities of an image that say which space and grid it is on; none for a raw image."""
+    return {name: image.entities[name] for name in _OF_SPACE if name in image.entities}
 
 
 def read_runs(table: PathLike, participant: str | None = None) -> list[BoldRun]:
