@@ -111,7 +111,7 @@ def test_programs_on_path_and_launchers_give_the_same_bytes(
     version.write_text(text)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     (status,) = preprocess_participant("sub-01", [source[0]], tmp_path / "out", make_settings(), seed=1)
-    assert status["software"]["ANTs"] == "ANTs 9.9"
+    assert status.software["ANTs"] == "ANTs 9.9"
     assert "N4BiasFieldCorrection" in (tmp_path / "called").read_text().split()
     ours, theirs = (read_tree(folder) for folder in (done[0], tmp_path / "out"))
     assert "ANTs 9.9" in theirs.pop(PAGE).decode()
@@ -132,9 +132,9 @@ def test_the_way_of_storing_and_the_motion_switch_change_what_they_should(
     settings = make_settings(motion="none", bias_field=False, denoise={"strategy": "none"})
     (status,) = preprocess_participant("sub-01", [replace(run, bold=turned)], tmp_path / "out", settings, seed=1)
     means = [nib.load(folder / f"{STEM}_{SPACE}_boldref.nii.gz").get_fdata() for folder in (done[0], tmp_path / "out")]
-    inside = nib.load(done[0] / done[1]["mask"]).get_fdata() > 0
+    inside = nib.load(done[1].mask).get_fdata() > 0
     assert np.corrcoef(*(mean[inside] for mean in means))[0, 1] > 0.9
-    table = pd.read_csv(tmp_path / "out" / status["confounds"], sep="\t")
+    table = pd.read_csv(status.confounds, sep="\t")
     assert "trans_x" not in table
     assert {"csf", "a_comp_cor_00", "std_dvars"} <= set(table)
     assert "mean_fd" not in status.quality
