@@ -34,7 +34,8 @@ class TestDemo:
         for folder in [*(results / "bids").glob("sub-*"), *(results / "preprocess").glob("sub-*")]:
             shutil.rmtree(folder)
         arguments = ("-n", "--rerun-triggers", "mtime", "--configfile", SMALL)
-        planned = snakemake(workdir, *arguments, "--forcerun", "group_mask").stdout
+        done = snakemake(workdir, *arguments, "--forcerun", "group_mask")
+        planned = done.stdout + done.stderr
         assert "rule group_ica:" in planned
         assert not [rule for rule in ("simulate", "examine", "preprocess", "denoise") if f"rule {rule}_" in planned]
         shutil.rmtree(results / "preprocess" / "denoised" / "sub-01")
