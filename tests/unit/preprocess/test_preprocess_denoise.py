@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nilearn.image import smooth_img
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.compcor import cosine_basis
 from gradspec.preprocess.confounds import MOTION_COLUMNS, expand
 from gradspec.preprocess.denoise import make_design, regress_out, scale_to_grand_mean, select_confounds
 from gradspec.preprocess.denoised import denoise_participant, smooth_inside
-from gradspec.preprocess.derivatives import Run
 
 N_VOLUMES = 80
 SIMPLE = {"strategy": "simple", "scrub": False, "linear_trend": True, "high_pass": 0.008, "min_degrees_of_freedom": 20}
@@ -137,7 +138,7 @@ def test_smoothing_is_that_of_nilearn_on_the_whole_run() -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> BoldRun:
     rng = np.random.default_rng(8)
     affine = np.diag([3.0, 3, 3, 1])
     mask = np.zeros((6, 6, 6), dtype=np.uint8)
@@ -148,25 +149,24 @@ def run(tmp_path: Path) -> Run:
     nib.save(nib.Nifti1Image(mask, affine), f"{stem}_desc-brain_mask.nii.gz")
     confounds = tmp_path / "sub-01_task-rest_desc-confounds_timeseries.tsv"
     make_table().to_csv(confounds, sep="\t", index=False, na_rep="n/a")
-    return Run(
-        bold=Path(f"{stem}_desc-preproc_bold.nii.gz"),
+    return BoldRun(
+        "sub-01",
+        Path(f"{stem}_desc-preproc_bold.nii.gz"),
         mask=Path(f"{stem}_desc-brain_mask.nii.gz"),
         confounds=confounds,
-        t1w=None,
-        session=None,
-        task="rest",
-        run=None,
         repetition_time=2.0,
         n_volumes=N_VOLUMES,
     )
 
 
-def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -> None:
+def test_a_run_of_fmriprep_is_denoised_and_described(run: BoldRun, tmp_path: Path) -> None:
     (status,) = denoise_participant("sub-01", [run], tmp_path / "out", SETTINGS)
-    assert status["bold"] == "func/sub-01_task-rest_space-MNI152NLin2009cAsym_desc-denoised_bold.nii.gz"
-    assert status["quality"]["degrees_of_freedom"] == N_VOLUMES - 1 - status["quality"]["n_confounds"]
-    image = nib.load(tmp_path / "out" / status["bold"])
-    mask = nib.load(tmp_path / "out" / status["mask"]).get_fdata() > 0
+    stem = tmp_path / "out/func/sub-01_task-rest_space-MNI152NLin2009cAsym_res-2"
+    assert str(status.bold) == f"{stem}_desc-denoised_bold.nii.gz"
+    assert str(status.mask) == f"{stem}_desc-brain_mask.nii.gz"
+    assert status.quality["degrees_of_freedom"] == N_VOLUMES - 1 - status.quality["n_confounds"]
+    image = nib.load(status.bold)
+    mask = nib.load(status.mask).get_fdata() > 0
     data = image.get_fdata()
     assert image.header.get_zooms()[3] == 2
     assert (data[~mask] == 0).all()
@@ -174,54 +174,64 @@ def test_a_run_of_fmriprep_is_denoised_and_described(run: Run, tmp_path: Path) -
     noise = data[mask] - data[mask].mean(axis=1, keepdims=True)
     confounds = make_table()[["csf", "trans_x"]].to_numpy()
     assert np.abs(np.corrcoef(noise.mean(axis=0), confounds.T)[0, 1:]).max() < 1e-3
-    sidecar = read_json((tmp_path / "out" / status["bold"]).with_suffix("").with_suffix(".json"))
+    sidecar = read_json((status.bold).with_suffix("").with_suffix(".json"))
     assert sidecar["RepetitionTime"] == 2.0
-    assert sidecar["DegreesOfFreedom"] == status["quality"]["degrees_of_freedom"]
+    assert sidecar["DegreesOfFreedom"] == status.quality["degrees_of_freedom"]
     assert "csf" in sidecar["Regressors"]
 
 
-def test_the_quality_of_derivatives_made_elsewhere_is_measured(run: Run, tmp_path: Path) -> None:
-    (known,) = denoise_participant("sub-01", [run], tmp_path / "known", SETTINGS)
-    assert set(known["quality"]) == {"degrees_of_freedom", "n_confounds"}
-    (status,) = denoise_participant("sub-01", [run], tmp_path / "given", SETTINGS, measured=False)
+def test_a_template_with_a_cohort_keeps_its_entities(run: BoldRun, tmp_path: Path) -> None:
+    names = {"bold": "desc-preproc_bold.nii.gz", "mask": "desc-brain_mask.nii.gz"}
+    stem = tmp_path / "sub-01_task-rest_space-MNIPediatricAsym_cohort-3_res-2"
+    moved = {key: getattr(run, key).rename(f"{stem}_{name}") for key, name in names.items()}
+    (done,) = denoise_participant("sub-01", [replace(run, **moved)], tmp_path / "out", SETTINGS)
+    assert done.bold.name == f"{stem.name}_desc-denoised_bold.nii.gz"
+    assert (done.name, done.label) == ("sub-01_task-rest", "task-rest")
+
+
+def test_the_quality_of_derivatives_made_elsewhere_is_measured(run: BoldRun, tmp_path: Path) -> None:
+    known = replace(run, quality={"tsnr": 7.0})
+    (known,) = denoise_participant("sub-01", [known], tmp_path / "known", SETTINGS)
+    assert (set(known.quality), known.quality["tsnr"]) == ({"degrees_of_freedom", "n_confounds", "tsnr"}, 7.0)
+    (status,) = denoise_participant("sub-01", [run], tmp_path / "given", SETTINGS)
     mask = nib.load(run.mask).get_fdata() > 0
     bold = nib.load(run.bold).get_fdata()[mask].T
     time = np.linspace(-1, 1, len(bold))
     slope = (time @ (bold - bold.mean(axis=0))) / (time @ time)
     noise = (bold - bold.mean(axis=0) - np.outer(time, slope)).std(axis=0)
-    assert status["quality"]["tsnr"] == pytest.approx(np.median(bold.mean(axis=0) / noise), rel=1e-3)
-    assert status["quality"]["n_motion_outliers"] == 1
+    assert status.quality["tsnr"] == pytest.approx(np.median(bold.mean(axis=0) / noise), rel=1e-3)
+    assert status.quality["n_motion_outliers"] == 1
 
 
-def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes(run: BoldRun, tmp_path: Path) -> None:
     written = []
     for folder in (tmp_path / "first", tmp_path / "second"):
         (status,) = denoise_participant("sub-01", [run], folder, SETTINGS)
-        written.append((folder / status["bold"]).read_bytes())
+        written.append((status.bold).read_bytes())
     assert written[0] == written[1]
 
 
-def test_missing_columns_name_participant_and_table(run: Run, tmp_path: Path) -> None:
+def test_missing_columns_name_participant_and_table(run: BoldRun, tmp_path: Path) -> None:
     assert run.confounds is not None
     make_table().drop(columns="csf").to_csv(run.confounds, sep="\t", index=False, na_rep="n/a")
     with pytest.raises(ParticipantError, match=r"sub-01: .*desc-confounds_timeseries.tsv: .*lacks csf"):
         denoise_participant("sub-01", [run], tmp_path / "out", {**SETTINGS, "fwhm": 0.0})
 
 
-def test_a_mask_on_another_grid_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_mask_on_another_grid_is_refused(run: BoldRun, tmp_path: Path) -> None:
     assert run.mask is not None
     nib.save(nib.Nifti1Image(np.eye(5, dtype=np.uint8)[:, :, np.newaxis], np.eye(4)), run.mask)
     with pytest.raises(ParticipantError, match="must share one grid"):
         denoise_participant("sub-01", [run], tmp_path / "out", {**SETTINGS, "fwhm": 0.0})
 
 
-def test_where_everything_is_switched_off_the_run_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+def test_where_everything_is_switched_off_the_run_stays_as_it_is(run: BoldRun, tmp_path: Path) -> None:
     off = {**SIMPLE, "strategy": "none", "linear_trend": False, "high_pass": None}
     settings = {"fwhm": 0.0, "intensity": "none", "denoise": off}
     (status,) = denoise_participant("sub-01", [run], tmp_path / "out", settings)
     mask = nib.load(run.mask).get_fdata() > 0
-    found, expected = (nib.load(path).get_fdata()[mask] for path in (tmp_path / "out" / status["bold"], run.bold))
+    found, expected = (nib.load(path).get_fdata()[mask] for path in (status.bold, run.bold))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert status["quality"] == {"degrees_of_freedom": N_VOLUMES - 1, "n_confounds": 0}
-    sidecar = read_json((tmp_path / "out" / status["bold"]).with_suffix("").with_suffix(".json"))
+    assert (status.quality["degrees_of_freedom"], status.quality["n_confounds"]) == (N_VOLUMES - 1, 0)
+    sidecar = read_json((status.bold).with_suffix("").with_suffix(".json"))
     assert (sidecar["Units"], sidecar["Regressors"], sidecar["LinearTrendRemoved"]) == ("arbitrary", [], False)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradspec.cohort.findings import Finding, Run
+from gradspec.cohort.findings import DataFile, Finding
 from gradspec.cohort.participants import Participant, read_participants
 from gradspec.cohort.plan import participants_table
 
@@ -57,14 +57,13 @@ def _people(cohort: Mapping[str, Any]) -> list[Participant]:
 
 
 def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
-    from gradspec.cohort.bids import examine_bids
-    from gradspec.cohort.derivatives import examine_derivatives
+    from gradspec.cohort.bold import examine_bold
     from gradspec.cohort.fnc import examine_fnc
     from gradspec.cohort.timeseries import examine_timeseries
 
     examine: dict[str, Callable[[], list[Finding]]] = {
-        "bids": lambda: examine_bids(people, cohort["bids"], cohort["min_volumes"]),
-        "fmriprep": lambda: examine_derivatives(people, cohort["fmriprep"], cohort["min_volumes"]),
+        "bids": lambda: examine_bold(people, cohort),
+        "fmriprep": lambda: examine_bold(people, cohort),
         "timeseries": lambda: examine_timeseries(people, cohort),
         "fnc": lambda: examine_fnc(people, cohort),
         "numerical": lambda: [Finding(person, runs=[_made_run(cohort["numerical"])]) for person in people],
@@ -72,9 +71,9 @@ def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Findi
     return examine[cohort["source"]]()
 
 
-def _made_run(section: Mapping[str, Any]) -> Run:
+def _made_run(section: Mapping[str, Any]) -> DataFile:
     from gradspec.cohort.numerical import REPETITION_TIME
 
     if section["kind"] != "gaussian-mixture":
-        return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
-    return Run()
+        return DataFile(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
+    return DataFile()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 
 QUALITY_COLUMNS = {
@@ -154,7 +155,7 @@ def find_flags(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -
     return flags
 
 
-def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
+def judge(participant: str, runs: Sequence[BoldRun], limits: Mapping[str, float | None]) -> None:
     """Hold the quality numbers of all runs against the limits.
 
     Raises
@@ -164,7 +165,7 @@ def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[s
     """
     faults = []
     for run in runs:
-        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
-        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
+        name = "_".join(f"{key}-{run.entities[key]}" for key in ("task", "run") if key in run.entities)
+        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run.quality, limits).values()]
     if faults:
         raise ParticipantError("; ".join(faults), participant=participant)

@@ -13,7 +13,7 @@ from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.paired_test import SINGLE_PRECISION, PairedTest
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
-from gradspec.stats.runs import Run, fold_shape, has_one_partition, pair_groups, training_sets
+from gradspec.stats.runs import TrainingRun, fold_shape, has_one_partition, pair_groups, training_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +231,7 @@ def tabulate_test(result: PairedTest, alpha: float) -> dict[str, Any]:
 
 
 def choose_test(
-    splits: "pd.DataFrame", runs: Sequence[Run], model: str, test: str, alpha: float
+    splits: "pd.DataFrame", runs: Sequence[TrainingRun], model: str, test: str, alpha: float
 ) -> tuple[Callable[[Values], PairedTest], str]:
     """Give the test as a function of differences, and the name of what it does."""
     is_training = training_sets(splits, runs, model)
