@@ -15,7 +15,7 @@ from gradspec.preprocess.confounds import (
 )
 from gradspec.preprocess.geometry import rigid_matrix
 
-N_VOLUMES, N_VOXELS, REPETITION_TIME = 60, 400, 2.0
+N_VOLUMES, N_VOXELS, REPETITION_TIME = 66, 400, 2.0
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +135,12 @@ def test_dvars_equals_the_formula_voxel_by_voxel(brain: np.ndarray) -> None:
     dvars, std_dvars = compute_dvars(brain)
     expected = []
     for voxel in brain.T.astype(float):
-        lower, upper = np.sort(voxel)[[14, 44]]  # of 60 values
+        lower, upper = np.sort(voxel)[[16, 48]]  # of 66 values
         centred = voxel - voxel.mean()
         lag = (centred[1:] @ centred[:-1]) / (centred @ centred)
-        expected.append(2 * (1 - lag) * ((upper - lower) / 1.349) ** 2)
+        expected.append(np.sqrt(2 * (1 - lag)) * (upper - lower) / 1.349)
     raw = [np.sqrt(np.mean((brain[t].astype(float) - brain[t - 1]) ** 2)) for t in range(1, N_VOLUMES)]
-    np.testing.assert_allclose(std_dvars[1:], raw / np.sqrt(np.mean(expected)), rtol=1e-4)
+    np.testing.assert_allclose(std_dvars[1:], np.array(raw) / np.mean(expected), rtol=1e-4)
     np.testing.assert_allclose(dvars[1:], np.array(raw) * 1000 / np.median(brain.mean(axis=0)), rtol=1e-4)
     assert np.isnan(dvars[0])
     assert np.isnan(std_dvars[0])

@@ -13,9 +13,10 @@ from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.compcor import cosine_basis
 from gradspec.preprocess.confounds import MOTION_COLUMNS, expand
-from gradspec.preprocess.denoise import make_design, regress_out, scale_to_grand_mean, select_confounds
+from gradspec.preprocess.denoise import make_design, regress_out, scale_to_grand_mean
 from gradspec.preprocess.denoised import denoise_participant, smooth_inside
 from gradspec.preprocess.derivatives import Run
+from gradspec.preprocess.regressors import select_confounds
 
 N_VOLUMES = 80
 SIMPLE = {"strategy": "simple", "scrub": False, "linear_trend": True, "high_pass": 0.008, "min_degrees_of_freedom": 20}
@@ -44,7 +45,8 @@ def test_residuals_are_those_of_least_squares_voxel_by_voxel(
     strategy: str, scrub: bool, high_pass: float | None
 ) -> None:
     chosen = {**SIMPLE, "strategy": strategy, "scrub": scrub, "high_pass": high_pass}
-    design, names = make_design(make_table(), chosen, N_VOLUMES, 2.0)
+    made = make_design(make_table(), chosen, N_VOLUMES, 2.0)
+    design, names = made.matrix, made.names
     signals = make_signals()
     whole = np.column_stack([np.ones(N_VOLUMES), design])
     expected = np.empty_like(signals)
@@ -82,7 +84,9 @@ def test_too_few_degrees_of_freedom_say_the_numbers() -> None:
 def test_strategies_take_their_columns() -> None:
     table = make_table()
     assert len(select_confounds(table, "simple", scrub=False)) == 8
-    large = select_confounds(table, "24P+aCompCor", scrub=True)
+    assert select_confounds(table, "6P", scrub=False) == list(MOTION_COLUMNS)
+    assert len(select_confounds(table, "24P", scrub=False)) == 24
+    large = make_design(table, {**SIMPLE, "strategy": "24P+aCompCor", "scrub": True}, N_VOLUMES, 2.0).names
     assert sum(name.startswith(("trans", "rot")) for name in large) == 24
     assert [name for name in large if name.startswith("a_comp")] == [f"a_comp_cor_{index:02d}" for index in range(5)]
     assert {"cosine_00", "cosine_01", "motion_outlier_00"} <= set(large)
@@ -97,10 +101,10 @@ def test_dummy_scans_have_no_say_in_any_strategy_but_none() -> None:
 
 
 def test_compcor_brings_the_cosines_of_the_table_instead_of_others() -> None:
-    _, names = make_design(make_table(), {**SIMPLE, "strategy": "24P+aCompCor"}, N_VOLUMES, 2.0)
+    names = make_design(make_table(), {**SIMPLE, "strategy": "24P+aCompCor"}, N_VOLUMES, 2.0).names
     assert "cosine_00" in names
     assert not any(name.startswith("high_pass") for name in names)
-    _, names = make_design(make_table(), SIMPLE, N_VOLUMES, 2.0)
+    names = make_design(make_table(), SIMPLE, N_VOLUMES, 2.0).names
     assert "high_pass_00" in names
     assert "cosine_00" not in names
 
@@ -116,8 +120,9 @@ def test_a_table_of_another_length_is_refused() -> None:
 
 
 def test_the_strategy_none_needs_no_table() -> None:
-    _, names = make_design(None, {**SIMPLE, "strategy": "none", "high_pass": None}, N_VOLUMES, 2.0)
-    assert names == ["linear_trend"]
+    design = make_design(None, {**SIMPLE, "strategy": "none", "high_pass": None}, N_VOLUMES, 2.0)
+    assert design.names == ["linear_trend"]
+    assert design.high_pass_basis is None
 
 
 def test_scaling_makes_changes_percent_of_the_grand_mean() -> None:

@@ -14,9 +14,14 @@ def settings() -> dict[str, Any]:
     return deepcopy(resolve({"cohort": {"source": "simulated"}})["preprocess"])
 
 
-def make_status(participant: str, stage: str, **quality: int) -> dict[str, Any]:
-    software = SOFTWARE if stage == "preprocess" else {"nilearn": "0.13.1"}
-    return {"participant_id": participant, "stage": stage, "runs": [{"quality": quality, "software": software}]}
+def make_status(
+    participant: str, stage: str, components: int = 5, cosines: int = 4, **quality: int
+) -> dict[str, Any]:
+    run: dict[str, Any] = {"quality": quality, "software": SOFTWARE}
+    if stage == "denoise":
+        regressed = {"components": components, "cosines": cosines, "own_cosines": 1}
+        run |= {"software": {"nilearn": "0.13.1"}, "regressed": regressed}
+    return {"participant_id": participant, "stage": stage, "runs": [run]}
 
 
 STATUSES = [
@@ -55,8 +60,10 @@ def test_counts_and_versions_are_those_of_what_ran(settings: dict[str, Any]) -> 
         ("segmentation", "atropos", "segmented into liquor, grey and white matter (Atropos, ANTs 2.6.2)", "template's"),
         ("confounds", [], "DVARS was computed", "CompCor"),
         ("intensity", "none", "Signals were not scaled", "grand mean"),
-        ("denoise", {"strategy": "24P+aCompCor", "scrub": True, "high_pass": 0.01}, "24 motion terms, five", "0.01 Hz"),
-        ("denoise", {"strategy": "simple", "high_pass": 0.01}, "cosines below 0.01 Hz", "outlier ("),
+        ("denoise", {"strategy": "24P+aCompCor", "high_pass": None}, "24 motion terms, five components of", "cosines up"),
+        ("denoise", {"strategy": "24P", "high_pass": 0.01}, "24 motion terms, all cosines up to 0.01 Hz", "components"),
+        ("denoise", {"strategy": "6P", "high_pass": None}, "six motion parameters, and a linear", "cosines up"),
+        ("denoise", {"strategy": "simple", "high_pass": 0.01}, "all cosines up to 0.01 Hz", "outlier ("),
         ("denoise", {"strategy": "none", "high_pass": None}, "only a linear trend was regressed", "motion parameters"),
         (
             "denoise",
@@ -96,3 +103,17 @@ def test_runs_without_a_t1w_image_are_told_apart(settings: dict[str, Any]) -> No
     everybody = " ".join(describe_methods([alone], {**settings, "coregistration": False, "bias_field": False}))
     assert "Of every run, the BOLD reference was itself normalised" in everybody
     assert "N4" not in everybody
+
+
+def test_components_and_cosines_are_told_as_they_were_found(settings: dict[str, Any]) -> None:
+    chosen = {**settings, "denoise": {**settings["denoise"], "strategy": "24P+aCompCor", "high_pass": 0.008}}
+    runs = [
+        make_status("sub-01", "denoise", degrees_of_freedom=50),
+        make_status("sub-02", "denoise", components=2, cosines=0, degrees_of_freedom=46),
+    ]
+    text = describe_methods(runs, chosen)[0]
+    assert "two to five components of anatomical CompCor" in text
+    assert "the cosines that were removed before these (of 1 run), all cosines up to 0.008 Hz" in text
+    without = describe_methods(runs[1:], chosen)[0]
+    assert "two components of anatomical CompCor (liquor and white matter together), all cosines" in without
+    assert "removed before these" not in without

@@ -1,12 +1,12 @@
 """Check preprocessed runs: the series, its brain mask and its confounds belong together and can be read."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gradspec.cohort.confounds import read_confounds
 from gradspec.cohort.findings import Finding, Run
 from gradspec.cohort.fmriprep import PreprocessedRun, find_preprocessed
 from gradspec.cohort.images import ImageFacts, examine_image, require_length, settle_repetition_time
@@ -42,6 +42,9 @@ def examine_derivatives(people: Sequence[Participant], section: Mapping[str, Any
         for run in runs[person.id]:
             try:
                 finding.runs.append(_examine_run(run, person.id, min_volumes))
+                if run.confounds is None:
+                    name = Path(run.bold.path).name
+                    finding.notes.append(f"{name} has no confounds beside it: none can be regressed out")
             except ParticipantError as fault:
                 finding.faults.append(fault)
         if not runs[person.id]:
@@ -53,15 +56,18 @@ def examine_derivatives(people: Sequence[Participant], section: Mapping[str, Any
 
 def _examine_run(run: PreprocessedRun, participant: str, min_volumes: int) -> Run:
     path = run.bold.path
-    for what, companion in (("brain mask (desc-brain_mask)", run.mask), ("table of confounds", run.confounds)):
-        if companion is None:
-            raise ParticipantError(f"has no {what} beside it; run fMRIPrep again", participant=participant, file=path)
-    assert run.mask is not None and run.confounds is not None
+    if run.mask is None:
+        raise ParticipantError(
+            "has no brain mask (desc-brain_mask) beside it; put one on its grid there",
+            participant=participant,
+            file=path,
+        )
     facts = examine_image(path, 4, participant)
     n_volumes = facts.shape[3]
     require_length(n_volumes, min_volumes, participant, path)
     _require_same_grid(facts, examine_image(run.mask, 3, participant), participant)
-    _require_rows(run.confounds, n_volumes, participant)
+    if run.confounds is not None:
+        _require_rows(run.confounds, n_volumes, participant)
     session, task, label = run.bold.key
     return Run(
         session=session,
@@ -86,17 +92,14 @@ def _require_same_grid(bold: ImageFacts, mask: ImageFacts, participant: str) -> 
 
 
 def _require_rows(table: str, n_volumes: int, participant: str) -> None:
-    """Count the rows of a table of confounds."""
+    """Hold the rows of a table of confounds against the length of the series."""
     try:
-        with Path(table).open(newline="", encoding="utf-8") as stream:
-            rows = sum(1 for line in csv.reader(stream, delimiter="\t") if line) - 1
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ParticipantError(
-            f"is not a tab-separated table ({error})", participant=participant, file=table
-        ) from error
+        rows = len(read_confounds(Path(table)))
+    except ParticipantError as error:
+        raise ParticipantError(error.reason, participant=participant, file=error.file) from error
     if rows != n_volumes:
         raise ParticipantError(
-            f"has {max(rows, 0)} rows, but the series has {n_volumes} volumes; run fMRIPrep again",
+            f"has {rows} rows, but the series has {n_volumes} volumes; run fMRIPrep again",
             participant=participant,
             file=table,
         )
@@ -108,7 +111,7 @@ def _sidecar(run: PreprocessedRun, participant: str) -> Mapping[str, Any]:
         return {}
     try:
         sidecar = read_json(path)
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ParticipantError(
             f"is not valid JSON ({error}); correct it", participant=participant, file=path
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.layout import NIFTI, ImageFile, Selection, list_files, select_runs
+from gradspec.cohort.motion_files import find_motion_files
 from gradspec.errors import ConfigError
 
 _CONFOUNDS = ("desc-confounds_timeseries.tsv", "desc-confounds_regressors.tsv")  # the latter until fMRIPrep 20.1
@@ -24,7 +25,7 @@ class PreprocessedRun:
     bold : ImageFile
         Preprocessed series.
     mask, confounds : str or None
-        Brain mask on the same grid, and table of confounds; None where there is none.
+        Brain mask on the same grid, and table of confounds or motion file; None where there is none.
     """
 
     bold: ImageFile
@@ -36,6 +37,8 @@ class PreprocessedRun:
         """All files of the run that are there, sidecar included."""
         sidecar = self.bold.path.removesuffix(self.bold.entities["extension"]) + ".json"
         names = [self.bold.path, sidecar, self.mask, self.confounds]
+        if self.confounds is not None and self.confounds.endswith(".tsv"):
+            names.append(self.confounds.removesuffix(".tsv") + ".json")
         return [name for name in names if name is not None and Path(name).exists()]
 
 
@@ -98,11 +101,13 @@ def _complete(bold: ImageFile, files: set[str]) -> PreprocessedRun:
         part for part in name.split("_")[:-1] if part.partition("-")[0] not in ("space", "res", "den", "desc")
     )
     masks = [str(Path(folder, mask_stem + extension)) for extension in NIFTI]
-    confounds = [str(Path(folder, f"{prefix}_{ending}")) for ending in _CONFOUNDS]
+    tables = [str(Path(folder, f"{prefix}_{ending}")) for ending in _CONFOUNDS]
+    confounds = [path for path in tables if path in files][:1] or find_motion_files(bold, files)
+    if len(confounds) > 1:
+        listed = ", ".join(Path(path).name for path in confounds)
+        raise ConfigError(f"{bold.path} has several motion files beside it: {listed}; keep one")
     return PreprocessedRun(
-        bold,
-        next((path for path in masks if path in files), None),
-        next((path for path in confounds if path in files), None),
+        bold, next((path for path in masks if path in files), None), confounds[0] if confounds else None
     )
 
 

@@ -18,6 +18,7 @@ from gradspec.cohort.limits import require_image_size
 from gradspec.errors import ParticipantError
 
 _TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+_TIME_CODES = {8: "sec", 16: "msec", 24: "usec"}  # NIfTI-1; Hz, ppm and what is not defined are no times
 _SCANNER = 1  # NIfTI code of coordinates that the scanner gave
 _SURPLUS = 1 << 24  # bytes behind the image that are read in any case
 _CANNOT_READ = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
@@ -96,8 +97,7 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
     if empty:
         raise fault("holds only zeros; convert it again or leave the run out")
     _require_one_orientation(image, shape, fault)
-    unit = str(image.header.get_xyzt_units()[1])
-    unit = unit if unit in _TIME_UNITS else "unknown"
+    unit = _TIME_CODES.get(int(image.header["xyzt_units"]) & 0x38, "unknown")
     time = float(image.header["pixdim"][4]) * _TIME_UNITS[unit] if n_axes == 4 else 0.0
     return ImageFacts(str(path), shape, image.affine, time, unit)
 
@@ -120,6 +120,8 @@ def _require_one_orientation(image: Any, shape: tuple[int, ...], fault: Any) -> 
 def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], participant: str) -> float:
     """Return the repetition time that sidecar and header agree on.
 
+    A header that says 1 in no unit says nothing: nibabel and nilearn leave it so in images that they make.
+
     Parameters
     ----------
     facts : ImageFacts
@@ -137,23 +139,33 @@ def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], parti
     Raises
     ------
     ParticipantError
-        If neither gives a time, or if they are at odds.
+        If neither gives a time, if they are at odds, or if volumes are at times of their own (``VolumeTiming``).
     """
 
     def fault(reason: str) -> ParticipantError:
         return ParticipantError(reason, participant=participant, file=facts.path)
 
+    if metadata.get("VolumeTiming") is not None:
+        raise fault(
+            "has VolumeTiming in its JSON sidecar: volumes that were taken at times of their own have no repetition "
+            "time, which all that follows needs; if they are evenly spaced, write RepetitionTime instead, else leave "
+            "the run out"
+        )
     header = facts.header_time if math.isfinite(facts.header_time) and facts.header_time > 0 else 0.0
+    filler = header == 1.0 and facts.time_unit == "unknown"
     stated = metadata.get("RepetitionTime")
     if stated is None:
-        if not header:
+        if not header or filler:
+            found = "1 in no unit, which software writes that does not know it" if filler else "nothing"
             raise fault(
-                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header; add "
-                "RepetitionTime in seconds to the sidecar"
+                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header, which "
+                f"holds {found}; add RepetitionTime in seconds to the sidecar"
             )
         return round(header, 6)
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not math.isfinite(stated) or stated <= 0:
         raise fault(f"RepetitionTime in the JSON sidecar is {stated!r}; a number of seconds is expected")
+    if filler:
+        return float(stated)
     possible = [header] if facts.time_unit != "unknown" else [header, header / 1000]
     if header and not any(math.isclose(stated, time, rel_tol=1e-3) for time in possible):
         raise fault(

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from gradspec.errors import ConfigError, ParticipantError
-from gradspec.files import read_table, write_json
+from gradspec.cohort.confounds import read_confounds, read_metadata
+from gradspec.errors import ParticipantError
+from gradspec.files import write_json
 from gradspec.preprocess import SPACE
+from gradspec.preprocess.confounds import complete_motion
 from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
 from gradspec.preprocess.derivatives import Run, bids_uri
 from gradspec.preprocess.images import read_image, write_image
@@ -99,12 +101,14 @@ def _denoise_run(
             file=run.bold,
         )
     try:
-        table = None if run.confounds is None else _read_confounds(run.confounds)
-        design, names = make_design(table, denoise, bold.shape[3], run.repetition_time)
+        table = None if run.confounds is None else complete_motion(read_confounds(run.confounds))
+        metadata = None if run.confounds is None else read_metadata(run.confounds)
+        name = "" if run.confounds is None else run.confounds.name
+        design = make_design(table, denoise, bold.shape[3], run.repetition_time, metadata, name)
         quality = {} if measured else measure_run(table, temporal_snr(_steady(bold, mask, table)))
         signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
         del bold
-        signals, degrees_of_freedom = regress_out(signals, design, denoise["min_degrees_of_freedom"])
+        signals, degrees_of_freedom = regress_out(signals, design.matrix, denoise["min_degrees_of_freedom"])
         if settings["intensity"] == "grand_mean":
             scale_to_grand_mean(signals)
     except ParticipantError as error:
@@ -128,10 +132,12 @@ def _denoise_run(
             "Denoising": denoise["strategy"],
             "Scrubbing": denoise["scrub"],
             "HighPass": denoise["high_pass"],
-            "Regressors": names,
+            "HighPassBasis": design.high_pass_basis,
+            "Regressors": design.names,
             "DegreesOfFreedom": degrees_of_freedom,
             "LinearTrendRemoved": denoise["linear_trend"],
             "Units": _UNITS[settings["intensity"]],
+            **({"Notes": list(design.notes)} if design.notes else {}),
         },
         f"{stem}_desc-denoised_bold.json",
     )
@@ -143,16 +149,15 @@ def _denoise_run(
         "confounds": None,
         "repetition_time": run.repetition_time,
         "n_volumes": len(signals),
-        "quality": {**quality, "degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
+        "quality": {**quality, "degrees_of_freedom": degrees_of_freedom, "n_confounds": len(design.names)},
+        "regressed": {
+            "components": design.n_components,
+            "cosines": design.n_cosines,
+            "own_cosines": design.n_own_cosines,
+        },
+        "notes": list(design.notes),
         "software": {"nilearn": version("nilearn")},
     }
-
-
-def _read_confounds(path: Path) -> pd.DataFrame:
-    try:
-        return read_table(path)
-    except (OSError, ConfigError) as error:
-        raise ParticipantError(f"the confounds table cannot be read ({error})", file=path) from error
 
 
 def _steady(

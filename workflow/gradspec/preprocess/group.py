@@ -19,6 +19,7 @@ COLUMNS: dict[str, Any] = {
     **QUALITY_COLUMNS,
     "exclude": "Whether the participant is left out (true or false)",
     "reason": "Why the participant is left out",
+    "note": "What is worth knowing of how the run was denoised",
 }
 
 
@@ -50,6 +51,7 @@ def tabulate_quality(
             row = rows.setdefault((status["participant_id"], *entities.values()), entities)
             row |= {"participant_id": status["participant_id"], **run["quality"]}
             row |= {key: run[key] for key in ("normalized",) if key in run}
+            row |= {"note": "; ".join(run["notes"])} if run.get("notes") else {}
     reasons = dict(zip(excluded["participant_id"], excluded["reason"], strict=True))
     participants |= dict.fromkeys(reasons)
     listed = {row["participant_id"] for row in rows.values()}
