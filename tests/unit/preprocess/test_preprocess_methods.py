@@ -14,14 +14,10 @@ def settings() -> dict[str, Any]:
     return deepcopy(resolve({"cohort": {"source": "simulated"}})["preprocess"])
 
 
-def make_status(
-    participant: str, stage: str, components: int = 5, cosines: int = 4, **quality: int
-) -> dict[str, Any]:
-    run: dict[str, Any] = {"quality": quality, "software": SOFTWARE}
-    if stage == "denoise":
-        regressed = {"components": components, "cosines": cosines, "own_cosines": 1}
-        run |= {"software": {"nilearn": "0.13.1"}, "regressed": regressed}
-    return {"participant_id": participant, "stage": stage, "runs": [run]}
+def make_status(participant: str, stage: str, **quality: int) -> dict[str, Any]:
+    software = SOFTWARE if stage == "preprocess" else {"nilearn": "0.13.1"}
+    numbers = quality if stage == "preprocess" else {"n_components": 5, "n_cosines": 4, **quality}
+    return {"participant_id": participant, "stage": stage, "runs": [{"quality": numbers, "software": software}]}
 
 
 STATUSES = [
@@ -60,7 +56,12 @@ def test_counts_and_versions_are_those_of_what_ran(settings: dict[str, Any]) -> 
         ("segmentation", "atropos", "segmented into liquor, grey and white matter (Atropos, ANTs 2.6.2)", "template's"),
         ("confounds", [], "DVARS was computed", "CompCor"),
         ("intensity", "none", "Signals were not scaled", "grand mean"),
-        ("denoise", {"strategy": "24P+aCompCor", "high_pass": None}, "24 motion terms, five components of", "cosines up"),
+        (
+            "denoise",
+            {"strategy": "24P+aCompCor", "high_pass": None},
+            "24 motion terms, five components of",
+            "cosines up",
+        ),
         ("denoise", {"strategy": "24P", "high_pass": 0.01}, "24 motion terms, all cosines up to 0.01 Hz", "components"),
         ("denoise", {"strategy": "6P", "high_pass": None}, "six motion parameters, and a linear", "cosines up"),
         ("denoise", {"strategy": "simple", "high_pass": 0.01}, "all cosines up to 0.01 Hz", "outlier ("),
@@ -109,7 +110,7 @@ def test_components_and_cosines_are_told_as_they_were_found(settings: dict[str, 
     chosen = {**settings, "denoise": {**settings["denoise"], "strategy": "24P+aCompCor", "high_pass": 0.008}}
     runs = [
         make_status("sub-01", "denoise", degrees_of_freedom=50),
-        make_status("sub-02", "denoise", components=2, cosines=0, degrees_of_freedom=46),
+        make_status("sub-02", "denoise", n_components=2, n_cosines=0, degrees_of_freedom=46),
     ]
     text = describe_methods(runs, chosen)[0]
     assert "two to five components of anatomical CompCor" in text

@@ -18,7 +18,6 @@ from gradspec.cohort.limits import require_image_size
 from gradspec.errors import ParticipantError
 
 _TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
-_TIME_CODES = {8: "sec", 16: "msec", 24: "usec"}  # NIfTI-1; Hz, ppm and what is not defined are no times
 _SCANNER = 1  # NIfTI code of coordinates that the scanner gave
 _SURPLUS = 1 << 24  # bytes behind the image that are read in any case
 _CANNOT_READ = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
@@ -97,7 +96,8 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
     if empty:
         raise fault("holds only zeros; convert it again or leave the run out")
     _require_one_orientation(image, shape, fault)
-    unit = _TIME_CODES.get(int(image.header["xyzt_units"]) & 0x38, "unknown")
+    unit = str(image.header.get_xyzt_units()[1])
+    unit = unit if unit in _TIME_UNITS else "unknown"
     time = float(image.header["pixdim"][4]) * _TIME_UNITS[unit] if n_axes == 4 else 0.0
     return ImageFacts(str(path), shape, image.affine, time, unit)
 

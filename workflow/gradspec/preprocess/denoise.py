@@ -50,6 +50,16 @@ class Design:
     notes: tuple[str, ...] = ()
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many columns there are of each kind, keyed as in `gradspec.preprocess.quality.QUALITY_COLUMNS`."""
+        return {
+            "n_confounds": len(self.names),
+            "n_components": self.n_components,
+            "n_cosines": self.n_cosines,
+            "n_own_cosines": self.n_own_cosines,
+        }
+
+    @property
     def high_pass_basis(self) -> str | None:
         """What took slow drifts out, in words; None if nothing did."""
         parts = [f"{self.n_cosines} of the confounds table"] if self.n_cosines else []

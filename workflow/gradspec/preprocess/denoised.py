@@ -149,12 +149,7 @@ def _denoise_run(
         "confounds": None,
         "repetition_time": run.repetition_time,
         "n_volumes": len(signals),
-        "quality": {**quality, "degrees_of_freedom": degrees_of_freedom, "n_confounds": len(design.names)},
-        "regressed": {
-            "components": design.n_components,
-            "cosines": design.n_cosines,
-            "own_cosines": design.n_own_cosines,
-        },
+        "quality": {**quality, "degrees_of_freedom": degrees_of_freedom, **design.counts},
         "notes": list(design.notes),
         "software": {"nilearn": version("nilearn")},
     }

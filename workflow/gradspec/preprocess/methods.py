@@ -194,7 +194,9 @@ def _describe_confounds(settings: Mapping[str, Any], has_t1w: bool) -> tuple[str
         made.append(f"mean signals of ventricles, deep white matter ({masks} masks) and brain")
     kinds = [word for group, word in (("a_comp_cor", "anatomical"), ("t_comp_cor", "temporal")) if group in groups]
     if kinds:
-        made.append(f"{' and '.join(kinds)} CompCor (after the cosines of fMRIPrep, slower than 1/128 Hz, were removed)")
+        made.append(
+            f"{' and '.join(kinds)} CompCor (after the cosines of fMRIPrep, slower than 1/128 Hz, were removed)"
+        )
         cited.append("CompCor")
     if "outliers" in groups:
         made.append("marks of motion outliers")
@@ -238,10 +240,10 @@ def _describe_denoising(
 
 def _describe_compcor(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Components of aCompCor, and the cosines that came with them, as they were found."""
-    counts = sorted({run["regressed"]["components"] for run in runs})
+    counts = sorted({run["quality"]["n_components"] for run in runs})
     components = _IN_WORDS[counts[0]] if len(counts) == 1 else f"{_IN_WORDS[counts[0]]} to {_IN_WORDS[counts[-1]]}"
     parts = [f"{components} component{'s' * (counts[-1] > 1)} of anatomical CompCor (liquor and white matter together)"]
-    if with_cosines := sum(run["regressed"]["cosines"] > 0 for run in runs):
+    if with_cosines := sum(run["quality"]["n_cosines"] > 0 for run in runs):
         which = "" if with_cosines == len(runs) else f" (of {_count(with_cosines, 'run')})"
         parts.append(f"the cosines that were removed before these{which}")
     return parts

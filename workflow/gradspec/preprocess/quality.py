@@ -23,6 +23,9 @@ QUALITY_COLUMNS = {
     "normalization_overlap": {"Description": "Dice coefficient of the warped T1w mask with the template's brain mask"},
     "degrees_of_freedom": {"Description": "Degrees of freedom that are left after denoising"},
     "n_confounds": {"Description": "Columns that were regressed out, the constant not counted"},
+    "n_components": {"Description": "How many of these are components of anatomical CompCor"},
+    "n_cosines": {"Description": "How many are cosines of the confounds table"},
+    "n_own_cosines": {"Description": "How many are cosines that were made for the run"},
 }
 """Every number that is known of a run, with its description."""
 
