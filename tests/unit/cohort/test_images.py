@@ -110,7 +110,7 @@ def test_the_repetition_time_is_in_seconds(tmp_path, header, unit, sidecar, expe
         (2.0, "sec", "2.0", "is '2.0'; a number of seconds is expected"),
         (2.0, "sec", 0, "is 0; a number of seconds is expected"),
         (2.0, "sec", True, "is True; a number of seconds is expected"),
-        (1.0, "unknown", None, r"nor pixdim\[4\] in its header, which holds 1 in no unit"),
+        (1.0, "unknown", None, r"nor pixdim\[4\] in its header \(it is 1 without unit"),
         (1.0, "unknown", [2.0], r"is \[2.0\]; a number of seconds is expected"),
         (1.0, "sec", 2.0, "is 2 s in the JSON sidecar, but the header says 1 s"),
     ],

@@ -156,10 +156,10 @@ def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], parti
     stated = metadata.get("RepetitionTime")
     if stated is None:
         if not header or filler:
-            found = "1 in no unit, which software writes that does not know it" if filler else "nothing"
+            unsaid = " (it is 1 without unit, as software writes it that does not know the time)" if filler else ""
             raise fault(
-                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header, which "
-                f"holds {found}; add RepetitionTime in seconds to the sidecar"
+                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header"
+                f"{unsaid}; add RepetitionTime in seconds to the sidecar"
             )
         return round(header, 6)
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not math.isfinite(stated) or stated <= 0:

@@ -18,6 +18,7 @@ from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, sc
 from gradspec.preprocess.derivatives import Run, bids_uri
 from gradspec.preprocess.images import read_image, write_image
 from gradspec.preprocess.quality import measure_run, temporal_snr
+from gradspec.preprocess.regressors import has_components
 
 _UNITS = {
     "grand_mean": f"percent of the grand mean: the median over the brain of the mean signal is {GRAND_MEAN:g}",
@@ -102,8 +103,8 @@ def _denoise_run(
         )
     try:
         table = None if run.confounds is None else complete_motion(read_confounds(run.confounds))
-        metadata = None if run.confounds is None else read_metadata(run.confounds)
-        name = "" if run.confounds is None else run.confounds.name
+        metadata = read_metadata(run.confounds) if run.confounds and has_components(denoise["strategy"]) else {}
+        name = run.confounds.name if run.confounds else ""
         design = make_design(table, denoise, bold.shape[3], run.repetition_time, metadata, name)
         quality = {} if measured else measure_run(table, temporal_snr(_steady(bold, mask, table)))
         signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
