@@ -1,7 +1,7 @@
 """Trees of SPM, FSL, the HCP, XCP-D and HALFpipe, brought into fMRIPrep's names by the commands of the page on them.
 
 Names follow the tools: SPM12 and FEAT of FSL 6; GenericfMRIVolumeProcessingPipeline.sh of the HCP pipelines 5 (images,
-mask and motion in ``Results``); the test outputs of XCP-D 26.1 for ds001419; the README of HALFpipe 1.2.
+mask and motion in ``Results``); the test outputs of XCP-D 26.1 for ds001419; the README of HALFpipe 1.3.
 """
 
 import re

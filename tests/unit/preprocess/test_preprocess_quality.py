@@ -121,3 +121,22 @@ def test_without_anybody_excluded_the_table_is_whole() -> None:
     table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, BOUNDS)
     assert table["exclude"].tolist() == ["false"]
     assert table["reason"].isna().all()
+
+
+def test_remarks_on_the_denoising_stand_in_the_group_table() -> None:
+    empty = pd.DataFrame({"participant_id": [], "group": [], "stage": [], "reason": []})
+    status = make_status("sub-01", "denoise", ["1", "2"], n_components=3)
+    status["runs"][1]["notes"] = ["3 components of aCompCor instead of 5", "no high-pass filter"]
+    table = tabulate_quality([status], empty, BOUNDS)
+    assert table["note"].tolist()[1] == "3 components of aCompCor instead of 5; no high-pass filter"
+    assert pd.isna(table["note"][0])
+
+
+def test_changes_that_are_missing_later_than_dummy_scans_are_no_quality() -> None:
+    changes = [np.nan, np.nan, np.nan, 0.2, 0.4]
+    table = pd.DataFrame({"dvars": changes, "non_steady_state_outlier_00": 0, "non_steady_state_outlier_01": 0})
+    assert measure_run(table, np.array([50.0]))["mean_dvars"] == 0.3
+    with pytest.raises(ParticipantError, match="column dvars of the confounds is missing in row 3 of 5"):
+        measure_run(table.drop(columns="non_steady_state_outlier_01"), np.array([50.0]))
+    with pytest.raises(ParticipantError, match="column dvars of the confounds holds no numbers"):
+        measure_run(pd.DataFrame({"dvars": ["a", "b"]}, dtype=object), np.array([50.0]))

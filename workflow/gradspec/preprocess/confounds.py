@@ -190,8 +190,7 @@ def compute_dvars(
 
     As fMRIPrep's, they are those of nipype's `compute_dvars` with ``remove_zerovariance``: voxels whose quartiles are
     equal are left out, and the root mean square of the change is divided by the mean over voxels of its expected
-    standard deviation. Nichols divides by the root of the mean variance, which is larger: the limit of 1.5 belongs to
-    the former.
+    standard deviation. The root of their mean variance would be larger, and the limit of 1.5 is not meant for it.
 
     Parameters
     ----------
@@ -204,24 +203,21 @@ def compute_dvars(
         Root mean square of the change from the volume before, with the image scaled to a median of 1000.
     std_dvars : array, shape (time,)
         The same over its expectation for a steady first-order autoregression: a robust standard deviation of each
-        voxel times ``sqrt(2 (1 - r))`` with r its lag-1 autocorrelation, mean over voxels.
-
-    Raises
-    ------
-    ParticipantError
-        If nothing varies.
+        voxel times ``sqrt(2 (1 - r))`` with r its lag-1 autocorrelation, mean over voxels. NaN throughout if no
+        voxel has quartiles that differ, as in a run of two volumes.
     """
     robust_sd, autocorrelation = _noise_of_voxels(brain)
     varying = robust_sd > 0
-    if not varying.any():
-        raise ParticipantError("no voxel of the brain varies over the run: it repeats one volume, or was averaged")
+    is_known = bool(varying.any())
+    if not is_known:
+        varying[:] = True
     square = np.empty(len(brain) - 1)
     for index in range(len(brain) - 1):  # volume by volume: no second copy of the run
         square[index] = np.mean((brain[index + 1] - brain[index])[varying] ** 2, dtype=float)
     expected = np.mean(np.sqrt(2 * (1 - autocorrelation[varying])) * robust_sd[varying])
     scale = 1000 / np.median(brain.mean(axis=0))  # nipype's median of all values would copy the run
     dvars = np.concatenate([[np.nan], np.sqrt(square)])
-    return scale * dvars, dvars / expected
+    return scale * dvars, dvars / expected if is_known else np.full(len(brain), np.nan)
 
 
 def _noise_of_voxels(
