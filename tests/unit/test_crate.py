@@ -24,7 +24,7 @@ def results(tmp_path: Path) -> Path:
     """Return a folder of results that two jobs made of a table of somebody's."""
     folder = tmp_path / "mine & yours"
     contents = {
-        "results/cohort/participants.tsv": "participant_id\n",
+        "results/selection/participants.tsv": "participant_id\n",
         "results/figures/a.png": "picture",
         "results/preprocess/sub-01/func/bold.nii.gz": "image",
         "results/config.json": "{}",
@@ -35,8 +35,8 @@ def results(tmp_path: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     rows = [
-        ("results/cohort/participants.tsv", "select", "results/logs/select.log", "data/people.tsv"),
-        ("results/preprocess/sub-01", "preprocess", "results/logs/sub-01.log", "results/cohort/participants.tsv"),
+        ("results/selection/participants.tsv", "select", "results/logs/select.log", "data/people.tsv"),
+        ("results/preprocess/sub-01", "preprocess", "results/logs/sub-01.log", "results/selection/participants.tsv"),
         ("results/figures/a.png", "plot", "results/logs/plot.log", "results/preprocess/sub-01,results/gone.npy"),
         ("results/figures/a.svg", "plot", "results/logs/plot.log", "results/preprocess/sub-01,results/gone.npy"),
     ]

@@ -75,7 +75,7 @@ class TestSite:
         )
         assert "cohort.simulated.effect" in config
         assert "participation_ratio" in outputs
-        assert "lower training.folds or look into cohort/excluded.tsv" in messages
+        assert "lower training.folds or look into selection/excluded.tsv" in messages
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)

@@ -1,5 +1,6 @@
 """The check of a cohort of images: what is used, what is left out, and why."""
 
+import gzip
 import json
 
 import nibabel as nib
@@ -161,6 +162,47 @@ def test_a_participant_whose_images_cannot_be_used_is_excluded_with_file_and_rea
     assert "sub-02" not in runs.index
 
 
+def test_a_unit_that_nifti_does_not_define_is_an_unknown_unit(raw):
+    for who, code in (("sub-01", 7), ("sub-02", 2 + 40), ("sub-03", 255)):  # of space, of time, of both
+        image = nib.load(bold(raw, who))
+        image.header["xyzt_units"] = code
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), bold(raw, who))
+        assert nib.load(bold(raw, who)).header["xyzt_units"] == code
+    participants, runs = check_raw(raw)
+    assert list(participants["status"]) == ["included"] * 6
+    assert list(runs["repetition_time"]) == [2.0] * 6
+
+
+def test_a_file_with_the_ending_of_nifti_that_is_another_kind_of_image_excludes_its_participant(raw):
+    axes = (nib.cifti2.SeriesAxis(0, 2, 40), nib.cifti2.ScalarAxis(["a", "b"]))
+    nib.save(nib.Cifti2Image(np.ones((40, 2), np.float32), axes), raw / "some.dtseries.nii")
+    bold(raw).write_bytes(gzip.compress((raw / "some.dtseries.nii").read_bytes()))
+    participants, _ = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == ["sub-02"]
+    assert "NIfTI" in participants.loc["sub-02", "reason"] or "4-D is expected" in participants.loc["sub-02", "reason"]
+
+
+@pytest.mark.parametrize(
+    ("times", "left_out"),
+    [
+        ([1.66452, 1.66613, 1.667, 1.66754, 1.66827, 1.66989], []),  # headers of one real site
+        ([2.0, 2.0, 2.0, 2.0, 2.0, 2.2], ["sub-06"]),
+        ([1.656, 1.667, 1.667, 1.667, 1.667, 1.656], ["sub-01", "sub-06"]),  # two scanners of a site
+        ([0.72, 0.72, 0.735, 0.72, 0.72, 0.7201], ["sub-03"]),
+    ],
+)
+def test_repetition_times_are_compared_with_a_relative_tolerance(raw, times, left_out):
+    for who, time in zip(make_ids(6), times, strict=True):
+        make_image(bold(raw, who), (*GRID, 40), repetition_time=time)
+        make_json(bold(raw, who).with_name(f"{who}_task-rest_bold.json"), {"TaskName": "rest"})
+    participants, runs = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == left_out
+    for who in left_out:
+        assert f"has a repetition time of {times[int(who[-1]) - 1]} s, but most of" in participants.loc[who, "reason"]
+    kept = [time for who, time in zip(make_ids(6), times, strict=True) if who not in left_out]
+    assert list(runs["repetition_time"]) == pytest.approx(kept, abs=1e-6)
+
+
 def test_an_sform_that_leads_elsewhere_on_purpose_is_no_fault(raw):
     image = nib.load(bold(raw))
     image.set_qform(image.affine, 1)
@@ -228,10 +270,31 @@ def test_too_few_that_are_left_are_refused_with_the_reasons(tmp_path):
         check_raw(root)
 
 
-def test_a_broken_sidecar_is_refused_with_its_name(raw):
-    (raw / "sub-01/func/sub-01_task-rest_bold.json").write_text("{not json")
-    with pytest.raises(ConfigError, match=r"(?s)cannot index the data set .*sub-01_task-rest_bold.json"):
-        check_raw(raw)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{not json", "is not valid JSON"),
+        ("[]", "holds no JSON object"),
+        (None, "cannot be read (No such file or directory); fetch or restore it"),
+    ],
+)
+def test_a_broken_sidecar_excludes_its_participant(raw, content, reason):
+    sidecar = raw / "sub-01/func/sub-01_task-rest_bold.json"
+    sidecar.unlink()
+    if content is None:
+        sidecar.symlink_to("annex/objects/not-fetched")
+    else:
+        sidecar.write_text(content)
+    participants, _ = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == ["sub-01"]
+    assert f"{sidecar}: {reason}" in participants.loc["sub-01", "reason"]
+
+
+def test_a_broken_sidecar_that_all_share_is_refused_with_its_name(tmp_path):
+    root = make_bids(tmp_path, 4, inherited_sidecar=True)
+    (root / "task-rest_bold.json").write_text("{not json")
+    with pytest.raises(ConfigError, match=r"(?s)4 of 4 participants cannot be used.*task-rest_bold.json: is not valid"):
+        check_raw(root)
 
 
 def test_a_simulated_cohort_is_read_as_the_data_set_it_has_become(tmp_path):

@@ -16,9 +16,9 @@ import yaml
 from checking import examine_and_check
 from makers import GRID, make_image, make_json, make_participants, save_image
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.config import resolve
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import read_runs
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "howto" / "fmriprep.md"
 N_VOLUMES = 60
@@ -81,11 +81,11 @@ def test_the_images_of_a_tool_are_read_as_its_page_says(
     participants, runs = examine_and_check(cohort)
     assert list(participants["status"]) == ["included"] * 4
     (row,) = runs[runs["participant_id"] == "sub-03"].to_dict("records")
-    (run,) = read_runs([row])
+    run = BoldRun.from_row(row)
     assert run.repetition_time == repetition_time
     assert (run.confounds and run.confounds.name) == motion
     cohort["preprocess"]["fwhm"] = 0.0
-    (status,) = denoise_participant("sub-03", [run], tmp_path / "out", cohort["preprocess"], measured=False)
-    assert status["quality"]["n_confounds"] == n_regressed
-    assert ("mean_fd" in status["quality"]) == (motion is not None)
-    assert nib.load(tmp_path / "out" / status["bold"]).shape == (*GRID, N_VOLUMES)
+    (status,) = denoise_participant("sub-03", [run], tmp_path / "out", cohort["preprocess"])
+    assert status.quality["n_confounds"] == n_regressed
+    assert ("mean_fd" in status.quality) == (motion is not None)
+    assert nib.load(status.bold).shape == (*GRID, N_VOLUMES)

@@ -18,20 +18,16 @@ def names(paths):
     return [Path(path).name for path in paths]
 
 
-def test_a_bids_plan_lists_images_sidecars_and_tables(tmp_path):
+def test_a_bids_plan_lists_the_images_and_sidecars_of_the_runs_that_are_asked_for(tmp_path):
     make_bids(tmp_path, 4, tasks=("rest", "nback"), sessions=("1", "2"))
     plan = plan_cohort(make_config("bids", bids={"root": str(tmp_path), "task": "rest", "sessions": [2]}))
     assert plan.participants == make_ids(4)
     assert names(plan.files["sub-01"]) == [
-        "sub-01_ses-1_T1w.nii.gz",
-        "sub-01_ses-1_task-nback_bold.json",
-        "sub-01_ses-1_task-rest_bold.json",
-        "sub-01_ses-2_T1w.nii.gz",
-        "sub-01_ses-2_task-nback_bold.json",
-        "sub-01_ses-2_task-rest_bold.json",
         "sub-01_ses-2_task-rest_bold.nii.gz",
+        "sub-01_ses-2_task-rest_bold.json",
+        "sub-01_ses-2_T1w.nii.gz",
     ]
-    assert names(plan.tables) == ["participants.tsv", "dataset_description.json"]
+    assert names(plan.tables) == ["participants.tsv"]
     assert not plan.has_series
 
 

@@ -1,20 +1,22 @@
 """Check preprocessed runs: the series, its brain mask and its confounds belong together and can be read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradspec.cohort.confounds import read_confounds
-from gradspec.cohort.findings import Finding, Run
-from gradspec.cohort.fmriprep import PreprocessedRun, find_preprocessed
+from gradspec.cohort.findings import Finding, examine_runs
+from gradspec.cohort.fmriprep import find_preprocessed
 from gradspec.cohort.images import ImageFacts, examine_image, require_length, settle_repetition_time
 from gradspec.cohort.layout import require_folder
 from gradspec.cohort.participants import Participant
+from gradspec.cohort.runs import BoldRun
+from gradspec.cohort.sidecars import read_sidecars
 from gradspec.errors import ParticipantError
-from gradspec.files import read_json
-from gradspec.progress import track
 
 
 def examine_derivatives(people: Sequence[Participant], section: Mapping[str, Any], min_volumes: int) -> list[Finding]:
@@ -34,28 +36,23 @@ def examine_derivatives(people: Sequence[Participant], section: Mapping[str, Any
     list of Finding
         One a participant.
     """
-    root = require_folder(section["root"], "cohort.fmriprep.root").resolve()
-    runs = find_preprocessed(root, [person.id for person in people], section)
-    findings = []
-    for person in track(people, "check images", total=len(people)):
-        finding = Finding(person)
-        for run in runs[person.id]:
-            try:
-                finding.runs.append(_examine_run(run, person.id, min_volumes))
-                if run.confounds is None:
-                    name = Path(run.bold.path).name
-                    finding.notes.append(f"{name} has no confounds beside it: none can be regressed out")
-            except ParticipantError as fault:
-                finding.faults.append(fault)
-        if not runs[person.id]:
-            reason = f"no preprocessed BOLD image in space-{section['space']} in {root / person.id}; run fMRIPrep again"
-            finding.faults.append(ParticipantError(reason, participant=person.id))
-        findings.append(finding)
+    root = require_folder(section["root"], "cohort.fmriprep.root")
+    findings = examine_runs(
+        people,
+        find_preprocessed(root, [person.id for person in people], section),
+        partial(_examine_run, min_volumes=min_volumes),
+        lambda participant: (
+            f"no preprocessed BOLD image in space-{section['space']} in {root / participant}; run fMRIPrep again"
+        ),
+    )
+    for finding in findings:
+        bare = [run.bold.name for run in finding.runs if isinstance(run, BoldRun) and run.confounds is None]
+        finding.notes += [f"{name} has no confounds beside it: none can be regressed out" for name in bare]
     return findings
 
 
-def _examine_run(run: PreprocessedRun, participant: str, min_volumes: int) -> Run:
-    path = run.bold.path
+def _examine_run(run: BoldRun, min_volumes: int) -> BoldRun:
+    participant, path = run.participant_id, run.bold
     if run.mask is None:
         raise ParticipantError(
             "has no brain mask (desc-brain_mask) beside it; put one on its grid there",
@@ -64,21 +61,12 @@ def _examine_run(run: PreprocessedRun, participant: str, min_volumes: int) -> Ru
         )
     facts = examine_image(path, 4, participant)
     n_volumes = facts.shape[3]
-    require_length(n_volumes, min_volumes, participant, path)
+    require_length(n_volumes, min_volumes, participant, facts.path)
     _require_same_grid(facts, examine_image(run.mask, 3, participant), participant)
     if run.confounds is not None:
         _require_rows(run.confounds, n_volumes, participant)
-    session, task, label = run.bold.key
-    return Run(
-        session=session,
-        task=task,
-        run=label,
-        bold=path,
-        mask=run.mask,
-        confounds=run.confounds,
-        repetition_time=settle_repetition_time(facts, _sidecar(run, participant), participant),
-        n_volumes=n_volumes,
-    )
+    repetition_time = settle_repetition_time(facts, read_sidecars(run), participant)
+    return replace(run, repetition_time=repetition_time, n_volumes=n_volumes)
 
 
 def _require_same_grid(bold: ImageFacts, mask: ImageFacts, participant: str) -> None:
@@ -91,10 +79,10 @@ def _require_same_grid(bold: ImageFacts, mask: ImageFacts, participant: str) -> 
         )
 
 
-def _require_rows(table: str, n_volumes: int, participant: str) -> None:
+def _require_rows(table: Path, n_volumes: int, participant: str) -> None:
     """Hold the rows of a table of confounds against the length of the series."""
     try:
-        rows = len(read_confounds(Path(table)))
+        rows = len(read_confounds(table))
     except ParticipantError as error:
         raise ParticipantError(error.reason, participant=participant, file=error.file) from error
     if rows != n_volumes:
@@ -103,18 +91,3 @@ def _require_rows(table: str, n_volumes: int, participant: str) -> None:
             participant=participant,
             file=table,
         )
-
-
-def _sidecar(run: PreprocessedRun, participant: str) -> Mapping[str, Any]:
-    path = run.bold.path.removesuffix(run.bold.entities["extension"]) + ".json"
-    if not Path(path).exists():
-        return {}
-    try:
-        sidecar = read_json(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ParticipantError(
-            f"is not valid JSON ({error}); correct it", participant=participant, file=path
-        ) from error
-    if not isinstance(sidecar, dict):
-        raise ParticipantError("holds no JSON object; correct it", participant=participant, file=path)
-    return sidecar

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradspec.cohort.findings import Finding, Run
+from gradspec.cohort.findings import DataFile, Finding
 from gradspec.cohort.participants import Participant, read_participants
 from gradspec.cohort.plan import participants_table
 
@@ -72,9 +72,9 @@ def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Findi
     return examine[cohort["source"]]()
 
 
-def _made_run(section: Mapping[str, Any]) -> Run:
+def _made_run(section: Mapping[str, Any]) -> DataFile:
     from gradspec.cohort.numerical import REPETITION_TIME
 
     if section["kind"] != "gaussian-mixture":
-        return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
-    return Run()
+        return DataFile(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
+    return DataFile()

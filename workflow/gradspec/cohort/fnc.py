@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.datasets import features_dataset, fnc_dataset, numbered
-from gradspec.cohort.findings import Finding, Run
+from gradspec.cohort.findings import DataFile, Finding
 from gradspec.cohort.participants import RESERVED, Participant, read_rows
 from gradspec.cohort.plan import data_file, participants_table
 from gradspec.errors import ConfigError, ParticipantError
@@ -48,7 +48,7 @@ def examine_fnc(people: Sequence[Participant], cohort: Mapping[str, Any]) -> lis
                 path = Path(cohort["fnc"]["table"]).expanduser()
                 values, names = _row(vectors, person.id, path)
                 form = f"{values.size} features"
-            finding.runs.append(Run(file=str(path), form=form, names=names))
+            finding.runs.append(DataFile(file=str(path), form=form, names=names))
         except ParticipantError as fault:
             finding.faults.append(fault)
         findings.append(finding)
@@ -61,7 +61,7 @@ def read_fnc(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort: Mapping
     Parameters
     ----------
     participants, runs : DataFrame
-        ``cohort/participants.tsv`` and ``cohort/runs.tsv``.
+        ``cohort/checked.tsv`` and ``cohort/runs.tsv``.
     cohort : mapping
         The section ``cohort`` of the configuration.
 

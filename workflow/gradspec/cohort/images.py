@@ -17,7 +17,8 @@ from nibabel.spatialimages import HeaderDataError
 from gradspec.cohort.limits import require_image_size
 from gradspec.errors import ParticipantError
 
-_TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+_TIME_UNITS = {0: ("unknown", 1.0), 8: ("sec", 1.0), 16: ("msec", 1e-3), 24: ("usec", 1e-6)}  # by NIfTI's codes
+_TIME_BITS = 0x38  # of xyzt_units; the others are the unit of space
 _SCANNER = 1  # NIfTI code of coordinates that the scanner gave
 _SURPLUS = 1 << 24  # bytes behind the image that are read in any case
 _CANNOT_READ = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
@@ -77,6 +78,8 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
         raise fault("is missing, or a link whose content was not fetched (datalad get); fetch or restore it")
     try:
         image = nib.load(path)
+        if not isinstance(image, nib.Nifti1Image):  # NIfTI-2 is one too; CIFTI has the same ending, and no voxels
+            raise fault(f"is not a NIfTI image of voxels ({type(image).__name__}); convert it, or leave the run out")
         shape = tuple(int(size) for size in image.shape)
         while len(shape) > n_axes and shape[-1] == 1:
             shape = shape[:-1]
@@ -96,9 +99,9 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
     if empty:
         raise fault("holds only zeros; convert it again or leave the run out")
     _require_one_orientation(image, shape, fault)
-    unit = str(image.header.get_xyzt_units()[1])
-    unit = unit if unit in _TIME_UNITS else "unknown"
-    time = float(image.header["pixdim"][4]) * _TIME_UNITS[unit] if n_axes == 4 else 0.0
+    # nibabel's get_xyzt_units raises KeyError where either unit has a code that NIfTI does not define
+    unit, seconds = _TIME_UNITS.get(int(image.header["xyzt_units"]) & _TIME_BITS, _TIME_UNITS[0])
+    time = float(image.header["pixdim"][4]) * seconds if n_axes == 4 else 0.0
     return ImageFacts(str(path), shape, image.affine, time, unit)
 
 

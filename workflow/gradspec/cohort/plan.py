@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.fmriprep import find_preprocessed
-from gradspec.cohort.layout import NIFTI, ImageFile, Selection, list_files, require_folder, select_runs
+from gradspec.cohort.layout import require_folder
 from gradspec.cohort.participants import Participant, read_participants, read_rows, require_group_sizes
+from gradspec.cohort.raw import find_raw
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ConfigError
 from gradspec.files import participant_id
 
@@ -206,24 +208,8 @@ def _plan_bids(config: Mapping[str, Any]) -> CohortPlan:
     cohort = config["cohort"]
     root = require_folder(cohort["bids"]["root"], "cohort.bids.root")
     table, people = _people(config)
-    files = {person.id: [ImageFile.from_path(path) for path in list_files(root / person.id)] for person in people}
-    _require_any(files, f"{root}: none of the {len(files)} participants of {table} has a folder sub-* with files there")
-    bold = {
-        who: [image for image in theirs if image.entities["suffix"] == "bold" and image.entities["extension"] in NIFTI]
-        for who, theirs in files.items()
-    }
-    chosen = select_runs(bold, Selection.from_config(cohort["bids"], "cohort.bids"))
-    read = {
-        who: [image.path for image in theirs if image in chosen[who] or _is_read_with_bold(image)]
-        for who, theirs in files.items()
-    }
-    sidecars = sorted(str(path) for path in root.glob("*.json") if path.name != "participants.json")
-    return CohortPlan(_ids(people), _there(read), [str(table), *sidecars], rows=_rows(people))
-
-
-def _is_read_with_bold(image: ImageFile) -> bool:
-    suffix, extension = image.entities["suffix"], image.entities["extension"]
-    return (suffix == "T1w" and extension in (*NIFTI, ".json")) or (suffix == "bold" and extension == ".json")
+    runs = find_raw(root, _ids(people), cohort["bids"])
+    return CohortPlan(_ids(people), _files_of(runs), [str(table)], rows=_rows(people))
 
 
 def _plan_fmriprep(config: Mapping[str, Any]) -> CohortPlan:
@@ -231,8 +217,13 @@ def _plan_fmriprep(config: Mapping[str, Any]) -> CohortPlan:
     root = require_folder(section["root"], "cohort.fmriprep.root")
     table, people = _people(config)
     runs = find_preprocessed(root, _ids(people), section)
-    files = {who: [name for run in theirs for name in run.files] for who, theirs in runs.items()}
-    return CohortPlan(_ids(people), _there(files), [str(table)], rows=_rows(people))
+    return CohortPlan(_ids(people), _files_of(runs), [str(table)], rows=_rows(people))
+
+
+def _files_of(runs: Mapping[str, Sequence[BoldRun]]) -> dict[str, list[str]]:
+    """Name the files of each participant's runs, each once: runs may share a T1w image or a sidecar."""
+    files = {who: dict.fromkeys(str(path) for run in theirs for path in run.files) for who, theirs in runs.items()}
+    return _there({who: list(theirs) for who, theirs in files.items()})
 
 
 def _plan_timeseries(config: Mapping[str, Any]) -> CohortPlan:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.datasets import numbered, timecourses_dataset
-from gradspec.cohort.findings import Finding, Run
+from gradspec.cohort.findings import DataFile, Finding
 from gradspec.cohort.participants import Participant
 from gradspec.cohort.plan import data_file, participants_table
 from gradspec.errors import ParticipantError
@@ -59,7 +59,7 @@ def read_timecourses(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort:
     Parameters
     ----------
     participants, runs : DataFrame
-        ``cohort/participants.tsv`` and ``cohort/runs.tsv``.
+        ``cohort/checked.tsv`` and ``cohort/runs.tsv``.
     cohort : mapping
         The section ``cohort`` of the configuration.
 
@@ -95,7 +95,7 @@ def constant_regions(values: Float[np.ndarray, "time region"]) -> Bool[np.ndarra
 
 def _examine_file(
     participant: str, path: Path | None, section: Mapping[str, Any], min_volumes: int
-) -> tuple[Run, list[str]]:
+) -> tuple[DataFile, list[str]]:
     if path is None:
         raise ParticipantError(
             f"the participants table names no file in column {section['file_column']!r}; add it or take the row out",
@@ -123,7 +123,7 @@ def _examine_file(
             f"cohort.timeseries.max_constant = {section['max_constant']:g} allows: {_named(labels, constant)}"
         )
     notes = [f"zero variance in region {_named(labels, constant)}, kept as zeros"] if constant.any() else []
-    run = Run(
+    run = DataFile(
         file=str(path),
         repetition_time=section["repetition_time"],
         n_volumes=n_volumes,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.preprocess.regressors import describe_rows
 
@@ -176,7 +177,7 @@ def find_flags(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -
     return flags
 
 
-def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
+def judge(participant: str, runs: Sequence[BoldRun], limits: Mapping[str, float | None]) -> None:
     """Hold the quality numbers of all runs against the limits.
 
     Raises
@@ -186,7 +187,7 @@ def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[s
     """
     faults = []
     for run in runs:
-        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
-        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
+        name = "_".join(f"{key}-{label}" for key, label in (("task", run.task), ("run", run.run)) if label is not None)
+        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run.quality, limits).values()]
     if faults:
         raise ParticipantError("; ".join(faults), participant=participant)
