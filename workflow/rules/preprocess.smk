@@ -39,7 +39,7 @@ rule preprocess_participant:
         "<benchmarks>/preprocess/preprocess_participant/{subject}.tsv"
     conda:
         "../../envs/preprocess.yaml"
-    threads: 1
+    threads: 1  # with two, ANTs differs from run to run by up to 2.4 mm
     resources:
         mem_mb=with_image(4000, images=3),
         runtime=with_files(120, each_mb=0.5),

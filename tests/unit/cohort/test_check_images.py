@@ -5,6 +5,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from checking import examine_and_check
 from makers import (
@@ -326,7 +327,7 @@ def test_sound_derivatives_are_included_as_a_whole(tmp_path):
     [
         (f"{SPACE}_desc-brain_mask.nii.gz", lambda path: path.unlink(), "has no brain mask"),
         (f"{SPACE}_desc-brain_mask.nii.gz", lambda path: make_image(path, (3, 3, 3)), "the mask has shape (3, 3, 3)"),
-        ("desc-confounds_timeseries.tsv", lambda path: path.unlink(), "has no table of confounds"),
+        ("desc-confounds_timeseries.tsv", lambda path: path.write_bytes(b"\xff\xfe"), "confounds cannot be read"),
         (
             "desc-confounds_timeseries.tsv",
             lambda path: path.write_text("csf\n1\n"),
@@ -371,3 +372,24 @@ def test_ids_without_prefix_are_the_same_participants(raw):
     text = (raw / "participants.tsv").read_text().replace("sub-", "")
     (raw / "participants.tsv").write_text(text)
     assert list(check_raw(raw)[0].index) == make_ids(6)
+
+
+def test_images_and_a_mask_are_enough_and_what_is_missing_is_noted(derived):
+    (derived / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv").unlink()
+    participants, runs = check("fmriprep", derived)
+    assert participants.loc["sub-02", "status"] == "included"
+    assert "has no confounds beside it" in participants.loc["sub-02", "note"]
+    assert pd.isna(runs.loc["sub-02", "confounds"])
+
+
+def test_a_motion_file_stands_in_for_the_confounds(derived):
+    func = derived / "sub-02/func"
+    (func / "sub-02_task-rest_desc-confounds_timeseries.tsv").unlink()
+    motion = func / "rp_asub-02_task-rest_bold.txt"
+    motion.write_text("0.1 0.1 0.1 0.01 0.01 0.01\n" * 40)
+    participants, runs = check("fmriprep", derived)
+    assert runs.loc["sub-02", "confounds"] == str(motion)
+    assert set(participants["status"]) == {"included"}
+    motion.write_text("0.1 0.1 0.1 0.01 0.01 0.01\n" * 39)
+    participants, _ = check("fmriprep", derived)
+    assert "has 39 rows, but the series has 40 volumes" in participants.loc["sub-02", "reason"]

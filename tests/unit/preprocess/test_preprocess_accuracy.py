@@ -220,7 +220,7 @@ def test_confounds_explain_nothing_of_what_was_denoised(tmp_path: Path, strategy
     settings = {"denoise": {**denoise, "min_degrees_of_freedom": 20}, "fwhm": 6.0, "intensity": "grand_mean"}
     (done,) = denoise_participant("sub-01", [run], tmp_path, settings)
     after = nib.load(done.bold).get_fdata()[inside].T
-    design, _ = make_design(table, denoise, n_volumes, 2.0)
+    design = make_design(table, denoise, n_volumes, 2.0).matrix
     before = bold[inside].T
     assert explained(before, design) > 0.5, "confounds make most of the noise"
     assert explained(after, design) <= 0.01

@@ -19,8 +19,9 @@ def settings() -> dict[str, Any]:
 
 def make_run(participant: str, **quality: int) -> BoldRun:
     programs = {"n_dummy_scans": SOFTWARE, "degrees_of_freedom": {"nilearn": "0.13.1"}}
-    software = {name: version for number in quality for name, version in programs[number].items()}
-    return BoldRun(participant, Path("bold.nii"), normalized="T1w", quality=quality, software=software)
+    software = {name: version for number in quality for name, version in programs.get(number, {}).items()}
+    numbers = {"n_components": 5, "n_cosines": 4, **quality}
+    return BoldRun(participant, Path("bold.nii"), normalized="T1w", quality=numbers, software=software)
 
 
 RUNS = [
@@ -57,8 +58,15 @@ def test_counts_and_versions_are_those_of_what_ran(settings: dict[str, Any]) -> 
         ("segmentation", "atropos", "segmented into liquor, grey and white matter (Atropos, ANTs 2.6.2)", "template's"),
         ("confounds", [], "DVARS was computed", "CompCor"),
         ("intensity", "none", "Signals were not scaled", "grand mean"),
-        ("denoise", {"strategy": "24P+aCompCor", "scrub": True, "high_pass": 0.01}, "24 motion terms, five", "0.01 Hz"),
-        ("denoise", {"strategy": "simple", "high_pass": 0.01}, "cosines below 0.01 Hz", "outlier ("),
+        (
+            "denoise",
+            {"strategy": "24P+aCompCor", "high_pass": None},
+            "24 motion terms, five components of",
+            "cosines up",
+        ),
+        ("denoise", {"strategy": "24P", "high_pass": 0.01}, "24 motion terms, all cosines up to 0.01 Hz", "components"),
+        ("denoise", {"strategy": "6P", "high_pass": None}, "six motion parameters, and a linear", "cosines up"),
+        ("denoise", {"strategy": "simple", "high_pass": 0.01}, "all cosines up to 0.01 Hz", "outlier ("),
         ("denoise", {"strategy": "none", "high_pass": None}, "only a linear trend was regressed", "motion parameters"),
         (
             "denoise",
@@ -99,3 +107,17 @@ def test_runs_without_a_t1w_image_are_told_apart(settings: dict[str, Any]) -> No
     everybody = " ".join(describe_methods([alone], {**settings, "coregistration": False, "bias_field": False}))
     assert "Of every run, the BOLD reference was itself normalised" in everybody
     assert "N4" not in everybody
+
+
+def test_components_and_cosines_are_told_as_they_were_found(settings: dict[str, Any]) -> None:
+    chosen = {**settings, "denoise": {**settings["denoise"], "strategy": "24P+aCompCor", "high_pass": 0.008}}
+    runs = [
+        make_run("sub-01", degrees_of_freedom=50),
+        make_run("sub-02", n_components=2, n_cosines=0, degrees_of_freedom=46),
+    ]
+    text = describe_methods(runs, chosen)[0]
+    assert "two to five components of anatomical CompCor" in text
+    assert "the cosines that were removed before these (of 1 run), all cosines up to 0.008 Hz" in text
+    without = describe_methods(runs[1:], chosen)[0]
+    assert "two components of anatomical CompCor (liquor and white matter together), all cosines" in without
+    assert "removed before these" not in without

@@ -83,3 +83,13 @@ def test_every_limit_of_the_configuration_has_a_number_that_it_limits() -> None:
     for limit in LIMITS:
         beyond = {limit.column: 1.0 if limit.largest else 0.2}
         assert list(find_flags(beyond, {limit.key: 0.5})) == [limit.column]
+
+
+def test_changes_that_are_missing_later_than_dummy_scans_are_no_quality() -> None:
+    changes = [np.nan, np.nan, np.nan, 0.2, 0.4]
+    table = pd.DataFrame({"dvars": changes, "non_steady_state_outlier_00": 0, "non_steady_state_outlier_01": 0})
+    assert measure_run(table, np.array([50.0]))["mean_dvars"] == 0.3
+    with pytest.raises(ParticipantError, match="column dvars of the confounds is missing in row 3 of 5"):
+        measure_run(table.drop(columns="non_steady_state_outlier_01"), np.array([50.0]))
+    with pytest.raises(ParticipantError, match="column dvars of the confounds holds no numbers"):
+        measure_run(pd.DataFrame({"dvars": ["a", "b"]}, dtype=object), np.array([50.0]))

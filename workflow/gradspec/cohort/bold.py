@@ -1,6 +1,5 @@
 """Check BOLD runs, raw or preprocessed: the series and what belongs to it are read to their last byte."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradspec.cohort.confounds import read_confounds
 from gradspec.cohort.findings import Finding
 from gradspec.cohort.images import ImageFacts, examine_image, require_length, settle_repetition_time
 from gradspec.cohort.participants import Participant
@@ -59,15 +59,21 @@ def examine_bold(people: Sequence[Participant], cohort: Mapping[str, Any]) -> li
             finding.faults.append(ParticipantError(f"no {what} in {root / person.id}; {remedy}", participant=person.id))
         elif not preprocessed and any(run.t1w is None for run in runs[person.id]):
             finding.notes.append("has no T1w image: the BOLD reference itself is registered to the template")
+        if preprocessed:
+            bare = [run.bold.name for run in finding.runs if isinstance(run, BoldRun) and run.confounds is None]
+            finding.notes += [f"{name} has no confounds beside it: none can be regressed out" for name in bare]
         findings.append(finding)
     return findings
 
 
 def _examine_run(run: BoldRun, min_volumes: int, preprocessed: bool) -> BoldRun:
     participant, path = run.participant_id, run.bold
-    for what, companion in (("brain mask (desc-brain_mask)", run.mask), ("table of confounds", run.confounds)):
-        if preprocessed and companion is None:
-            raise ParticipantError(f"has no {what} beside it; run fMRIPrep again", participant=participant, file=path)
+    if preprocessed and run.mask is None:
+        raise ParticipantError(
+            "has no brain mask (desc-brain_mask) beside it; put one on its grid there",
+            participant=participant,
+            file=path,
+        )
     if run.t1w is not None:
         examine_image(run.t1w, 3, participant)
     facts = examine_image(path, 4, participant)
@@ -104,17 +110,14 @@ def _require_same_grid(bold: ImageFacts, mask: ImageFacts, participant: str) -> 
 
 
 def _require_rows(table: Path, n_volumes: int, participant: str) -> None:
-    """Count the rows of a table of confounds."""
+    """Hold the rows of a table of confounds against the length of the series."""
     try:
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = sum(1 for line in csv.reader(stream, delimiter="\t") if line) - 1
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ParticipantError(
-            f"is not a tab-separated table ({error})", participant=participant, file=table
-        ) from error
+        rows = len(read_confounds(table))
+    except ParticipantError as error:
+        raise ParticipantError(error.reason, participant=participant, file=error.file) from error
     if rows != n_volumes:
         raise ParticipantError(
-            f"has {max(rows, 0)} rows, but the series has {n_volumes} volumes; run fMRIPrep again",
+            f"has {rows} rows, but the series has {n_volumes} volumes; run fMRIPrep again",
             participant=participant,
             file=table,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.layout import NIFTI, ImageFile, Selection, bids, list_files, select_runs
+from gradspec.cohort.motion_files import find_motion_files
 from gradspec.cohort.runs import BoldRun, space_entities
 from gradspec.cohort.sidecars import find_sidecars
 from gradspec.errors import ConfigError
@@ -74,14 +75,18 @@ def _complete(participant: str, bold: ImageFile, files: Sequence[ImageFile]) -> 
     folder, there = run.bold.parent, {file.path for file in files}
     in_space = {**run.entities, **run.space, "desc": "brain", "suffix": "mask"}
     masks = [str(folder / bids(in_space, extension=extension)) for extension in NIFTI]
-    confounds = [
+    tables = [
         str(folder / bids(run.entities, desc="confounds", suffix=suffix, extension=".tsv"))
         for suffix in ("timeseries", "regressors")  # the latter until fMRIPrep 20.1
     ]
+    confounds = [path for path in tables if path in there][:1] or find_motion_files(bold, there)
+    if len(confounds) > 1:
+        listed = ", ".join(Path(path).name for path in confounds)
+        raise ConfigError(f"{bold.path} has several motion files beside it: {listed}; keep one")
     return replace(
         run,
         mask=next((Path(path) for path in masks if path in there), None),
-        confounds=next((Path(path) for path in confounds if path in there), None),
+        confounds=next(map(Path, confounds), None),
     )
 
 

@@ -124,6 +124,8 @@ def _require_one_orientation(image: Any, shape: tuple[int, ...], fault: Any) -> 
 def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], participant: str) -> float:
     """Return the repetition time that sidecar and header agree on.
 
+    A header that says 1 in no unit says nothing: nibabel and nilearn leave it so in images that they make.
+
     Parameters
     ----------
     facts : ImageFacts
@@ -141,23 +143,33 @@ def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], parti
     Raises
     ------
     ParticipantError
-        If neither gives a time, or if they are at odds.
+        If neither gives a time, if they are at odds, or if volumes are at times of their own (``VolumeTiming``).
     """
 
     def fault(reason: str) -> ParticipantError:
         return ParticipantError(reason, participant=participant, file=facts.path)
 
+    if metadata.get("VolumeTiming") is not None:
+        raise fault(
+            "has VolumeTiming in its JSON sidecar: volumes that were taken at times of their own have no repetition "
+            "time, which all that follows needs; if they are evenly spaced, write RepetitionTime instead, else leave "
+            "the run out"
+        )
     header = facts.header_time if math.isfinite(facts.header_time) and facts.header_time > 0 else 0.0
+    filler = header == 1.0 and facts.time_unit == "unknown"
     stated = metadata.get("RepetitionTime")
     if stated is None:
-        if not header:
+        if not header or filler:
+            unsaid = " (it is 1 without unit, as software writes it that does not know the time)" if filler else ""
             raise fault(
-                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header; add "
-                "RepetitionTime in seconds to the sidecar"
+                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header"
+                f"{unsaid}; add RepetitionTime in seconds to the sidecar"
             )
         return round(header, 6)
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not math.isfinite(stated) or stated <= 0:
         raise fault(f"RepetitionTime in the JSON sidecar is {stated!r}; a number of seconds is expected")
+    if filler:
+        return float(stated)
     possible = [header] if facts.time_unit != "unknown" else [header, header / 1000]
     if header and not any(math.isclose(stated, time, rel_tol=1e-3) for time in possible):
         raise fault(

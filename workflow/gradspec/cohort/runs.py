@@ -67,6 +67,8 @@ class BoldRun:
         Quality numbers by name, as far as they have been measured.
     software : mapping
         Versions of the programs that made the images.
+    note : str or None
+        What is worth knowing of how it was denoised.
     """
 
     participant_id: str
@@ -82,6 +84,7 @@ class BoldRun:
     normalized: str | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
+    note: str | None = None
 
     form: ClassVar[str] = ""  # by these two the check compares files of time courses; images do not have them
     names: ClassVar[tuple[str, ...]] = ()
@@ -94,7 +97,8 @@ class BoldRun:
     @property
     def files(self) -> list[Path]:
         """All files of the run that are there."""
-        named = (self.bold, *self.sidecars, self.t1w, self.mask, self.confounds)
+        described = None if self.confounds is None else self.confounds.with_suffix(".json")
+        named = (self.bold, *self.sidecars, self.t1w, self.mask, self.confounds, described)
         return [path for path in named if path is not None and path.exists()]
 
     @property

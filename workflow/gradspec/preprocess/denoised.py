@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from gradspec.cohort.confounds import read_confounds, read_metadata
 from gradspec.cohort.runs import BoldRun
-from gradspec.errors import ConfigError, ParticipantError
-from gradspec.files import read_table, write_json
+from gradspec.errors import ParticipantError
+from gradspec.files import write_json
 from gradspec.preprocess import SPACE
+from gradspec.preprocess.confounds import complete_motion
 from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
 from gradspec.preprocess.derivatives import bids_uri, task_name
 from gradspec.preprocess.images import read_image, write_image
 from gradspec.preprocess.quality import measure_run, temporal_snr
+from gradspec.preprocess.regressors import has_components
 
 _UNITS = {
     "grand_mean": f"percent of the grand mean: the median over the brain of the mean signal is {GRAND_MEAN:g}",
@@ -71,12 +74,14 @@ def _denoise_run(run: BoldRun, folder: Path, settings: Mapping[str, Any]) -> Bol
             file=run.bold,
         )
     try:
-        table = None if run.confounds is None else _read_confounds(run.confounds)
-        design, names = make_design(table, denoise, bold.shape[3], run.repetition_time)
+        table = None if run.confounds is None else complete_motion(read_confounds(run.confounds))
+        metadata = read_metadata(run.confounds) if run.confounds and has_components(denoise["strategy"]) else {}
+        name = run.confounds.name if run.confounds else ""
+        design = make_design(table, denoise, bold.shape[3], run.repetition_time, metadata, name)
         quality = run.quality or measure_run(table, temporal_snr(_steady(bold, mask, table)))
         signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
         del bold
-        signals, degrees_of_freedom = regress_out(signals, design, denoise["min_degrees_of_freedom"])
+        signals, degrees_of_freedom = regress_out(signals, design.matrix, denoise["min_degrees_of_freedom"])
         if settings["intensity"] == "grand_mean":
             scale_to_grand_mean(signals)
     except ParticipantError as error:
@@ -100,10 +105,12 @@ def _denoise_run(run: BoldRun, folder: Path, settings: Mapping[str, Any]) -> Bol
             "Denoising": denoise["strategy"],
             "Scrubbing": denoise["scrub"],
             "HighPass": denoise["high_pass"],
-            "Regressors": names,
+            "HighPassBasis": design.high_pass_basis,
+            "Regressors": design.names,
             "DegreesOfFreedom": degrees_of_freedom,
             "LinearTrendRemoved": denoise["linear_trend"],
             "Units": _UNITS[settings["intensity"]],
+            **({"Notes": list(design.notes)} if design.notes else {}),
         },
         run.path(folder, **space, desc="denoised", extension=".json"),
     )
@@ -114,16 +121,10 @@ def _denoise_run(run: BoldRun, folder: Path, settings: Mapping[str, Any]) -> Bol
         confounds=None,
         sidecars=(),
         n_volumes=len(signals),
-        quality={**quality, "degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
+        quality={**quality, "degrees_of_freedom": degrees_of_freedom, **design.counts},
+        note="; ".join(design.notes) or None,
         software={**run.software, "nilearn": version("nilearn")},
     )
-
-
-def _read_confounds(path: Path) -> pd.DataFrame:
-    try:
-        return read_table(path)
-    except (OSError, ConfigError) as error:
-        raise ParticipantError(f"the confounds table cannot be read ({error})", file=path) from error
 
 
 def _steady(

@@ -31,6 +31,13 @@ _REFERENCES = {
     "fMRIPrep": "Esteban et al. (2019), Nature Methods 16, 111",
 }
 
+_REGRESSED = {
+    "none": (),
+    "6P": ("six motion parameters",),
+    "24P": ("24 motion terms",),
+    "simple": ("six motion parameters", "the mean signals of liquor and white matter"),
+    "24P+aCompCor": ("24 motion terms",),
+}
 _SCALES = {
     "grand_mean": "Signals were scaled to percent of the grand mean.",
     "none": "Signals were not scaled.",
@@ -181,7 +188,9 @@ def _describe_confounds(settings: Mapping[str, Any], has_t1w: bool) -> tuple[str
         made.append(f"mean signals of ventricles, deep white matter ({masks} masks) and brain")
     kinds = [word for group, word in (("a_comp_cor", "anatomical"), ("t_comp_cor", "temporal")) if group in groups]
     if kinds:
-        made.append(f"{' and '.join(kinds)} CompCor (cosines below 1/128 Hz removed)")
+        made.append(
+            f"{' and '.join(kinds)} CompCor (after the cosines of fMRIPrep, slower than 1/128 Hz, were removed)"
+        )
         cited.append("CompCor")
     if "outliers" in groups:
         made.append("marks of motion outliers")
@@ -191,15 +200,13 @@ def _describe_confounds(settings: Mapping[str, Any], has_t1w: bool) -> tuple[str
 
 def _describe_denoising(runs: Sequence[BoldRun], settings: Mapping[str, Any], own: bool) -> tuple[str, list[str]]:
     denoise, cited = settings["denoise"], ["nilearn", "one step"]
-    confounds = {
-        "none": [],
-        "simple": ["six motion parameters", "the mean signals of liquor and white matter"],
-        "24P+aCompCor": ["24 motion terms", "five components of anatomical CompCor with their cosines"],
-    }[denoise["strategy"]]
-    cited += ["24P", "CompCor"] if denoise["strategy"] == "24P+aCompCor" else []
-    parts = list(confounds)
-    if denoise["high_pass"] is not None and denoise["strategy"] != "24P+aCompCor":
-        parts.append(f"cosines below {denoise['high_pass']:g} Hz")
+    parts = list(_REGRESSED[denoise["strategy"]])
+    cited += ["24P"] if denoise["strategy"].startswith("24P") else []
+    if denoise["strategy"] == "24P+aCompCor":
+        parts += _describe_compcor(runs)
+        cited.append("CompCor")
+    if denoise["high_pass"] is not None:
+        parts.append(f"all cosines up to {denoise['high_pass']:g} Hz")
     if denoise["scrub"]:
         parts.append("one regressor for each motion outlier (displacement > 0.5 mm or standardised DVARS > 1.5)")
         cited.append("FD")
@@ -221,6 +228,20 @@ def _describe_denoising(runs: Sequence[BoldRun], settings: Mapping[str, Any], ow
         f"out, which left {degrees} degrees of freedom a run. {_SCALES[settings['intensity']]}"
     )
     return text, cited if own else ["fMRIPrep", *cited]
+
+
+def _describe_compcor(runs: Sequence[BoldRun]) -> list[str]:
+    """Components of aCompCor, and the cosines that came with them, as they were found."""
+    counts = sorted({int(run.quality["n_components"]) for run in runs})
+    components = _IN_WORDS[counts[0]] if len(counts) == 1 else f"{_IN_WORDS[counts[0]]} to {_IN_WORDS[counts[-1]]}"
+    parts = [f"{components} component{'s' * (counts[-1] > 1)} of anatomical CompCor (liquor and white matter together)"]
+    if with_cosines := sum(run.quality["n_cosines"] > 0 for run in runs):
+        which = "" if with_cosines == len(runs) else f" (of {_count(with_cosines, 'run')})"
+        parts.append(f"the cosines that were removed before these{which}")
+    return parts
+
+
+_IN_WORDS = ("no", "one", "two", "three", "four", "five")
 
 
 def _people(runs: Sequence[BoldRun]) -> str:

@@ -26,6 +26,7 @@ COLUMNS: dict[str, Any] = {
     **RUN_COLUMNS,
     "normalized": NORMALIZED,
     **QUALITY_COLUMNS,
+    "note": "What is worth knowing of how the run was denoised",
     "stage": "Stage of the workflow that left the participant out",
     "reason": "Why the participant is left out; n/a for who goes on",
 }

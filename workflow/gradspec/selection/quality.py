@@ -17,6 +17,7 @@ COLUMNS: dict[str, Any] = {
     **QUALITY_COLUMNS,
     "exclude": "Whether the participant is left out (true or false)",
     "reason": "Why the participant is left out",
+    "note": "What is worth knowing of how the run was denoised",
 }
 
 
