@@ -51,7 +51,7 @@ def test_other_matrices_are_taken_as_they_are_whatever_the_diagonal(tmp_path, di
         values = matrices[who].copy()
         np.fill_diagonal(values, diagonal)
         put(tmp_path, who, values)
-    fnc = read(table)["fnc"]
+    fnc = read(table, values="z")["fnc"]
     np.testing.assert_allclose(fnc.sel(participant="sub-02"), matrices["sub-02"], rtol=1e-6)
 
 
@@ -83,10 +83,10 @@ def twins():
         (correlations()[:4], "has shape (4, 5), but a square matrix or a single row or column is expected"),
         (one_row_changed(correlations(), 0, 3, 0.9), "is not symmetric (largest difference"),
         (one_row_changed(correlations(), 0, 3, np.nan), "1 values off the diagonal are NaN or infinite"),
-        (np.eye(5), "holds only zeros off the diagonal"),
-        (twins(), "has ones on its diagonal, but a correlation of 1 or more off it"),
+        (np.eye(5), "holds only zeros or missing values off the diagonal"),
+        (twins(), "holds correlations, by ones on its diagonal, but a value of 1 or more off the diagonal"),
         (correlations(n=4), "has 4 components (correlations), but most of the cohort (5 of 6) has 5 components"),
-        (correlations() - np.eye(5), "has 5 components (taken as they are), but most of the cohort"),
+        (correlations() - np.eye(5), "may hold correlations or Fisher z: it has no ones on its diagonal"),
         (one_row_changed(np.ones((1, 9)), 0, 0, np.nan), "1 features are NaN or infinite"),
     ],
 )

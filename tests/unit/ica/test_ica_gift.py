@@ -47,9 +47,11 @@ def test_every_participant_gets_its_time_courses_and_the_workflow_can_plan_with_
     people = read_table(cohort["timeseries"]["participants"])
     assert people["group"].tolist() == read_table(table)["group"].tolist()
     for number, (who, file) in enumerate(zip(people["participant_id"], people["timeseries"], strict=True), start=1):
-        values, names = read_array(tmp_path / "cohort" / file, who, None, "")
-        np.testing.assert_allclose(values, np.random.default_rng(number).standard_normal((50 + number, 6)), rtol=1e-9)
-        assert names[0] == "component-01"
+        found = read_array(tmp_path / "cohort" / file, who, None, "")
+        np.testing.assert_allclose(
+            found.values, np.random.default_rng(number).standard_normal((50 + number, 6)), rtol=1e-9
+        )
+        assert found.columns[0] == "component-01"
     levels = sorted(people["group"].unique())
     config = resolve({"cohort": {**cohort, "group": {"levels": levels}}, "training": {"folds": 2}})
     assert plan_cohort(config).participants == people["participant_id"].tolist()

@@ -31,6 +31,8 @@ class Run:
         Size in words, such as ``200 regions``; the same for the whole cohort.
     names : tuple of str
         Names of the regions where the file gives any; the same for the whole cohort.
+    reading : str
+        How the file is read where it could be read otherwise, such as ``regions in rows``.
     """
 
     session: str | None = None
@@ -47,6 +49,7 @@ class Run:
     slice_encoding_direction: str | None = None
     form: str = ""
     names: tuple[str, ...] = ()
+    reading: str = ""
 
     @property
     def source(self) -> str:

@@ -241,15 +241,20 @@ def _plan_timeseries(config: Mapping[str, Any]) -> CohortPlan:
 
 
 def _plan_fnc(config: Mapping[str, Any]) -> CohortPlan:
-    features = config["cohort"]["fnc"]["table"]
-    if not features:
+    section = config["cohort"]["fnc"]
+    if section["table"] and section["stack"]:
+        raise ConfigError("cohort.fnc: table and stack are both set; keep one of them")
+    if not (section["table"] or section["stack"]):
         table, files, people = _plan_files(config)
         return CohortPlan(_ids(people), files, [str(table)], rows=_rows(people))
     table, people = _people(config)
-    features = str(Path(features).expanduser())
-    read_rows(features)
+    shared = str(Path(section["table"] or section["stack"]).expanduser())
+    if section["table"]:
+        read_rows(shared)
+    elif not Path(shared).is_file():
+        raise ConfigError(f"cohort.fnc.stack: there is no file {shared}")
     nothing: dict[str, list[str]] = {person.id: [] for person in people}
-    return CohortPlan(_ids(people), nothing, [str(table), features], rows=_rows(people))
+    return CohortPlan(_ids(people), nothing, [str(table), shared], rows=_rows(people))
 
 
 def _plan_files(config: Mapping[str, Any]) -> tuple[Path, dict[str, list[str]], list[Participant]]:
