@@ -161,7 +161,7 @@ def _read_variable(
     fault: Fault,
 ) -> ArrayFile:
     """Read the array that is named, or the only one, of a file that holds several things by name."""
-    shapes = {name: shape for name, shape in shapes_in(path).items() if math.prod(shape) != 1}
+    shapes = {name: shape for name, shape in shapes_in(path).items() if math.prod(shape) not in (0, 1)}
     if variable is None and len(shapes) == 1:
         (variable,) = shapes
     if variable in shapes:

@@ -63,7 +63,10 @@ def shapes_in_hdf5(path: Path) -> dict[str, tuple[int, ...]]:
         return {
             name: _shape(item)
             for name, item in found.items()
-            if isinstance(item, h5py.Dataset) and item.dtype.kind in "iufb" and _class(item) != "char"
+            if isinstance(item, h5py.Dataset)
+            and item.dtype.kind in "iufb"
+            and _class(item) != "char"
+            and not item.attrs.get("MATLAB_empty", 0)
         }
 
 
