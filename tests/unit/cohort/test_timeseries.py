@@ -253,12 +253,12 @@ def test_labels_of_the_rows_that_are_regions_turn_a_file(tmp_path):
     assert data["component"].values[3] == "Region 3"
 
 
-def test_one_turned_file_is_known_by_the_regions_of_the_others(tmp_path):
-    texts = [table(series(), REGIONS)] * 5 + [table(series().T, header=False)]
-    people = write(tmp_path, texts)
-    participants, _, _ = check(people)
-    assert "has columns without names" in participants.loc["sub-06", "reason"]  # turned, and then unlike the others
-    assert "0 volumes" not in participants.loc["sub-06", "reason"]
+def test_one_turned_file_with_the_regions_of_the_others_is_turned_back(tmp_path):
+    texts = [table(series(), REGIONS)] * 5 + [pd.DataFrame(series().T, REGIONS).to_csv(sep="\t")]
+    participants, runs, cohort = check(write(tmp_path, texts))
+    assert participants["note"].isna().sum() == 5
+    data = read_timecourses(participants.reset_index(), runs, cohort)["timecourses"]
+    np.testing.assert_allclose(data.sel(participant="sub-06"), data.sel(participant="sub-01"))
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -114,7 +114,7 @@ def read_array(
         raise fault("holds no numbers; export it again")
     require_memory(values.shape, 8, fault)
     return ArrayFile(
-        np.atleast_2d(values).astype(np.float64),
+        np.atleast_2d(values).astype(np.float64, copy=False),
         unique_names(found.columns),
         found.rows,
         found.notes,

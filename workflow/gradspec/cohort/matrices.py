@@ -50,6 +50,8 @@ class Matrix:
 def without_labels(found: ArrayFile) -> ArrayFile:
     """Make a table square: leave out a column that counts the rows, and columns of which there are no rows."""
     n_rows, n_columns = found.values.shape
+    if found.rows:
+        found = replace(found, notes=())  # the labels of the rows are used, as names
     if n_columns == n_rows + 1 and not found.rows and n_rows > 1 and is_run(found.values[:, 0]):
         name = found.columns[0] if found.columns else "1"
         notes = (*found.notes, f"column {name!r} left out: it counts the rows")

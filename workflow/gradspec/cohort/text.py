@@ -7,7 +7,6 @@ tells them from a volume. Where that leaves two readings the table is refused, w
 import csv
 import io
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,10 +21,11 @@ MISSING = frozenset(
 
 _ROW_LABELS = frozenset({"", "node", "file", "sub-brick", "region", "roi", "label", "name", "names", "index"})
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
-_SAMPLE = 5  # lines beside which the first is looked at
+_SAMPLE = 4  # lines beside which the first is looked at
+_SAMPLE_CELLS = 40  # of each
 _LONG_CELL = 12  # characters; loadtxt is the faster parser of shorter cells, pandas of longer ones
 _SHORT, _LONG = 4, 7  # digits of a number that may be a name, and of the numbers that it is unlike then
-_FAR = 20.0  # robust standard deviations from the rest of its column
+_FAR = 8.0  # robust standard deviations from the rest of its column
 
 
 @dataclass(frozen=True)
@@ -71,28 +71,41 @@ def parse_table(content: bytes, *, blanks: bool, header: str | bool = "auto", ke
     ValueError
         If the table is not rectangular, holds what is no number, or has a first line that may be names or numbers.
     """
-    text = content.decode("utf-8-sig")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = [line for line in text.split("\n") if line and not line.isspace()]
+    body = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if b"\r" in body:
+        body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     comment = ""
-    while lines and lines[0].lstrip().startswith("#"):
-        comment = lines.pop(0).strip().lstrip("# ")
-    if "\n#" in text:  # AFNI closes its tables with a comment
-        lines = [line for line in lines if not line.startswith("#")]
-    if not lines:
+    while body.lstrip().startswith(b"#"):
+        line, _, body = body.partition(b"\n")
+        comment = line.decode().strip().lstrip("# ")
+    if b"#" in body:  # AFNI closes its tables with a comment
+        body = b"\n".join(line for line in body.split(b"\n") if not line.startswith(b"#"))
+    head = _first_lines(body)
+    if not head:
         raise ValueError("it has no line of numbers")
-    separator = _separator(lines[min(1, len(lines) - 1)], text, blanks)
+    separator = _separator(head[min(1, len(head) - 1)], blanks)
     names: list[str] = []
-    if header is True or (header == "auto" and _names_columns(lines, separator, bool(comment), key)):
-        names, comment = _split(lines.pop(0), separator), ""
-        if not lines:
+    if header is True or (header == "auto" and _names_columns(head, separator, bool(comment), key)):
+        names, comment = _split(head[0], separator), ""
+        body = body.lstrip(b"\n").partition(b"\n")[2]
+        head = _first_lines(body)
+        if not head:
             raise ValueError("it has no line of numbers")
     elif comment:
-        names = _split(comment, _separator(comment, comment, blanks))
-    lines = _without_last_separator(lines, separator, names)
-    values, labels = _parse(lines, separator)
+        names = _split(comment, _separator(comment, blanks))
+    if separator and all(line.rstrip(" ").endswith(separator) for line in head):
+        body = _without_last_separator(body, separator, names)
+    values, labels = _parse(body, separator)
     return _name(values, labels, names, from_comment=bool(comment))
+
+
+def _first_lines(body: bytes) -> list[str]:
+    """Give the first lines, the empty ones left out."""
+    return _lines(b"\n".join(body.split(b"\n", _SAMPLE + 4)[: _SAMPLE + 4]))
+
+
+def _lines(body: bytes) -> list[str]:
+    return [line for line in body.decode().split("\n") if line and not line.isspace()]
 
 
 def is_number(text: str) -> bool:
@@ -113,24 +126,26 @@ def is_run(numbers: Float[np.ndarray, " number"]) -> bool:
     return bool(numbers[0] in (0, 1) and np.all(np.diff(numbers) == 1))
 
 
-def _separator(line: str, text: str, blanks: bool) -> str | None:
+def _separator(line: str, blanks: bool) -> str | None:
     """Find what separates the cells; None stands for any blanks."""
-    if blanks and "\t\t" not in text and "\t\n" not in text and not re.search("[;,]", line):
+    has_empty_cells = "\t\t" in line or line.endswith("\t")
+    if blanks and not has_empty_cells and not re.search("[;,]", line):
         return None
     if found := next((separator for separator in "\t;," if separator in line), None):
         return found
     return None if blanks or re.search(r"\S\s+\S", line) else "\t"
 
 
-def _without_last_separator(lines: list[str], separator: str | None, names: list[str]) -> list[str]:
+def _without_last_separator(body: bytes, separator: str, names: list[str]) -> bytes:
     """Take off a separator that ends every line, unless a column of its own is named there."""
-    if separator is None or not all(line.rstrip(" ").endswith(separator) for line in lines):
-        return lines
+    lines = _lines(body)
+    if not all(line.rstrip(" ").endswith(separator) for line in lines):
+        return body
     if names and names[-1] and len(names) == len(_split(lines[0], separator)):
-        return lines  # a last column without values
+        return body  # a last column without values
     if names and not names[-1]:
         names.pop()
-    return [line.rstrip(" ")[:-1] for line in lines]
+    return "\n".join(line.rstrip(" ")[:-1] for line in lines).encode()
 
 
 def _split(line: str, separator: str | None) -> list[str]:
@@ -168,12 +183,14 @@ def _names_columns(lines: Sequence[str], separator: str | None, commented: bool,
 
 def _kind_of_first(first: Sequence[str], sample: Sequence[Sequence[str]]) -> str:
     """Say whether a line of numbers holds ``names``, ``numbers`` or is ``unclear``, by how it is written."""
-    others = [cell for cells in sample for cell in cells if cell not in MISSING]
+    others = [cell for cells in sample for cell in cells[:_SAMPLE_CELLS] if cell not in MISSING]
     if not others or any(cell in MISSING for cell in first):
         return "numbers"
     if all(_INTEGER.fullmatch(cell) for cell in first):
         return _kind_of_integers(first, sample, others)
-    digits, usual = (np.median([len(re.sub(r"\D", "", cell)) for cell in cells]) for cells in (first, others))
+    digits, usual = (
+        np.median([len(re.sub(r"\D", "", cell)) for cell in cells[:_SAMPLE_CELLS]]) for cells in (first, others)
+    )
     return "unclear" if len(set(first)) == len(first) > 1 and digits <= _SHORT and usual >= _LONG else "numbers"
 
 
@@ -196,45 +213,61 @@ def _kind_of_integers(first: Sequence[str], sample: Sequence[Sequence[str]], oth
     return "unclear" if np.median(np.abs(numbers - centre) / (spread + 1)) > _FAR else "numbers"
 
 
-def _parse(lines: Sequence[str], separator: str | None) -> tuple[Float[np.ndarray, "row column"], list[list[str]]]:
+def _parse(body: bytes, separator: str | None) -> tuple[Float[np.ndarray, "row column"], list[list[str]]]:
     """Return the numbers and the columns of labels before them."""
-    width = len(_split(lines[0], separator))
-    if len(lines[0]) < _LONG_CELL * width:
+    line = _first_lines(body)[0]
+    decimal = "," if separator == ";" and "." not in line else "."
+    first = [cell.replace(decimal, ".") for cell in _split(line, separator)]
+    n_labels = next((at for at, cell in enumerate(first) if is_number(cell)), len(first))
+    if n_labels == len(first):
+        hint = "; numbers need a decimal point" if re.search(r"\d,\d", line) and separator != "," else ""
+        raise ValueError((_culprit(_lines(body), separator, 0) or "it has no column of numbers") + hint)
+    labels: list[list[str]] = []
+    if n_labels:
+        labels, body = _split_labels(body, separator, n_labels)
+        separator = "\t"
+    if len(line) < _LONG_CELL * len(first) and decimal == ".":
         try:
-            return np.loadtxt(lines, delimiter=separator, ndmin=2, comments=None), []
+            return np.loadtxt(io.BytesIO(body), delimiter=separator, ndmin=2, comments=None), labels
         except ValueError:
-            pass  # labels, missing values, or a fault that is found below
-    return _parse_any(lines, separator)
+            pass  # missing values, or a fault that is found below
+    return _parse_by_pandas(body, separator, decimal, n_labels), labels
 
 
-def _parse_any(lines: Sequence[str], separator: str | None) -> tuple[Float[np.ndarray, "row column"], list[list[str]]]:
+def _split_labels(body: bytes, separator: str | None, n_labels: int) -> tuple[list[list[str]], bytes]:
+    """Part the columns of labels from the numbers, which are separated by tabs then."""
+    labels: list[list[str]] = [[] for _ in range(n_labels)]
+    numbers = []
+    for line in _lines(body):
+        quoted = '"' in line
+        cells = _split(line, separator) if quoted else line.split(separator, n_labels)
+        for at, column in enumerate(labels):
+            column.append(cells[at].strip() if at < len(cells) else "")
+        rest = cells[n_labels:]
+        numbers.append("\t".join(rest if quoted or separator == "\t" else rest[0].split(separator) if rest else []))
+    return labels, "\n".join(numbers).encode()
+
+
+def _parse_by_pandas(
+    body: bytes, separator: str | None, decimal: str, n_labels: int
+) -> Float[np.ndarray, "row column"]:
     import pandas as pd
 
-    decimal = "," if separator == ";" and "." not in lines[0] else "."
-    options = {"sep": separator or r"\s+", "header": None, "index_col": None, "low_memory": False, "decimal": decimal}
-    text = "\n".join(lines)
+    options = {"header": None, "decimal": decimal, "dtype": np.float64, "low_memory": False}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = pd.read_csv(io.StringIO(text), **options)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(_culprit(lines, separator, 0) or str(error)) from error
-    is_text = [kind not in "iuf" for kind in (table[name].dtype.kind for name in table)]
-    if all(is_text):
-        hint = "; numbers need a decimal point" if re.search(r"\d,\d", lines[0]) and separator != "," else ""
-        raise ValueError((_culprit(lines, separator, 0) or "it has no column of numbers") + hint)
-    n_labels = is_text.index(False)
-    values = table.iloc[:, n_labels:]
-    if any(is_text[n_labels:]) or values.iloc[:, -1].isna().any() or len(table) != len(lines):
-        if culprit := _culprit(lines, separator, n_labels):
-            raise ValueError(culprit)
-        if len(table) != len(lines):
-            raise ValueError(
-                f"it has {len(lines)} rows of numbers, of which {len(table)} can be told apart; a quotation "
-                "mark is not closed"
-            )
-        values = values.apply(pd.to_numeric)
-    return values.to_numpy(dtype=float), [[str(cell) for cell in table[name]] for name in range(n_labels)]
+        table = pd.read_csv(io.BytesIO(body), sep=separator or r"\s+", skip_blank_lines=n_labels == 0, **options)
+    except ValueError as error:  # of the parser, too
+        raise ValueError(_culprit(_lines(body), separator, n_labels) or str(error)) from error
+    values: np.ndarray = table.to_numpy()
+    if b'"' in body and len(values) != (n_lines := len(_lines(body))):
+        raise ValueError(
+            f"it has {n_lines} rows, of which {len(values)} can be told apart; a quotation mark is not closed"
+        )
+    if np.isnan(values[:, -1]).any():  # short rows are filled with missing values
+        lines = _lines(body)
+        if len({len(_split(line, separator)) for line in lines}) > 1:
+            raise ValueError(_culprit(lines, separator, n_labels))
+    return values
 
 
 def _culprit(lines: Sequence[str], separator: str | None, n_labels: int) -> str | None:
@@ -244,7 +277,7 @@ def _culprit(lines: Sequence[str], separator: str | None, n_labels: int) -> str 
         cells = _split(line, separator)
         if len(cells) != width:
             return f"row {number} of the numbers has {len(cells)} columns, the first has {width}"
-        for column, cell in enumerate(cells[n_labels:], start=n_labels + 1):
+        for column, cell in enumerate(cells, start=n_labels + 1):
             number_like = cell.replace(",", ".") if separator == ";" else cell
             if not is_number(number_like):
                 return f"row {number} of the numbers has {cell!r} in column {column}, which is not a number"

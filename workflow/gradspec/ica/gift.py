@@ -4,8 +4,8 @@
 (``<prefix>_ica_parameter_info.mat``) and, beside it, the components of each participant: variable ``tc`` of
 ``<prefix>_ica_c<participant>-<session>.mat`` or, where GIFT was told to conserve disk space and keeps no such files,
 the image ``<prefix>_sub<participant>_timecourses_ica_s<session>_.nii``. It writes a table a participant and a
-participants table, from which the workflow goes on: ``cohort: {source: timeseries, timeseries: {participants: …}}``. GIFT does not
-know names or groups; they come from a participants table whose rows are in the order of GIFT's data sets.
+participants table, from which the workflow goes on: ``cohort: {source: timeseries, timeseries: {participants: …}}``.
+GIFT does not know names or groups; they come from a participants table whose rows are in the order of GIFT's data sets.
 
 MATLAB files of every level are read, and no code of theirs is run. Order and sign of the components stay GIFT's. Names
 and shapes follow GIFT 4.0.6 (icatb_calibrateComponents.m, icatb_saveICAData.m, icatb_getOutputFileNames.m).
