@@ -1,7 +1,7 @@
 """How long text files of time courses take to read, beside pandas' C reader on the same files, and in what memory.
 
-Files as tools write them: C-PAC (six decimals), XCP-D (all digits, some regions missing), AFNI (numbers beside labels) and
-NumPy (19 digits). Here it is found out, too, which line names the columns and which columns are labels. Both readers take
+Files as tools write them: C-PAC (six decimals), XCP-D (all digits, some regions missing), AFNI (numbers beside labels)
+and NumPy (19 digits). Here it is found out, too, which line names the columns and which columns are labels. Both take
 each file in turn, CPU time. Run from the root of the project: ``python -m benchmarks.readers``.
 """
 

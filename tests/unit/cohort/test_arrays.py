@@ -226,6 +226,11 @@ def test_a_first_volume_is_no_header(tmp_path, text):
             "File\tSub-brick\tMean_1 \tMean_2 \nx.nii\t0[?]\t1.5\t2.5\nx.nii\t1[?]\t3.5\t4.5\n",
             ["File", "Sub-brick"],
         ),
+        (
+            "x.1D",
+            "#File\tSub-brick\n\t\t#Mean_1 \t#Mean_2 \n#x.nii 0[?]\n\t\t1.5\t2.5\n#x.nii 1[?]\n\t\t3.5\t4.5\n",
+            [],
+        ),
         ("x.1D", "# <matrix ni_type = 'double*2'>\n 1.5 2.5\n 3.5 4.5\n# </matrix>\n", []),
         ("x.txt", "1.5,2.5\n3.5,4.5\n", []),
         ("x.txt", "  1.5000000000000000e+00\t  2.5\n  3.5\t  4.5\n", []),  # MATLAB's -ascii -tabs

@@ -98,7 +98,7 @@ def _value(item: "h5py.Dataset | h5py.Group | None", fault: Fault, depth: int = 
         return None
     if isinstance(item, h5py.Group):
         if "MATLAB_sparse" in item.attrs:
-            return _sparse(item, fault)
+            return None
         return {name: _value(_inside(item, name), fault, depth + 1) for name in item}
     if item.shape is None:
         return None
@@ -126,14 +126,3 @@ def _referred(item: "h5py.Dataset", reference: "h5py.Reference") -> "h5py.Datase
         return None
     target = item.file[reference]
     return _inside(target.parent, target.name.rpartition("/")[2]) if target.name else None
-
-
-def _sparse(group: "h5py.Group", fault: Fault) -> np.ndarray:
-    n_rows = int(group.attrs["MATLAB_sparse"])
-    starts = np.asarray(group["jc"][()], dtype=np.int64)
-    require_memory((n_rows, len(starts) - 1), 8, fault)
-    dense = np.zeros((n_rows, len(starts) - 1))
-    if "data" in group:
-        columns = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        dense[np.asarray(group["ir"][()], dtype=np.int64), columns] = group["data"][()]
-    return dense

@@ -86,7 +86,7 @@ def shapes_in_matlab(path: Path) -> dict[str, tuple[int, ...]]:
         return {
             variable.name: variable.shape
             for variable in _variables(file)
-            if variable.kind in _CLASSES or variable.kind == _SPARSE
+            if variable.kind in _CLASSES or variable.kind == _SPARSE  # which is refused with advice
         }
 
 
@@ -221,7 +221,9 @@ class _Parser:
         if kind in (_STRUCT, _OBJECT):
             return name, self._struct(kind, count, fault)
         if kind == _SPARSE:
-            return name, self._sparse(shape, fault)
+            if not name:  # within a cell or a structure
+                return name, None
+            raise ValueError(f"its variable {name} is sparse; save full({name})")
         return name, None
 
     def _possible(self, count: int) -> int:
@@ -253,10 +255,10 @@ class _Parser:
         else:
             codes = np.frombuffer(content, self._order + _STORED_AS.get(kind, "u1"))
             letters = [chr(int(code)) if 0 <= code < 0x110000 else "?" for code in codes]
-        if len(shape) != 2 or len(letters) != math.prod(shape):
+        if not letters or len(shape) != 2 or len(letters) != math.prod(shape):
             return "".join(letters)
         rows = ["".join(letters[row :: shape[0]]).rstrip() for row in range(shape[0])]
-        return rows[0] if len(rows) == 1 else (rows or "")
+        return rows[0] if len(rows) == 1 else rows
 
     def _struct(self, kind: int, count: int, fault: Fault) -> Any:
         if kind == _OBJECT:
@@ -272,14 +274,3 @@ class _Parser:
             {field: self._inner(fault) for field in fields} for _ in range(self._possible(count) if fields else 0)
         ]
         return members[0] if len(members) == 1 else members
-
-    def _sparse(self, shape: tuple[int, ...], fault: Fault) -> np.ndarray:
-        require_memory(shape, 8, fault)
-        rows = np.frombuffer(self.element()[1], self._order + "i4")
-        starts = np.frombuffer(self.element()[1], self._order + "i4")
-        kind, content = self.element()
-        numbers = np.frombuffer(content, self._order + _STORED_AS.get(kind, "f8"))
-        dense = np.zeros(shape)
-        columns = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        dense[rows[: len(numbers)], columns] = numbers
-        return dense

@@ -20,6 +20,7 @@ MISSING = frozenset(
 """Spellings of a missing value; those that pandas knows."""
 
 _ROW_LABELS = frozenset({"", "node", "file", "sub-brick", "region", "roi", "label", "name", "names", "index"})
+_MARKED = re.compile(r"(#\S+[\s,]+)+#\S+")  # a comment each of whose cells is marked as a name
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
 _SAMPLE = 4  # lines beside which the first is looked at
 _SAMPLE_CELLS = 40  # of each
@@ -76,8 +77,10 @@ def parse_table(content: bytes, *, blanks: bool, header: str | bool = "auto", ke
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     comment = ""
     while body.lstrip().startswith(b"#"):
-        line, _, body = body.partition(b"\n")
-        comment = line.decode().strip().lstrip("# ")
+        line, _, body = body.lstrip().partition(b"\n")
+        if not _MARKED.fullmatch(comment):
+            comment = line.decode().strip()
+    comment = comment.lstrip("# ")
     if b"#" in body:  # AFNI closes its tables with a comment
         body = b"\n".join(line for line in body.split(b"\n") if not line.startswith(b"#"))
     head = _first_lines(body)
@@ -128,7 +131,7 @@ def is_run(numbers: Float[np.ndarray, " number"]) -> bool:
 
 def _separator(line: str, blanks: bool) -> str | None:
     """Find what separates the cells; None stands for any blanks."""
-    has_empty_cells = "\t\t" in line or line.endswith("\t")
+    has_empty_cells = "\t\t" in line.strip() or line.endswith("\t")
     if blanks and not has_empty_cells and not re.search("[;,]", line):
         return None
     if found := next((separator for separator in "\t;," if separator in line), None):
