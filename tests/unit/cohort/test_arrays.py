@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
@@ -344,6 +345,11 @@ def test_matlab_7_3_is_turned_as_matlab_stores_it_and_plain_hdf5_is_not(tmp_path
         file["group/data"] = numbers()
     np.testing.assert_array_equal(read(tmp_path / "x.h5", "group.data")[0], numbers())
     np.testing.assert_array_equal(read(tmp_path / "x.h5")[0], numbers())
+
+
+def test_a_sparse_array_is_refused_with_advice(tmp_path):
+    scipy.io.savemat(tmp_path / "x.mat", {"data": scipy.sparse.eye_array(3).tocsc()})
+    assert "its variable data is sparse; save full(data)" in refuse(tmp_path / "x.mat")
 
 
 def test_links_that_lead_out_of_an_hdf5_file_are_not_followed(tmp_path):

@@ -201,6 +201,15 @@ def test_the_matrices_of_a_stack_belong_to_the_rows_of_the_table(tmp_path, save,
     np.testing.assert_allclose(data.sel(participant="sub-05"), np.arctanh(hollow(correlations(5))), rtol=1e-5)
 
 
+def test_the_only_session_of_a_file_of_gift_is_read(tmp_path):
+    def change(path, r):
+        save_matlab_73(path, {"spectra_tc": np.ones((4, 4)), "fnc_corrs": np.arctanh(hollow(r))[None]})
+
+    table = put_all(tmp_path, change, ".mat")
+    data = read(table, variable="fnc_corrs", values="z")["fnc"]
+    np.testing.assert_allclose(data[2], np.arctanh(hollow(correlations(2))), rtol=1e-5)
+
+
 def test_a_stack_of_one_session_is_read_and_of_others_refused(tmp_path):
     """GIFT keeps participants, sessions and components in this order."""
     table = make_participants(tmp_path / "participants.tsv", 5)
