@@ -95,6 +95,18 @@ def test_the_fisher_z_of_one_on_the_diagonal_tells_z(tmp_path, diagonal):
     np.testing.assert_allclose(read(table)["fnc"][2], np.arctanh(hollow(correlations(2))), rtol=1e-5)
 
 
+def test_a_diagonal_of_infinities_and_what_rounding_made_of_others_tells_z(tmp_path):
+    table = put_all(tmp_path, lambda path, r: as_tsv(path, hollow(r) + np.diag([np.inf, 18.02, 18.37, np.inf, 18.71])))
+    np.testing.assert_allclose(read(table)["fnc"][2], hollow(correlations(2)), rtol=1e-5)
+
+
+def test_covariances_are_not_taken_for_z(tmp_path):
+    scale = np.array([2.0, 3.0, 4.0, 5.0, 6.0])
+    table = put_all(tmp_path, lambda path, r: as_tsv(path, r * np.outer(scale, scale)))
+    with pytest.raises(ConfigError, match="do not say themselves whether they hold correlations or Fisher z"):
+        check(table)
+
+
 def test_values_beyond_one_tell_z_for_all_matrices_of_their_layout(tmp_path):
     def change(path, r):
         z = np.arctanh(hollow(r))

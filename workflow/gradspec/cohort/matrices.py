@@ -11,7 +11,7 @@ from gradspec.cohort.text import is_run
 from gradspec.errors import ParticipantError
 
 _CLOSE = 1e-5  # to one, and of the halves to each other
-_NEVER_R = 5.0  # on a diagonal: the Fisher z of a correlation that rounding keeps from one is 7 or more
+_Z_OF_ONE = (7.0, 19.0)  # where rounding keeps a correlation from one, of single and of double precision
 
 BEYOND_ONE = "values beyond 1"
 """Why a matrix is known to hold Fisher z without its diagonal."""
@@ -210,7 +210,9 @@ def _kind(
     given = diagonal[~np.isnan(diagonal)]
     if len(given) and np.allclose(given, 1.0, rtol=0, atol=_CLOSE):
         return "r", "ones on its diagonal"
-    if len(given) and np.all(given > _NEVER_R) and np.allclose(given, given[0]):  # infinities are close to each other
+    finite = given[np.isfinite(given)]
+    low, high = _Z_OF_ONE
+    if len(given) and np.all(given >= low) and np.all(finite <= high) and (len(finite) == 0 or np.ptp(finite) < 1):
         return "z", "its diagonal, the Fisher z of one"
     if np.abs(matrix).max() > 1 and not given.any():
         return "z", BEYOND_ONE
