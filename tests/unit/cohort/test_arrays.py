@@ -360,6 +360,15 @@ def test_links_that_lead_out_of_an_hdf5_file_are_not_followed(tmp_path):
     assert "holds 0 arrays (none)" in refuse(tmp_path / "x.h5")
 
 
+def test_groups_that_go_in_circles_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("gradspec.cohort.hdf5._MOST_MEMBERS", 1000)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        inner = file.create_group("inner")
+        for name in "abcdefgh":
+            inner[name] = inner
+    assert "they go in circles" in refuse(tmp_path / "x.h5")
+
+
 def save_cifti(path, values, second_axis, step=0.72):
     axes = nib.cifti2.SeriesAxis(0, step, len(values)), second_axis
     nib.save(nib.Cifti2Image(values.astype(np.float32), nib.Cifti2Header.from_axes(axes)), path)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import h5py
 
 _DEEPEST = 12  # structures within cells within structures …
+_MOST_MEMBERS = 100_000  # cells and fields of a file, all together
 
 Fault = Callable[[str], ParticipantError]
 
@@ -51,7 +52,8 @@ def read_hdf5(path: Path, fault: Fault, only: str | None = None) -> dict[str, An
 
     with h5py.File(path, "r") as file:
         names = [name for name in file if not name.startswith("#") and only in (None, name)]
-        return {name: _value(_inside(file, name), fault) for name in names}
+        reader = _Reader(fault)
+        return {name: reader.value(_inside(file, name)) for name in names}
 
 
 def shapes_in_hdf5(path: Path) -> dict[str, tuple[int, ...]]:
@@ -91,34 +93,52 @@ def _shape(item: "h5py.Dataset") -> tuple[int, ...]:
     return tuple(item.shape[::-1] if _class(item) else item.shape)
 
 
-def _value(item: "h5py.Dataset | h5py.Group | None", fault: Fault, depth: int = 0) -> Any:
-    import h5py
+class _Reader:
+    """Reads what lies in a file, as deep and as much as an honest one holds: groups may go in circles."""
 
-    if item is None or depth > _DEEPEST:
-        return None
-    if isinstance(item, h5py.Group):
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+        self._left = _MOST_MEMBERS
+
+    def value(self, item: "h5py.Dataset | h5py.Group | None", depth: int = 0) -> Any:
+        import h5py
+
+        self._left -= 1
+        if item is None or depth > _DEEPEST:
+            return None
+        if self._left < 0:
+            raise ValueError(f"it has more than {_MOST_MEMBERS} cells and fields, or they go in circles")
+        if isinstance(item, h5py.Dataset):
+            return self._dataset(item, depth)
         if "MATLAB_sparse" in item.attrs:
             return None
-        return {name: _value(_inside(item, name), fault, depth + 1) for name in item}
-    if item.shape is None:
-        return None
-    require_memory(item.shape, max(item.dtype.itemsize, 8), fault)
-    if item.attrs.get("MATLAB_empty", 0):
-        return "" if _class(item) == "char" else np.empty((0, 0))
-    if h5py.check_ref_dtype(item.dtype) is h5py.Reference:
-        return [_value(_referred(item, reference), fault, depth + 1) for reference in item[()].ravel()]
-    if h5py.check_string_dtype(item.dtype):
-        text = item.asstr()[()]
-        return text if isinstance(text, str) else [str(each) for each in np.ravel(text)]
-    values = np.asarray(item[()])
-    if _class(item) == "char" and values.dtype.kind == "u":
+        return {name: self.value(_inside(item, name), depth + 1) for name in item}
+
+    def _dataset(self, item: "h5py.Dataset", depth: int) -> Any:
+        import h5py
+
+        if item.shape is None:
+            return None
+        require_memory(item.shape, max(item.dtype.itemsize, 8), self._fault)
+        if item.attrs.get("MATLAB_empty", 0):
+            return "" if _class(item) == "char" else np.empty((0, 0))
+        if h5py.check_ref_dtype(item.dtype) is h5py.Reference:
+            return [self.value(_referred(item, reference), depth + 1) for reference in item[()].ravel()]
+        if h5py.check_string_dtype(item.dtype):
+            text = item.asstr()[()]
+            return text if isinstance(text, str) else [str(each) for each in np.ravel(text)]
+        return _numbers_or_text(np.asarray(item[()]), _class(item))
+
+
+def _numbers_or_text(values: np.ndarray, kind: str) -> Any:
+    if kind == "char" and values.dtype.kind == "u":
         rows = ["".join(map(chr, row)).rstrip() for row in np.atleast_2d(values.T)]
         return rows[0] if len(rows) == 1 else rows
-    if values.dtype.kind not in "iufbV":
-        return None
     if values.dtype.kind == "V":  # MATLAB's complex numbers are pairs
         return values["real"].T + 1j * values["imag"].T if values.dtype.names == ("real", "imag") else None
-    return values.T if _class(item) else values
+    if values.dtype.kind not in "iufb":
+        return None
+    return values.T if kind else values
 
 
 def _referred(item: "h5py.Dataset", reference: "h5py.Reference") -> "h5py.Dataset | h5py.Group | None":
