@@ -291,6 +291,12 @@ def test_fields_of_structures_and_cells_of_columns_are_read_from_matlab_of_every
     found = read_file(path)
     np.testing.assert_array_equal(found.values, numbers())
     assert found.columns == tuple(names)
+    cells[1] = np.ones((12, 16))  # as CONN keeps components of white matter beside regions
+    save(path, {"data": as_cell(cells, save), "names": as_cell(names, save), "crop": 1.0})
+    found = read_file(path, "data")
+    np.testing.assert_array_equal(found.values, numbers()[:, [0, 2, 3]])
+    assert found.columns == ("Left a", "Right a", "Right b")
+    assert found.notes == ("cell 'Left b' left out: it has several columns",)
     save(path, {"a": NESTED, "b": {"c": np.eye(3)}})
     assert "holds 2 arrays (a.Results.roi.data, b.c); name one" in refuse(path)
     assert "has no array 'b.d', set by cohort.timeseries.variable; its arrays are b.c" in refuse(path, "b.d")

@@ -165,7 +165,7 @@ def _read_variable(
     if variable is None and len(shapes) == 1:
         (variable,) = shapes
     if variable in shapes:
-        found = {variable: read(path, fault, variable)[variable]}
+        found: dict[str, Any] = {variable: read(path, fault, variable)[variable]}
     elif variable is None and shapes:
         raise ValueError(f"it holds {len(shapes)} arrays ({_listed(shapes)}); name one in {key}")
     else:
@@ -178,9 +178,41 @@ def _read_variable(
             raise ValueError(
                 f"it has no array {variable!r}, set by {key}; its arrays are {_listed({**shapes, **found})}"
             )
-    values = np.asarray(found[variable])
-    named = [read(path, fault, name).get(name) for name in _NAMES] if values.ndim == 2 else []
-    return ArrayFile(values, _names_of(values.shape[-1], named), _names_of(len(values), named))
+    values = found[variable]
+    named = (
+        [read(path, fault, name).get(name) for name in _NAMES]
+        if np.ndim(values) == 2 or isinstance(values, _Cells)
+        else []
+    )
+    if isinstance(values, _Cells):
+        names = _names_of(values.n_cells, named) or tuple(str(at + 1) for at in range(values.n_cells))
+        notes = [
+            f"cell {names[at]!r} left out: it has several columns"
+            for at in range(values.n_cells)
+            if at not in values.kept
+        ]
+        kept = tuple(names[at] for at in values.kept) if any(named) else ()
+        return ArrayFile(values.columns, kept, (), tuple(notes))
+    return ArrayFile(np.asarray(values), _names_of(np.shape(values)[-1], named), _names_of(len(values), named))
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """A cell array of columns of equal length, side by side: which cells they are, and of how many."""
+
+    columns: np.ndarray
+    kept: tuple[int, ...]
+    n_cells: int
+
+
+def _side_by_side(cells: list[Any]) -> _Cells | None:
+    """Put the columns of a cell array together; what has several (in CONN, components of tissues) is no region."""
+    if len(cells) < 2 or not all(isinstance(cell, np.ndarray) and cell.ndim == 2 for cell in cells):
+        return None
+    kept = tuple(at for at, cell in enumerate(cells) if cell.shape[1] == 1)
+    if len(kept) < 2 or len(cells[kept[0]]) < 2 or len({len(cell) for cell in cells}) > 1:
+        return None
+    return _Cells(np.column_stack([cells[at] for at in kept]), kept, len(cells))
 
 
 def _names_of(size: int, variables: list[Any]) -> tuple[str, ...]:
@@ -194,7 +226,7 @@ def _listed(names: Mapping[str, object], most: int = 10) -> str:
     return (", ".join(list(names)[:most]) or "none") + more
 
 
-def _arrays_in(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+def _arrays_in(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray | _Cells]]:
     """Give the arrays of numbers within structures and cells; a cell array of columns of equal length is one array."""
     if isinstance(content, np.ndarray):
         if content.size > 1 and content.dtype.kind in "iufbc":
@@ -203,12 +235,9 @@ def _arrays_in(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]
         for field, value in content.items():
             yield from _arrays_in(value, f"{name}.{field}" if name else field)
     elif isinstance(content, list):
-        shapes = {np.shape(each) for each in content if isinstance(each, np.ndarray)}
-        if len(content) > 1 and all(isinstance(each, np.ndarray) for each in content) and len(shapes) == 1:
-            (shape,) = shapes
-            if len(shape) == 2 and shape[1] == 1 and shape[0] > 1:
-                yield name, np.column_stack(content)
-                return
+        if (columns := _side_by_side(content)) is not None:
+            yield name, columns
+            return
         for number, value in enumerate(content, start=1):
             yield from _arrays_in(value, f"{name}.{number}" if name else str(number))
 
