@@ -138,7 +138,7 @@ def test_other_contents_of_a_matlab_file_are_left_packed(tmp_path: Path) -> None
     path = tmp_path / "x.mat"
     scipy.io.savemat(path, {"data": np.eye(3), "other": {"zeros": np.zeros(10**6)}})
     tracemalloc.start()
-    values, _ = read_array(path, "sub-01", None, "cohort.timeseries.variable")
+    values = read_array(path, "sub-01", None, "cohort.timeseries.variable").values
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     np.testing.assert_array_equal(values, np.eye(3))

@@ -218,15 +218,17 @@ def test_on_error_stop_ends_with_the_reason(raw):
         examine_and_check({**make_config("bids", bids={"root": str(raw)}), "on_error": "stop"})
 
 
-def test_shorter_runs_are_left_out_and_longer_ones_cut(raw):
+def test_longer_runs_are_cut_to_the_shortest(raw):
     make_bids(raw, 7)
     for who, length in {"sub-01": 45, "sub-02": 41, "sub-03": 43, "sub-04": 43, "sub-05": 43, "sub-06": 43}.items():
         make_image(bold(raw, who), (*GRID, length))
     participants, runs = check_raw(raw)
-    assert participants.loc["sub-01", "note"] == "task-rest: cut from 45 to the 43 volumes of most of the cohort"
-    assert "has 41 volumes, but most of the cohort has 43" in participants.loc["sub-02", "reason"]
-    assert "has 40 volumes, but most of the cohort has 43" in participants.loc["sub-07", "reason"]
-    assert runs["n_volumes"].min() == 43
+    assert (participants["status"] == "included").all()
+    assert participants.loc["sub-01", "note"] == (
+        "task-rest: cut from 45 to 40 volumes, the length of the shortest series (sub-07)"
+    )
+    assert pd.isna(participants.loc["sub-07", "note"])
+    assert runs["n_volumes"].min() == 40
 
 
 def test_a_participant_keeps_the_runs_that_can_be_used(tmp_path):

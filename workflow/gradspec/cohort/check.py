@@ -38,7 +38,7 @@ def check_cohort(findings: Sequence[Finding], config: Mapping[str, Any]) -> tupl
     ConfigError
         If a group has fewer than two participants left, or, with ``on_error: stop``, if anything cannot be used.
     """
-    _settle(findings)
+    _settle(findings, config["cohort"])
     for finding in findings:
         for fault in finding.faults:
             log.warning("%s", fault)
@@ -70,23 +70,38 @@ def describe_participants(columns: Sequence[str], levels: Sequence[str]) -> dict
     return {name: known.get(name, "Covariate, as given in the participants table of the data set") for name in columns}
 
 
-def _settle(findings: Sequence[Finding]) -> None:
+def _settle(findings: Sequence[Finding], cohort: Mapping[str, Any]) -> None:
     """Leave out what differs from the rest of the cohort: what most runs have is the cohort's."""
     _drop_others(findings, lambda run: run.form, lambda form: f"{form}")
     _drop_others(findings, lambda run: run.names, _describe_names)
     _drop_others(findings, _settle_repetition_times(findings), lambda time: f"a repetition time of {time} s")
-    lengths = Counter(run.n_volumes for finding in findings for run in finding.runs if run.n_volumes is not None)
-    if not lengths:
+    _settle_length(findings, cohort["timeseries"]["n_volumes"] if cohort["source"] == "timeseries" else None)
+
+
+def _settle_length(findings: Sequence[Finding], wanted: int | None) -> None:
+    """Say what is cut: all series get the length that is wanted, or that of the shortest, since who moved has fewer."""
+    shortest = min(
+        ((run.n_volumes, finding.participant.id) for finding in findings for run in finding.runs if run.n_volumes),
+        default=None,
+    )
+    if shortest is None:
         return
-    common = min(lengths, key=lambda length: (-lengths[length], length))
+    length = wanted or shortest[0]
+    reason = "cohort.timeseries.n_volumes" if wanted else f"the length of the shortest series ({shortest[1]})"
+    n_cut = 0
     for finding in findings:
         for run in list(finding.runs):
             assert run.n_volumes is not None
-            if run.n_volumes < common:
-                finding.drop(run, f"has {run.n_volumes} volumes, but most of the cohort has {common}; leave it out")
-            elif run.n_volumes > common:
+            if run.n_volumes < length:
+                finding.drop(
+                    run, f"has {run.n_volumes} volumes, fewer than {reason} = {length}; lower it or leave it out"
+                )
+            elif run.n_volumes > length:
                 which = f"{run.label}: " if run.label else ""
-                finding.notes.append(f"{which}cut from {run.n_volumes} to the {common} volumes of most of the cohort")
+                finding.notes.append(f"{which}cut from {run.n_volumes} to {length} volumes, {reason}")
+                n_cut += 1
+    if n_cut:
+        log.warning("%d series are cut to %d volumes, %s", n_cut, length, reason)
 
 
 def _settle_repetition_times(findings: Sequence[Finding]) -> Callable[[BoldRun | DataFile], Hashable]:

@@ -26,6 +26,8 @@ class DataFile:
         Size in words, such as ``200 regions``; the same for the whole cohort.
     names : tuple of str
         Names of the regions where the file gives any; the same for the whole cohort.
+    reading : str
+        How the file is read where it could be read otherwise, such as ``regions in rows``.
     """
 
     file: str | None = None
@@ -33,6 +35,7 @@ class DataFile:
     n_volumes: int | None = None
     form: str = ""
     names: tuple[str, ...] = ()
+    reading: str = ""
 
     label: ClassVar[str] = ""
 

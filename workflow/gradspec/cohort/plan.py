@@ -240,14 +240,19 @@ def _plan_timeseries(config: Mapping[str, Any]) -> CohortPlan:
 
 
 def _plan_fnc(config: Mapping[str, Any]) -> CohortPlan:
-    features = config["cohort"]["fnc"]["table"]
-    if not features:
+    section = config["cohort"]["fnc"]
+    if section["table"] and section["stack"]:
+        raise ConfigError("cohort.fnc: table and stack are both set; keep one of them")
+    if not (section["table"] or section["stack"]):
         table, files, people = _plan_files(config)
         return _plan(people, files, table)
     table, people = _people(config)
-    features = Path(features).expanduser()
-    read_rows(features)
-    return _plan(people, {person.id: [] for person in people}, table, features)
+    shared = Path(section["table"] or section["stack"]).expanduser()
+    if section["table"]:
+        read_rows(shared)
+    elif not shared.is_file():
+        raise ConfigError(f"cohort.fnc.stack: there is no file {shared}")
+    return _plan(people, {person.id: [] for person in people}, table, shared)
 
 
 def _plan(people: Sequence[Participant], files: Mapping[str, Iterable[str]], *tables: Path, **known: Any) -> CohortPlan:

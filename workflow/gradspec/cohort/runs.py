@@ -26,6 +26,7 @@ RUN_COLUMNS: dict[str, Any] = {
     "mask": "Brain mask on the grid of the BOLD series",
     "confounds": "Table of confounds",
     "file": "File of time courses, connectivity or features",
+    "reading": "How the file is read where it could be read otherwise; regions in rows, r, z",
     "repetition_time": {"Description": "Time between volumes", "Units": "s"},
     "n_volumes": "Number of volumes",
     "slice_timing": {"Description": "Times of the slices after the start of a volume, comma-separated", "Units": "s"},
