@@ -12,7 +12,7 @@ from numpy.random import default_rng
 
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.images import examine_image
-from gradspec.cohort.participants import read_rows
+from gradspec.cohort.tables import read_rows
 from gradspec.config import resolve
 from gradspec.errors import GradspecError
 from gradspec.files import participant_id, read_table

@@ -44,11 +44,30 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     resolved: dict[str, Any] = copy.deepcopy(config)
     variants = _find_variants(resolved, schema)
     _fill(resolved, schema, schema)
+    _settle_groups(resolved["cohort"]["group"])
     for name, hyperparameters in variants.items():
         network = resolved["training"]["models"][name]
         del network["input"]  # follows from its class
         network["args"] = _fill(network["args"], hyperparameters, schema)
     return resolved
+
+
+def _settle_groups(group: dict[str, Any]) -> None:
+    """Make the levels a list of names, and the values of each group text."""
+    if isinstance(levels := group["levels"], dict):
+        if group["values"]:
+            raise ConfigError("cohort.group.values: the levels have their values already; take this key out")
+        group["values"] = levels
+    group["levels"] = [str(level) for level in levels]
+    group["values"] = {
+        str(level): [str(value) for value in (values if isinstance(values, list) else [values])]
+        for level, values in group["values"].items()
+    }
+    if strange := [level for level in group["values"] if level not in group["levels"]]:
+        raise ConfigError(f"cohort.group.values: {', '.join(strange)} is not one of cohort.group.levels")
+    listed = [value for level in group["levels"] for value in group["values"].get(level, [level])]
+    if twice := sorted({value for value in listed if listed.count(value) > 1}):
+        raise ConfigError(f"cohort.group: {', '.join(map(repr, twice))} belongs to both groups; name it in one")
 
 
 def _find_variants(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from gradspec.cohort.arrays import read_array
+from gradspec.cohort.covariates import require_no_codes
 from gradspec.cohort.datasets import features_dataset, fnc_dataset, numbered
 from gradspec.cohort.findings import Finding, Run
-from gradspec.cohort.participants import RESERVED, Participant, read_rows
-from gradspec.cohort.plan import data_file, participants_table
+from gradspec.cohort.identities import identify, join_ids
+from gradspec.cohort.participants import RESERVED, Participant, participants_table
+from gradspec.cohort.plan import data_file
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError, ParticipantError
-from gradspec.files import participant_id
 from gradspec.progress import track
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def examine_fnc(people: Sequence[Participant], cohort: Mapping[str, Any]) -> lis
     list of Finding
         One a participant.
     """
-    vectors = _read_table(cohort)
+    vectors = _read_table(cohort, [person.id for person in people])
     findings = []
     for person in track(people, "check connectivity", total=len(people)):
         finding = Finding(person)
@@ -72,7 +74,7 @@ def read_fnc(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort: Mapping
         ``features`` (participant, feature).
     """
     used = runs[runs["participant_id"].isin(participants["participant_id"])]
-    vectors = _read_table(cohort)
+    vectors = _read_table(cohort, list(used["participant_id"]))
     arrays: list[np.ndarray] = []
     names: tuple[str, ...] = ()
     for row in track(used.itertuples(), "read connectivity", total=len(used)):
@@ -139,19 +141,24 @@ def _file_of(person: Participant, cohort: Mapping[str, Any]) -> Path:
     return path
 
 
-def _read_table(cohort: Mapping[str, Any]) -> dict[str, dict[str, str]] | None:
+def _read_table(cohort: Mapping[str, Any], participants: Sequence[str]) -> dict[str, dict[str, str]] | None:
     """Read the table of feature vectors, if the config names one: features by participant, as text."""
     path = cohort["fnc"]["table"]
     if not path:
         return None
     not_features = {*RESERVED, cohort["group"]["column"], *cohort["covariates"]}
-    table: dict[str, dict[str, str]] = {}
-    for row in read_rows(Path(path).expanduser())[1]:
-        who = participant_id(row["participant_id"])
-        if who in table:
+    vectors: dict[str, dict[str, str]] = {}
+    spellings: dict[str, str] = {}
+    for row in read_rows(Path(path).expanduser(), missing_values=cohort["missing_values"]).rows:
+        who = identify(row["participant_id"])
+        if who in vectors:
             raise ConfigError(f"{path}: participant {who} is listed twice; keep one row a participant")
-        table[who] = {name: cell for name, cell in row.items() if name not in not_features}
-    return table
+        spellings[who] = row["participant_id"]
+        vectors[who] = {name: cell for name, cell in row.items() if name not in not_features}
+    for name in next(iter(vectors.values()), {}):
+        require_no_codes(name, {who: row[name] for who, row in vectors.items()}, str(path))
+    joined = join_ids(spellings, participants, where=str(path), there="the participants table")
+    return {known: vectors[who] for who, known in joined.items()}
 
 
 def _row(table: Mapping[str, Mapping[str, str]], participant: str, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

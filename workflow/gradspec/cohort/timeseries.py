@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.datasets import numbered, timecourses_dataset
 from gradspec.cohort.findings import Finding, Run
-from gradspec.cohort.participants import Participant
-from gradspec.cohort.plan import data_file, participants_table
+from gradspec.cohort.participants import Participant, participants_table
+from gradspec.cohort.plan import data_file
 from gradspec.errors import ParticipantError
 from gradspec.progress import track
 
