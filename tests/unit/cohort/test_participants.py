@@ -32,7 +32,7 @@ def test_a_byte_order_mark_and_blank_lines_are_accepted(tmp_path, cohort):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("participant_id\tgroup\n", "lists no participants"),
+        ("participant_id\tgroup\n", "has a header only"),
         ("participant_id,group\n01,control\n", "separated by commas"),
         ("id\tgroup\n01\tcontrol\n", "has no column 'participant_id'; its columns are id, group"),
         ("participant_id\tdiagnosis\n01\tcontrol\n", "has no column 'group', named by cohort.group.column"),

@@ -89,7 +89,7 @@ def _require_rows(table: str, n_volumes: int, participant: str) -> None:
     """Count the rows of a table of confounds."""
     try:
         with Path(table).open(newline="", encoding="utf-8") as stream:
-            rows = sum(1 for line in csv.reader(stream, delimiter="\t") if line) - 1
+            rows = sum(1 for line in csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE) if line) - 1
     except (UnicodeDecodeError, csv.Error) as error:
         raise ParticipantError(
             f"is not a tab-separated table ({error})", participant=participant, file=table

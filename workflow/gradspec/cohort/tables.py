@@ -146,7 +146,7 @@ def read_rows(
     path : path
         Tab-separated without quoting, or, with the suffix ``.csv``, separated by commas.
     key : str or None
-        Column that must be there.
+        Column that must be there; beside it, columns of row numbers are left out.
     missing_values : sequence of str or number
         Further spellings of what is missing (``cohort.missing_values``); a number stands for all its spellings.
     keep : mapping, optional
@@ -166,7 +166,7 @@ def read_rows(
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"{path}: there is no participants table; it must have a row a participant, tab-separated")
+        raise ConfigError(f"{path}: there is no such table; name one that is tab-separated, a row a line")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -175,7 +175,7 @@ def read_rows(
     split = _split_commas if path.suffix.lower() == ".csv" else _split_tabs
     numbered = [(number, cells) for number, cells in split(lines, path) if any(cells)]
     if not numbered:
-        raise ConfigError(f"{path}: is empty; a header and a row a participant are expected")
+        raise ConfigError(f"{path}: is empty; a header and rows are expected")
     (_, header), *body = numbered
     header, body = _without_blank_end(header, body)
     for number, cells in body:
@@ -185,7 +185,7 @@ def read_rows(
             raise ConfigError(f"{path}, line {number}: has {len(cells)} cells, but the header has {len(header)}{hint}")
     columns = _require_columns(header, key, path)
     if not body:
-        raise ConfigError(f"{path}: lists no participants, only a header")
+        raise ConfigError(f"{path}: has a header only, and no rows")
     about = _read_sidecar(Path(sidecar) if sidecar else path.with_suffix(".json"))
     rows = [{name: cells[place] for name, place in columns.items()} for _, cells in body]
     rule = _Rule(missing_values, about, keep or {})
@@ -254,7 +254,7 @@ def _require_columns(header: Sequence[str], key: str | None, path: Path) -> dict
             )
             hint = f" (is it separated by {separator}? tabs are expected)" if separator else ""
         raise ConfigError(f"{path}: has no column {key!r}{hint}; its columns are {', '.join(header)}")
-    named = [(name, place) for place, name in enumerate(header) if not _INDEX.fullmatch(name)]
+    named = [(name, place) for place, name in enumerate(header) if key is None or not _INDEX.fullmatch(name)]
     if twice := [name for name, count in Counter(name for name, _ in named).items() if count > 1]:
         raise ConfigError(
             f"{path}: has {', '.join(map(repr, twice))} more than once in its header, and which column is meant cannot "
