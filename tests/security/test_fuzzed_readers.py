@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.images import examine_image
-from gradspec.cohort.participants import read_rows
+from gradspec.cohort.tables import read_rows
 from gradspec.config import resolve
 from gradspec.errors import GradspecError
 from gradspec.files import participant_id, read_table

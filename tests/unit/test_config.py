@@ -143,8 +143,8 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
             'cohort.group.levels.0: text is needed, but YAML reads no, off or false as a truth value: .* "no"',
         ),
         (
-            {"cohort": {"source": "bids", "participants": [41]}},
-            "cohort.participants.0: text is needed, but YAML reads 41 as a number .* in quotes, with any leading zeros",
+            {"cohort": {"source": "bids", "covariates": [41]}},
+            "cohort.covariates.0: text is needed, but YAML reads 41 as a number .* in quotes, with any leading zeros",
         ),
         (
             {"cohort": {"source": "bids", "bids": {"root": "x", "sessions": [0o10]}}},

@@ -86,11 +86,30 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError("The configuration is not valid:\n" + "\n".join(f"  - {_explain(error)}" for error in errors))
     variants = _find_variants(read, schema)
     resolved: dict[str, Any] = _fill(read, schema, schema)
+    _settle_groups(resolved["cohort"]["group"])
     for name, hyperparameters in variants.items():
         network = resolved["training"]["models"][name]
         del network["input"]  # follows from its class
         network["args"] = _fill(network["args"], hyperparameters, schema)
     return resolved
+
+
+def _settle_groups(group: dict[str, Any]) -> None:
+    """Make the levels a list of names, and the values of each group text."""
+    if isinstance(levels := group["levels"], dict):
+        if group["values"]:
+            raise ConfigError("cohort.group.values: the levels have their values already; take this key out")
+        group["values"] = levels
+    group["levels"] = [str(level) for level in levels]
+    group["values"] = {
+        str(level): [str(value) for value in (values if isinstance(values, list) else [values])]
+        for level, values in group["values"].items()
+    }
+    if strange := [level for level in group["values"] if level not in group["levels"]]:
+        raise ConfigError(f"cohort.group.values: {', '.join(strange)} is not one of cohort.group.levels")
+    listed = [value for level in group["levels"] for value in group["values"].get(level, [level])]
+    if twice := sorted({value for value in listed if listed.count(value) > 1}):
+        raise ConfigError(f"cohort.group: {', '.join(map(repr, twice))} belongs to both groups; name it in one")
 
 
 def _find_variants(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -141,6 +160,8 @@ def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
 def _as_declared(value: Any, schema: dict[str, Any]) -> Any:
     """Give a number the type that the schema names: 1 becomes 1.0 where any number may stand, 5.0 an integer's 5."""
     kinds = _kinds(schema)
+    if "string" in kinds:  # a name: 1 stays the code that stands in a table
+        return value
     if isinstance(value, int) and not isinstance(value, bool) and "number" in kinds and "integer" not in kinds:
         return float(value)
     if isinstance(value, float) and "integer" in kinds and "number" not in kinds:

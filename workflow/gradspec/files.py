@@ -3,6 +3,7 @@
 Everything is written to a temporary name beside its destination and moved into place.
 """
 
+import csv
 import glob
 import hashlib
 import json
@@ -118,6 +119,8 @@ def read_json(path: PathLike) -> Any:
 def write_table(table: "pd.DataFrame", path: PathLike, columns: Mapping[str, str | Mapping[str, Any]]) -> None:
     """Write a tab-separated table and the JSON sidecar that describes its columns, in the manner of BIDS.
 
+    Nothing is quoted, as BIDS wants it: tabs and line breaks within cells become blanks.
+
     Parameters
     ----------
     table : DataFrame
@@ -140,12 +143,33 @@ def write_table(table: "pd.DataFrame", path: PathLike, columns: Mapping[str, str
         name: {"Description": text} if isinstance(text := columns[name], str) else dict(text) for name in table.columns
     }
     with atomic_path(path) as partial:
-        table.to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.10g", lineterminator="\n")
+        _on_lines(table).to_csv(
+            partial,
+            sep="\t",
+            index=False,
+            na_rep="n/a",
+            float_format="%.10g",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+        )
     write_json(sidecar, Path(path).with_suffix(".json"))
 
 
+def _on_lines(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Make every row a line."""
+    text = {name: column for name, column in table.items() if column.dtype.kind == "O"}
+    return table.assign(**{str(name): column.map(_on_one_line) for name, column in text.items()})
+
+
+def _on_one_line(cell: Any) -> Any:
+    return re.sub(r"[\t\r\n]+", " ", cell) if isinstance(cell, str) else cell
+
+
 def read_table(path: PathLike) -> "pd.DataFrame":
-    """Read a tab-separated table; ``n/a`` is missing, and names of participants and groups stay text."""
+    """Read a table as `write_table` writes it; ``n/a`` is missing, and names of participants and groups stay text.
+
+    Tables of users are read by `gradspec.cohort.tables.read_rows`.
+    """
     import pandas as pd
 
     try:
@@ -154,6 +178,7 @@ def read_table(path: PathLike) -> "pd.DataFrame":
             sep="\t",
             na_values=["n/a"],
             keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
             dtype=dict.fromkeys(_TEXT, str),
             encoding="utf-8-sig",
         )

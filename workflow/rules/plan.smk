@@ -35,7 +35,8 @@ except ConfigError as error:
     raise WorkflowError(f"{error}{describe_fetch(config)}") from None
 
 # Jobs read this file as well.
-if workflow.is_main_process and (
-    advice := advise_on_settings(config["results"], config)
-):
-    logger.warning(advice)
+if workflow.is_main_process:
+    for remark in cohort.remarks:
+        logger.warning(remark)
+    if advice := advise_on_settings(config["results"], config):
+        logger.warning(advice)

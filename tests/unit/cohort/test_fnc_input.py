@@ -308,7 +308,7 @@ def test_a_participant_without_a_row_or_a_number_is_excluded(tmp_path):
     reasons = check(table, table=str(features))[0]["reason"]
     assert "feature 'f1' is 'high', which is not a number" in reasons["sub-02"]
     assert "feature 'f1' is 'n/a', which is not a number" in reasons["sub-03"]
-    assert "feature 'f1' is nan; NaN and infinite values cannot be used" in reasons["sub-04"]
+    assert "feature 'f1' is 'n/a', which is not a number" in reasons["sub-04"]
     assert "has no row of this participant" in reasons["sub-10"]
     assert reasons[["sub-01", "sub-05", "sub-06", "sub-07"]].isna().all()
 

@@ -102,7 +102,7 @@ def test_a_root_that_is_not_set_missing_or_empty_is_refused_by_its_key(tmp_path,
 def test_a_table_that_is_not_set_or_missing_is_refused(tmp_path, source):
     with pytest.raises(ConfigError, match=f"cohort.{source}.participants is not set"):
         plan_cohort(make_config(source))
-    with pytest.raises(ConfigError, match=r"table.tsv: there is no participants table"):
+    with pytest.raises(ConfigError, match=r"table.tsv: there is no such table"):
         plan_cohort(make_config(source, **{source: {"participants": str(tmp_path / "table.tsv")}}))
 
 

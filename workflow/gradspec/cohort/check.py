@@ -172,7 +172,7 @@ def _participants_table(findings: Sequence[Finding], covariates: Sequence[str]) 
                 "status": "included" if finding.runs else "excluded",
                 "reason": finding.reason,
                 "n_runs": len(finding.runs),
-                "note": "; ".join([*finding.notes, *left_out]) or None,
+                "note": "; ".join([*finding.participant.notes, *finding.notes, *left_out]) or None,
             }
         )
     return pd.DataFrame(rows)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.findings import DataFile, Finding
-from gradspec.cohort.participants import Participant, read_participants
-from gradspec.cohort.plan import participants_table
+from gradspec.cohort.participants import Participant, participants_table, read_participants
 
 
 def examine_cohort(config: Mapping[str, Any]) -> list[Finding]:
@@ -48,11 +47,11 @@ def _as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
 def _people(cohort: Mapping[str, Any]) -> list[Participant]:
     if cohort["source"] != "numerical":
         return read_participants(participants_table(cohort), cohort)
+    from gradspec.cohort.identities import find_listed
     from gradspec.cohort.numerical import numerical_participants
-    from gradspec.files import participant_id
 
-    wanted = {participant_id(value) for value in cohort["participants"]}
     everybody = numerical_participants(cohort["numerical"]["n_samples"], cohort["group"]["levels"])
+    wanted = {find_listed(value, {who: who for who in everybody}) for value in cohort["participants"]}
     return [Participant(who, group, {}) for who, group in everybody.items() if not wanted or who in wanted]
 
 

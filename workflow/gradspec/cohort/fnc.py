@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradspec.cohort.arrays import ArrayFile, read_array
+from gradspec.cohort.covariates import require_no_codes
 from gradspec.cohort.datasets import features_dataset, fnc_dataset, numbered
 from gradspec.cohort.findings import DataFile, Finding
+from gradspec.cohort.identities import identify, join_ids
 from gradspec.cohort.matrices import BEYOND_ONE, Matrix, examine_matrix, fisher_z, split_stack, without_labels
-from gradspec.cohort.participants import RESERVED, Participant, read_rows
-from gradspec.cohort.plan import data_file, participants_table
+from gradspec.cohort.participants import RESERVED, Participant, participants_table
+from gradspec.cohort.plan import data_file
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError, ParticipantError
-from gradspec.files import participant_id
 from gradspec.progress import track
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def examine_fnc(people: Sequence[Participant], cohort: Mapping[str, Any]) -> lis
     ConfigError
         If nothing says whether the matrices hold correlations or Fisher z, or a file of everybody cannot be used.
     """
-    source = _Source(cohort)
+    source = _Source(cohort, [person.id for person in people])
     findings, matrices = [], []
     for person in track(people, "check connectivity", total=len(people)):
         finding = Finding(person)
@@ -92,7 +94,7 @@ def read_fnc(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort: Mapping
         ``features`` (participant, feature).
     """
     used = runs[runs["participant_id"].isin(participants["participant_id"])]
-    source = _Source(cohort)
+    source = _Source(cohort, list(used["participant_id"]))
     arrays: list[np.ndarray] = []
     names: tuple[str, ...] = ()
     for row in track(used.itertuples(), "read connectivity", total=len(used)):
@@ -113,10 +115,10 @@ def read_fnc(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort: Mapping
 class _Source:
     """Where the connectivity of a participant comes from: a file each, a stack of all, or a table of features."""
 
-    def __init__(self, cohort: Mapping[str, Any]) -> None:
+    def __init__(self, cohort: Mapping[str, Any], participants: Sequence[str]) -> None:
         self._cohort = cohort
         self._section = cohort["fnc"]
-        self._vectors = _read_table(cohort)
+        self._vectors = _read_table(cohort, participants)
         self._stack = _read_stack(cohort)
 
     def path_of(self, person: Participant) -> Path:
@@ -211,7 +213,7 @@ def _read_stack(cohort: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
     if not section["stack"]:
         return None
     path = Path(section["stack"]).expanduser()
-    ids = [participant_id(row["participant_id"]) for row in read_rows(participants_table(cohort))[1]]
+    ids = [identify(row["participant_id"]) for row in read_rows(participants_table(cohort)).rows]
     try:
         values = read_array(path, None, section["variable"], _VARIABLE, header=section["header"], stack=True).values
         return dict(zip(ids, split_stack(values, len(ids)), strict=True))
@@ -221,19 +223,24 @@ def _read_stack(cohort: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _read_table(cohort: Mapping[str, Any]) -> dict[str, dict[str, str]] | None:
+def _read_table(cohort: Mapping[str, Any], participants: Sequence[str]) -> dict[str, dict[str, str]] | None:
     """Read the table of feature vectors, if the config names one: features by participant, as text."""
     path = cohort["fnc"]["table"]
     if not path:
         return None
     not_features = {*RESERVED, cohort["group"]["column"], *cohort["covariates"]}
-    table: dict[str, dict[str, str]] = {}
-    for row in read_rows(Path(path).expanduser())[1]:
-        who = participant_id(row["participant_id"])
-        if who in table:
+    vectors: dict[str, dict[str, str]] = {}
+    spellings: dict[str, str] = {}
+    for row in read_rows(Path(path).expanduser(), missing_values=cohort["missing_values"]).rows:
+        who = identify(row["participant_id"])
+        if who in vectors:
             raise ConfigError(f"{path}: participant {who} is listed twice; keep one row a participant")
-        table[who] = {name: cell for name, cell in row.items() if name not in not_features}
-    return table
+        spellings[who] = row["participant_id"]
+        vectors[who] = {name: cell for name, cell in row.items() if name not in not_features}
+    for name in next(iter(vectors.values()), {}):
+        require_no_codes(name, {who: row[name] for who, row in vectors.items()}, str(path))
+    joined = join_ids(spellings, participants, where=str(path), there="the participants table")
+    return {known: vectors[who] for who, known in joined.items()}
 
 
 def _row(table: Mapping[str, Mapping[str, str]], participant: str, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -110,7 +110,7 @@ class Selection:
         """Say whether the image is one of those asked for, the task left aside."""
         wanted = {"session": self.sessions, "run": self.runs, **self.filters}
         return all(
-            not values or any(_same_label(image.entities.get(name), value) for value in values)
+            not values or any(same_label(image.entities.get(name), value) for value in values)
             for name, values in wanted.items()
         )
 
@@ -217,7 +217,7 @@ def _texts(values: Iterable[str | int]) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _same_label(label: str | None, wanted: str) -> bool:
+def same_label(label: str | None, wanted: str) -> bool:
     """Compare labels; the index 1 is also written 01."""
     if label is not None and label.isdecimal() and wanted.isdecimal():
         return int(label) == int(wanted)

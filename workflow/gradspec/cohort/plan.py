@@ -5,17 +5,25 @@ imported. Everything that is wrong with the whole data set is refused here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.fmriprep import find_preprocessed
+from gradspec.cohort.identities import find_listed
 from gradspec.cohort.layout import require_folder
-from gradspec.cohort.participants import Participant, read_participants, read_rows, require_group_sizes
+from gradspec.cohort.participants import (
+    Participant,
+    find_tables,
+    participants_table,
+    read_participants,
+    read_roster,
+    require_group_sizes,
+)
 from gradspec.cohort.raw import find_raw
 from gradspec.cohort.runs import BoldRun
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError
-from gradspec.files import participant_id
 
 _CONNECTIVITY_MODELS = ("mlp", "cnn2d")
 """Networks that learn from connectivity; those that can choose have the key ``input``, all others take time courses."""
@@ -41,6 +49,8 @@ class CohortPlan:
         Rows of the participants table, of those who take part; empty for a cohort that is made.
     simulated_files : list of str
         Templates (``{subject}``) of the files of a simulated participant.
+    remarks : list of str
+        What is worth knowing of the tables: rows of neither group, spellings of what is missing, values nearly alike.
     """
 
     participants: list[str]
@@ -50,6 +60,7 @@ class CohortPlan:
     has_features: bool = False
     rows: list[Mapping[str, str]] = field(default_factory=list)
     simulated_files: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
@@ -79,7 +90,18 @@ def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
         "numerical": _plan_numerical,
     }
     source = config["cohort"]["source"]
+    if source in ("simulated", "numerical") and (config["cohort"]["group"]["values"] or config["cohort"]["tables"]):
+        raise ConfigError(
+            f"cohort.source {source!r} makes its participants: they have no tables, and the names of the groups as "
+            "values; give cohort.group.levels as a list and leave cohort.tables empty"
+        )
     plan = planners[source](config)
+    if plan.tables:
+        plan = replace(
+            plan,
+            tables=list(dict.fromkeys([*plan.tables, *find_tables(config["cohort"], plan.participants)])),
+            remarks=read_roster(participants_table(config["cohort"]), config["cohort"]).remarks,
+        )
     _check_inputs(config, plan)
     if "cnn2d" in {_class_of(*network) for network in config["training"]["models"].items()} and _gives_features(
         config["cohort"]
@@ -128,31 +150,6 @@ def _class_of(model: str, hyperparameters: Mapping[str, Any]) -> str:
     return str(hyperparameters.get("class", model))
 
 
-def participants_table(cohort: Mapping[str, Any]) -> Path:
-    """Return the path of the participants table of a source that has one.
-
-    Raises
-    ------
-    ConfigError
-        If the key that names it is not set, or the data set is missing.
-    """
-    source = cohort["source"]
-    section = cohort[source]
-    if section.get("participants"):
-        return Path(section["participants"]).expanduser()
-    if source in ("bids", "fmriprep"):
-        table = require_folder(section["root"], f"cohort.{source}.root") / "participants.tsv"
-        if source == "fmriprep" and not table.is_file():
-            raise ConfigError(
-                f"{table} does not exist: derivatives often come without it; name the table that holds the groups in "
-                "cohort.fmriprep.participants"
-            )
-        return table
-    raise ConfigError(
-        f"cohort.{source}.participants is not set: name the tab-separated table that lists the participants there"
-    )
-
-
 def data_file(person: Participant, column: str, table: str | Path) -> Path | None:
     """Return the file that a row of the participants table names, or None if it names none."""
     value = person.row[column]
@@ -198,10 +195,10 @@ def _made(config: Mapping[str, Any], everybody: list[str], size_key: str) -> lis
     levels, folds = config["cohort"]["group"]["levels"], config["training"]["folds"]
     groups = {who: levels[index % 2] for index, who in enumerate(everybody)}
     require_group_sizes(groups, levels, folds, f"raise {size_key} or lower training.folds")
-    wanted = [participant_id(value) for value in config["cohort"]["participants"]]
-    if unknown := sorted(set(wanted) - set(everybody)):
+    found = {value: find_listed(value, {who: who for who in everybody}) for value in config["cohort"]["participants"]}
+    if unknown := [str(value) for value, who in found.items() if who is None]:
         raise ConfigError(f"cohort.participants: {', '.join(unknown)} is not among the {len(everybody)} that are made")
-    return sorted(wanted or everybody)
+    return sorted(who for who in found.values() if who is not None) or sorted(everybody)
 
 
 def find_bold(participants: Sequence[str], cohort: Mapping[str, Any]) -> tuple[Path, dict[str, list[BoldRun]]]:

@@ -10,8 +10,8 @@ from jaxtyping import Bool
 
 from gradspec.cohort.datasets import numbered, timecourses_dataset
 from gradspec.cohort.findings import DataFile, Finding
-from gradspec.cohort.participants import Participant
-from gradspec.cohort.plan import data_file, participants_table
+from gradspec.cohort.participants import Participant, participants_table
+from gradspec.cohort.plan import data_file
 from gradspec.cohort.runs import REPETITION_TIME_TOLERANCE
 from gradspec.cohort.series import Series, describe_series, lost_regions, read_series
 from gradspec.errors import ConfigError, ParticipantError

@@ -24,11 +24,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from gradspec.cohort.identities import identify
 from gradspec.cohort.limits import require_image_size
 from gradspec.cohort.matlab import read_matlab
 from gradspec.cohort.runs import REPETITION_TIME_TOLERANCE
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError, GradspecError, ParticipantError
-from gradspec.files import PathLike, atomic_path, participant_id, read_table, write_table
+from gradspec.files import PathLike, atomic_path, read_table, write_table
 from gradspec.ica.labels import component_names
 
 logger = logging.getLogger(__name__)
@@ -289,18 +291,13 @@ def describe_cohort(table: Path) -> str:
 
 
 def _read_participants(path: PathLike, analysis: GiftAnalysis) -> pd.DataFrame:
-    try:
-        table = read_table(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: the participants table cannot be read ({error})") from error
-    if "participant_id" not in table:
-        raise ConfigError(f"{path}: has no column 'participant_id'; its columns are {', '.join(table.columns)}")
+    table = read_rows(Path(path)).to_frame()
     if len(table) != analysis.n_participants:
         raise ConfigError(
             f"{path}: has {len(table)} rows, but GIFT has analysed {analysis.n_participants} participants; give a row "
             "a participant, in the order in which they were entered in GIFT"
         )
-    table["participant_id"] = [participant_id(value) for value in table["participant_id"]]
+    table["participant_id"] = [identify(value) for value in table["participant_id"]]
     if table["participant_id"].duplicated().any():
         double = table.loc[table["participant_id"].duplicated(), "participant_id"].iloc[0]
         raise ConfigError(f"{path}: participant {double} is listed twice")

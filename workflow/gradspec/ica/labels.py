@@ -8,8 +8,9 @@ from jaxtyping import Float
 from nibabel.affines import apply_affine
 from nibabel.spatialimages import SpatialImage
 
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError
-from gradspec.files import PathLike, read_table
+from gradspec.files import PathLike
 from gradspec.ica.group import GroupICA
 from gradspec.ica.images import Image
 from gradspec.ica.matching import read_reference, spatial_correlation
@@ -88,10 +89,7 @@ def read_names(path: PathLike | None, n_networks: int) -> pd.DataFrame:
     """
     if not path:
         return pd.DataFrame({"label": [f"template-{k + 1}" for k in range(n_networks)], "domain": None})
-    try:
-        table = read_table(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: the table of network names cannot be read ({error})") from error
+    table = read_rows(Path(path), key=None).to_frame()
     if "label" not in table:
         raise ConfigError(f"{path}: has no column 'label'; its columns are {', '.join(table.columns)}")
     if len(table) != n_networks:
