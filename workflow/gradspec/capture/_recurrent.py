@@ -7,6 +7,10 @@ gradient that reaches an alias is :math:`G_g`, and autograd sums the aliases to 
 Input weights (gates × inputs), recurrent weights (gates × hidden) and projections (LSTM with ``proj_size``) are apart,
 the gates stacked as PyTorch stacks them. Dropout between the layers draws its masks group by group, in another order.
 Packed sequences are divided into packed sequences of the groups.
+
+A GRU or simple recurrent layer on the CPU has no fused kernel: its cost hardly depends on the number of samples, so
+that one call per group would double it. There the whole batch runs by `gradspec.capture._time_steps`, which gives the
+rows of every weight, and draws the masks of dropout as the module itself does.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +24,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gradspec.capture._graph import demand_of
 from gradspec.capture._groups import Groups
-from gradspec.capture._layer import Layer, Weight
+from gradspec.capture._layer import Layer, Weight, total
 from gradspec.capture._packed import PackedParts
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture, Use
+from gradspec.capture._time_steps import CELLS, gradient_of, run
 from gradspec.capture._weight_capture import Positions
 from gradspec.capture.errors import RowsError
 
@@ -77,6 +82,8 @@ class RecurrentLayer(Layer):
         times = np.full(groups.size, input.shape[1 - batch_dim])
         if use.problem is not None:
             return function(input, hx, self._aliases(step, use, weights, 0, times, hx), *options)
+        if has_no_kernel(function, input, hx, weights):
+            return self._call_whole(step, use, function.__name__, input, hx, weights, options)
         parts = []
         for part in groups.filled:
             aliases = self._aliases(step, use, weights, part, times, hx)
@@ -84,6 +91,50 @@ class RecurrentLayer(Layer):
             parts.append(function(groups.pick(input, part, batch_dim), part_hx, aliases, *options))
         outputs, *states = zip(*parts, strict=True)
         return groups.join(outputs, batch_dim), *(groups.join(state, dim=1) for state in states)
+
+    def _call_whole(
+        self, step: StepCapture, use: Use, cell: str, input: Tensor, hx: Tensor, weights: Any, options: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Run the whole batch at once, and divide the rows of each weight by the groups in backward."""
+        has_biases, n_layers, dropout, training, bidirectional, batch_first = options
+        groups, by_time = use.rows, input.transpose(0, 1) if batch_first else input
+        n_times, n_samples = by_time.shape[:2]
+        times, uses = np.full(groups.size, n_times), {id(weight): use.again() for weight in weights}
+        from_zero = not bool(hx.any())
+
+        def keep(parameter: int, delta: Tensor, input: Tensor | None) -> Tensor:
+            weight = self._by_tensor.get(parameter)
+            if weight is None:
+                return gradient_of(delta, input)
+            uses[parameter].spend()
+            capture = step[weight]
+            # The first state of a layer, where it is zero, is no row of the gradient of its recurrent weights.
+            counted = times - 1 if from_zero and weight in self._of_states else times
+            gradients = []
+            for part in groups.filled:
+                gradient = gradient_of(rows_of(delta, part), None if input is None else rows_of(input, part))
+                capture.add_gradient(part, gradient.to(torch.float64, copy=True).reshape(weight.shape))
+                capture.count_rows(part, counted.clip(0))
+                gradients.append(gradient)
+            return total(gradients)
+
+        def rows_of(rows: Tensor, part: int) -> Tensor:
+            return groups.pick(rows.reshape(n_times, n_samples, -1), part, 1).flatten(0, 1)
+
+        output, state = run(
+            cell,
+            by_time.flatten(0, 1),
+            [n_samples] * n_times,
+            hx,
+            weights,
+            has_biases=has_biases,
+            n_layers=n_layers,
+            dropout=dropout if training else 0.0,
+            bidirectional=bidirectional,
+            keep=keep,
+        )
+        output = output.reshape(n_times, n_samples, -1)
+        return output.transpose(0, 1) if batch_first else output, state
 
     def _call_packed(
         self,
@@ -138,6 +189,18 @@ class RecurrentLayer(Layer):
             alias.register_hook(_collect(step, use.again(), weight, part, rows.clip(0), alias.grad_fn))  # type: ignore[no-untyped-call]
             aliases.append(alias)
         return aliases
+
+
+def has_no_kernel(function: Callable[..., Any], input: Tensor, hx: Any, weights: Sequence[Tensor]) -> bool:
+    """Whether PyTorch runs the layer step by step by small operations: on the CPU, in the precision of its weights."""
+    tensors = (input, hx, *weights)
+    return (
+        function.__name__ in CELLS
+        and isinstance(hx, Tensor)
+        and not torch.is_autocast_enabled("cpu")
+        and all(each.device.type == "cpu" and each.dtype == input.dtype for each in tensors)
+        and input.dtype in (torch.float32, torch.float64)
+    )
 
 
 def weights_position(args: tuple[Any, ...]) -> int:

@@ -24,8 +24,10 @@ from typing import Any, Protocol
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from gradspec.capture._graph import demand
+from gradspec.capture.errors import UnsupportedError
 
 Rows = Float[Tensor, "row width"]
 State = Float[Tensor, "sample hidden"]
@@ -34,10 +36,15 @@ CELLS = ("gru", "rnn_tanh", "rnn_relu")
 
 
 class Keep(Protocol):
-    """What is to be done with the rows of a parameter in backward."""
+    """What is to be done with the rows of a parameter that a running backward adds to."""
 
-    def __call__(self, parameter: Tensor, delta: Rows, input: Rows | None) -> Tensor:
-        """Give the gradient of `parameter`: Δᵀ times the rows that went into the product, or of a bias the sum of Δ."""
+    def __call__(self, parameter: int, delta: Rows, input: Rows | None) -> Tensor:
+        """Give the gradient of the parameter with an identity: `gradient_of` the rows, or the sum over their groups."""
+
+
+def gradient_of(delta: Rows, input: Rows | None) -> Tensor:
+    """Gradient of a weight, Δᵀ times the rows that went into the product, or of a bias, the sum of Δ."""
+    return delta.sum(0) if input is None else delta.mT @ input
 
 
 def run(
@@ -72,7 +79,7 @@ def run(
     dropout : float
         Share of a layer's outputs that the next does not see; 0 outside of training.
     keep : callable
-        Gives the gradient of a weight by its rows, in backward.
+        Gives the gradient of a parameter by its rows, in a backward that adds to it.
 
     Returns
     -------
@@ -125,27 +132,33 @@ class _Pass(torch.autograd.Function):
         state = first.clone()
         forward = _gru_forward if cell == "gru" else _rnn_forward
         kept = forward(gates, before, output, state, w_hh, b_hh, sizes, order, cell)
-        ctx.save_for_backward(data, before, output, w_ih, w_hh, b_ih, b_hh, *kept)
+        ctx.save_for_backward(data, before, output, w_ih, w_hh, *kept)
         ctx.cell, ctx.sizes, ctx.order, ctx.keep = cell, sizes, order, keep
+        ctx.parameters = [*map(id, (w_ih, w_hh, b_ih, b_hh))]
         return output, state
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_output: Rows, d_state: State) -> tuple[Tensor | None, ...]:
-        data, before, output, w_ih, w_hh, b_ih, b_hh, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            raise UnsupportedError(
+                "second derivatives (create_graph=True) of GRU and RNN layers on the CPU cannot be recorded; leave the "
+                "layer out: exclude=[…]"
+            )
+        data, before, output, w_ih, w_hh, *kept = ctx.saved_tensors
         walk = _gru_backward if ctx.cell == "gru" else _rnn_backward
         d_first = d_state.clone()
         of_input, of_state = walk(d_output, d_first, before, output, w_hh, kept, ctx.sizes, ctx.order, ctx.cell)
-        needs, keep = ctx.needs_input_grad, ctx.keep
-        return (
-            of_input @ w_ih if needs[0] else None,
-            d_first if needs[1] else None,
-            keep(w_ih, of_input, data) if needs[2] else None,
-            keep(w_hh, of_state, before) if needs[3] else None,
-            keep(b_ih, of_input, None) if needs[4] else None,
-            keep(b_hh, of_state, None) if needs[5] else None,
-            *(None,) * 4,
-        )
+        needs = ctx.needs_input_grad
+        rows = ((of_input, data), (of_state, before), (of_input, None), (of_state, None))
+        gradients: list[Tensor | None] = []
+        for place, (parameter, (delta, input)) in enumerate(zip(ctx.parameters, rows, strict=True), start=2):
+            is_wanted, is_recorded = demand(ctx, place)
+            if is_recorded:
+                gradients.append(ctx.keep(parameter, delta, input))
+            else:
+                gradients.append(gradient_of(delta, input) if is_wanted else None)
+        of_data = of_input @ w_ih if needs[0] else None
+        return of_data, d_first if needs[1] else None, *gradients, *(None,) * 4
 
 
 def _gru_forward(
