@@ -1,6 +1,7 @@
 """Names of components, where their peaks lie, and the tables that say so."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
