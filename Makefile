@@ -1,6 +1,8 @@
 # gradspec: `make demo` and `make test` are all a newcomer needs; the rest is for daily work.
 
-PYTHON ?= python3.11
+# The newest supported Python on the PATH that runs and can make environments; make PYTHON=/path/to/python takes another.
+PYTHON ?= $(shell for version in 3.13 3.12 3.11; do python$$version -c "import ensurepip, venv" 2> /dev/null && \
+  echo python$$version && break; done)
 CORES ?= 2
 CONFIG ?= config/config.yaml
 VENV := .venv
@@ -11,7 +13,7 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo run fetch report figures crate test test-long test-fast lint format docs site picture lock image clean help
+.PHONY: demo run fetch report figures crate test test-kernels test-long test-fast lint format docs site picture lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -43,6 +45,9 @@ crate: $(VENV)/.installed  ## write the provenance of the results of CONFIG besi
 test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whole workflow on a small cohort included
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security tests/browser
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
+
+test-kernels: $(VENV)/.installed  ## run the tests of the numbers again, under the kernels of another processor
+	$(BIN)/python tests/kernels.py $(BIN)/python -m pytest -n 2 tests/unit/stats tests/unit/ica tests/unit/spectra
 
 test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
 	$(BIN)/python -m pytest -m long tests
@@ -77,8 +82,11 @@ lock: pyproject.toml  ## solve pyproject.toml anew into requirements.lock (needs
 	{ sed -n '/^#/p' requirements.lock; uv pip compile --quiet --python-version 3.11 --no-annotate --no-header \
 	  --extra workflow --extra fetch --extra docs --extra dev pyproject.toml | sed 's/+cpu//'; } > .partial.lock
 	mv .partial.lock requirements.lock
+	@echo "Now make an environment of each supported Python and run its python with: tests/wheels.py record"
 
 $(VENV)/.installed: requirements.lock
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 on the PATH: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) tests/wheels.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@

@@ -26,5 +26,9 @@ onstart:
     main.onstart()
 
 
+onsuccess:
+    main.onsuccess()
+
+
 onerror:
     main.onerror()

@@ -65,8 +65,8 @@ def simulate(folder: Path, lengths: Sequence[int], seed: int) -> None:
 def process(folder: Path, length: int, method: str, results: Any) -> None:
     """Run both stages in this process and put the rows of its steps into a queue."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # read when ITK is imported, which is later
-    from gradspec.preprocess.denoised import denoise_participant, own_derivatives
-    from gradspec.preprocess.derivatives import Run
+    from gradspec.cohort.runs import BoldRun
+    from gradspec.preprocess.denoised import denoise_participant
     from gradspec.preprocess.interfaces import Step
     from gradspec.preprocess.participant import preprocess_participant
 
@@ -81,23 +81,20 @@ def process(folder: Path, length: int, method: str, results: Any) -> None:
     Step._run_interface = measured  # type: ignore[method-assign]
     slices = nib.load(folder / f"{length}.nii.gz").shape[2]
     times = tuple(float(moment) for moment in np.linspace(0, 1.9, slices))
-    run = Run(
+    run = BoldRun(
+        "sub-01",
         folder / f"{length}.nii.gz",
-        folder / "T1w.nii.gz",
-        None,
-        "rest",
-        None,
-        2.0,
-        length,
+        t1w=folder / "T1w.nii.gz",
+        repetition_time=2.0,
+        n_volumes=length,
         slice_timing=times,
         slice_encoding_direction="k",
     )
     settings = {**SETTINGS, "motion": method, "normalization": method}
     done = preprocess_participant("sub-01", [run], folder / "preprocessed", settings, seed=1)
     with measure("denoise", rows):
-        own = own_derivatives({"runs": done}, folder / "preprocessed")
-        denoise_participant("sub-01", own, folder / "denoised", settings)
-    template = np.prod(nib.load(folder / "preprocessed" / done[0]["bold"]).shape)
+        denoise_participant("sub-01", done, folder / "denoised", settings)
+    template = np.prod(nib.load(done[0].bold).shape)
     raw = np.prod(nib.load(folder / f"{length}.nii.gz").shape)
     results.put((rows, _cpu_seconds(), 4 * int(max(template, raw))))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -168,6 +169,42 @@ def save_array(path: Path, values: np.ndarray, names: Sequence[str]) -> Path:
             separator = {".tsv": "\t", ".csv": ","}[suffix]
             np.savetxt(path, values, delimiter=separator, header=separator.join(names), comments="", fmt="%.10g")
     return path
+
+
+def save_matlab_73(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a file as MATLAB 7.3 does: HDF5 after a header of 512 bytes, axes in reverse order, cells by reference."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, value in content.items():
+            _put_matlab(file, name, value)
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file, made up".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+def _put_matlab(group: h5py.Group, name: str, value: Any) -> h5py.Dataset | h5py.Group:
+    if isinstance(value, Mapping):
+        made = group.create_group(name)
+        for field, inner in value.items():
+            _put_matlab(made, field, inner)
+        kind = "struct"
+    elif isinstance(value, list):
+        references = group.file.require_group("#refs#")
+        cells = [_put_matlab(references, f"c{len(references)}", each).ref for each in value]
+        made, kind = group.create_dataset(name, (len(cells), 1), h5py.ref_dtype), "cell"
+        for at, cell in enumerate(cells):
+            made[at, 0] = cell
+    elif isinstance(value, str):
+        made, kind = group.create_dataset(name, data=np.array([[ord(letter)] for letter in value], "u2")), "char"
+    else:
+        values = np.atleast_2d(np.asarray(value, dtype=float))
+        kind = "double"
+        if values.size:
+            made = group.create_dataset(name, data=values.T)
+        else:
+            made = group.create_dataset(name, data=np.zeros(2, "u8"))
+            made.attrs["MATLAB_empty"] = 1
+    made.attrs["MATLAB_class"] = np.bytes_(kind)
+    return made
 
 
 def _folder(root: Path, who: str, session: str | None) -> tuple[Path, str]:

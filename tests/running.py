@@ -64,6 +64,17 @@ def copy_clone(folder: Path) -> Path:
     return folder
 
 
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel, without network, from a copy, since building leaves folders in the tree it builds from."""
+    source = copy_clone(folder / "source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 def write_config(folder: Path, config: dict[str, Any], name: str = "test.yaml") -> str:
     """Write a configuration and return its path, for ``--configfile``."""
     path = folder / name

@@ -22,8 +22,8 @@ except ConfigError as error:
 pathvars:
     results=config["results"],
     data=config["fetch"]["folder"],
-    logs=f"{config['results']}/logs",
-    benchmarks=f"{config['results']}/benchmarks",
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
 
 
 rule fetch:

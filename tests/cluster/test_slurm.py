@@ -42,7 +42,7 @@ class Run:
                     "15",
                     "--slurm-keep-successful-logs",
                 ),
-                *("--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=30", "tasks=1", "beside=1"),
+                *("--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=30", "beside=1"),
                 *arguments,
             ],
             cwd=workdir,
@@ -90,7 +90,11 @@ def runs(slurm: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]
         "training": {"models": {"mlp": {}}, "folds": 2, "repeats": 1},
     }
     prepare(failing, images, "results/cohort/checked.tsv")
-    changed = ["train_folds:mem_mb=300*attempt*attempt", "score_folds:gpu=1", "score_folds:slurm_partition=gpu"]
+    changed = [
+        "train_folds:mem_mb=attempt*attempt*(300+100*int(wildcards.fold))",
+        "score_folds:gpu=1",
+        "score_folds:slurm_partition=gpu",
+    ]
     return {
         "hungry": Run(slurm, hungry, SMALL, "--set-resources", *changed, "--", "train"),
         "failing": Run(slurm, failing, images, "--retries", "0", "--", "preprocess"),
@@ -118,9 +122,25 @@ def test_a_job_that_needs_more_memory_is_tried_again_with_more(slurm: Any, runs:
     assert "Trying to restart job" in run.text()
 
 
-def test_training_is_handed_over_as_an_array(slurm: Any, runs: dict[str, Run]) -> None:
+def test_jobs_of_one_rule_that_differ_in_memory_each_get_their_own(slurm: Any, runs: dict[str, Run]) -> None:
+    """In an array every task would get the memory of one of them."""
     assert runs["hungry"].end() == 0
-    assert [job for job in slurm.jobs() if "train_folds" in job["comment"] and "_" in job["id"]]
+    training = [job for job in slurm.jobs() if "train_folds" in job["comment"]]
+    asked = {(job["comment"].rstrip("_")[-1], int(job["memory"].rstrip("M"))) for job in training}
+    assert (
+        {("0", 300), ("1", 400)}
+        <= asked
+        <= {(fold, n * n * (300 + 100 * int(fold))) for fold in "01" for n in (1, 2, 3)}
+    )
+
+
+def test_jobs_that_share_a_slurm_job_ask_for_the_cpus_of_those_that_run_at_once(
+    slurm: Any, runs: dict[str, Run]
+) -> None:
+    assert runs["hungry"].end() == 0
+    (shared,) = [job for job in slurm.jobs() if "select_participants" in job["comment"]]
+    assert int(shared["cpus"]) <= 2  # split_folds and read_fnc, of one thread each
+    assert "NumTasks=1 " in slurm.run("scontrol", "show", "job", shared["id"])
 
 
 def test_a_job_that_asks_for_a_gpu_gets_one_of_its_partition(slurm: Any, runs: dict[str, Run]) -> None:

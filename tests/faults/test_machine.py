@@ -113,7 +113,7 @@ def test_when_a_participant_disappears_the_rest_is_as_if_it_had_never_been(tmp_p
         config = write_config(folder, cohort_of(Path("data", tables[0].name)))
         done = snakemake(folder, "--cores", "1", "--configfile", config, "--", *targets)
         assert done.returncode == 0, done.stderr[-4000:]
-    assert "sub-03" not in (folders[0] / "results" / "cohort" / "participants.tsv").read_text()
+    assert "sub-03" not in (folders[0] / "results" / "selection" / "participants.tsv").read_text()
     assert differences(folders[0] / "results", folders[1] / "results") == []
 
 

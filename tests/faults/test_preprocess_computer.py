@@ -21,13 +21,13 @@ from gradspec.preprocess.participant import _run
 _JOB = """
 import json, sys
 from pathlib import Path
-from gradspec.preprocess.derivatives import Run
+from gradspec.cohort.runs import BoldRun
 from gradspec.preprocess.participant import preprocess_participant
-from gradspec.preprocess.status import finish
+from gradspec.preprocess.status import Status, finish
 bold, results, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-run, target = Run(bold, None, None, "rest", None, 2.0, 20), results / "sub-01"
+run, target = BoldRun("sub-01", bold, repetition_time=2.0, n_volumes=20), results / "sub-01"
 work = lambda folder: preprocess_participant("sub-01", [run], folder, settings, 1, target)
-finish("sub-01", "preprocess", target, results / "sub-01.json", "exclude", None, work)
+finish(Status("sub-01", [run]), "preprocess", target, results / "sub-01.json", "exclude", work)
 """
 MOUNT = ("unshare", "--map-root-user", "--mount")
 

@@ -3,16 +3,18 @@
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from makers import GRID, make_image, make_participants, save_array
 from numpy.random import default_rng
+from scipy.io import savemat
 
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.images import examine_image
-from gradspec.cohort.participants import read_rows
+from gradspec.cohort.tables import read_rows
 from gradspec.config import resolve
 from gradspec.errors import GradspecError
 from gradspec.files import participant_id, read_table
@@ -46,6 +48,21 @@ def test_a_damaged_array_is_read_or_refused(tmp_path: Path, suffix: str, edits: 
         save_array(text if suffix == ".txt" else sound, default_rng(0).standard_normal((4, 3)), ["a", "b", "c"])
         if suffix == ".txt":
             text.rename(sound)
+    path.write_bytes(damage(sound.read_bytes(), edits))
+    survive(read_array, path, "sub-01", None, "cohort.timeseries.variable")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@fuzz
+@given(edits=EDITS)
+def test_damaged_cells_and_structures_of_matlab_are_read_or_refused(
+    tmp_path: Path, compressed: bool, edits: list
+) -> None:
+    sound, path = tmp_path / "sound.mat", tmp_path / "damaged.mat"
+    if not sound.exists():
+        cell = np.empty((1, 2), object)
+        cell[0, 0], cell[0, 1] = np.ones((3, 1)), "text"
+        savemat(sound, {"info": {"cell": cell, "inner": {"data": np.eye(3)}, "empty": ""}}, do_compression=compressed)
     path.write_bytes(damage(sound.read_bytes(), edits))
     survive(read_array, path, "sub-01", None, "cohort.timeseries.variable")
 

@@ -1,4 +1,7 @@
-"""Files that were made to do harm are refused before they can: by size, by kind, by what they would have run."""
+"""Files that were made to do harm are refused before they can: by size, by kind, by what they would have run.
+
+None of them would harm another program: limits are tried with a few megabytes, or by making this machine small.
+"""
 
 import gzip
 import os
@@ -16,8 +19,6 @@ from makers import GRID, make_image
 from gradspec.cohort.arrays import read_array
 from gradspec.cohort.images import examine_image
 from gradspec.errors import ParticipantError
-
-HUGE = (30_000, 30_000, 30_000)
 
 
 class Harm:
@@ -64,39 +65,42 @@ def test_voxels_that_begin_outside_the_file_are_refused(tmp_path: Path, name: st
     assert "damaged" in refuse(path)
 
 
-@pytest.mark.parametrize("name", ["bomb.nii", "bomb.nii.gz"])
+@pytest.fixture
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the machine state that it has a million bytes of memory."""
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 1000}.__getitem__)
+
+
+@pytest.mark.parametrize("name", ["short.nii", "short.nii.gz"])
 def test_an_image_that_claims_more_than_its_file_can_hold_is_refused_unread(tmp_path: Path, name: str) -> None:
-    path = claim(tmp_path / name, HUGE, bytes(1000))
+    path = claim(tmp_path / name, (300, 300, 300), bytes(1000))
     tracemalloc.start()
     reason = refuse(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert "the header claims 54000000000000 bytes" in reason
+    assert "the header claims 54000000 bytes" in reason
     assert peak < 2**24
 
 
-def test_an_image_larger_than_the_memory_is_refused_unread(tmp_path: Path) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    shape = (10_000, 10_000, memory // 10**8)  # as int16 twice, as float32 four times what is there
-    path = claim(tmp_path / "sparse.nii", (*shape[:2], shape[2] + 1), b"")
-    with path.open("r+b") as stream:
-        stream.truncate(352 + 2 * 10**8 * (shape[2] + 1))  # takes no room on the disk
-    assert "GiB of memory" in refuse(path)
+@pytest.mark.usefixtures("small_machine")
+def test_an_image_larger_than_the_memory_is_refused(tmp_path: Path) -> None:
+    assert "GiB of memory" in refuse(make_image(tmp_path / "image.nii", (64, 64, 64)))  # as float32 2 ** 20 bytes
 
 
 def test_a_small_file_that_unfolds_beyond_its_image_is_not_read_to_the_end(tmp_path: Path) -> None:
     path = make_image(tmp_path / "bold.nii.gz", GRID)
-    bomb = gzip.compress(bytes(1 << 26), mtime=0)
-    path.write_bytes(path.read_bytes() + bomb * 200)  # 13 MB that unfold to 13 GB
+    surplus = gzip.compress(bytes(1 << 25), mtime=0)  # 33 kB that unfold to 32 MiB
+    path.write_bytes(path.read_bytes() + surplus + b"what a reader that goes to the end would call damaged")
     assert "go on beyond what the header claims" in refuse(path)
 
 
-def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.nii")
-    (tmp_path / "endless.nii").symlink_to("/dev/zero")
-    os.mkfifo(tmp_path / "pipe.npy")
-    for name in ("pipe.nii", "endless.nii", "pipe.npy"):
-        assert "is missing" in refuse(tmp_path / name)
+@pytest.mark.parametrize("name", ["image.nii", "array.npy"])
+def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str) -> None:
+    """A pipe would be waited for, and a device never ends; a folder and a device that is empty are as little a file."""
+    (tmp_path / name).mkdir()
+    assert "is missing" in refuse(tmp_path / name)
+    (tmp_path / f"link-{name}").symlink_to("/dev/null")
+    assert "is missing" in refuse(tmp_path / f"link-{name}")
 
 
 def test_no_pickle_is_ever_loaded(tmp_path: Path) -> None:
@@ -116,26 +120,26 @@ def test_no_pickle_is_ever_loaded(tmp_path: Path) -> None:
 def test_an_array_that_claims_more_than_its_file_holds_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**7, 10**7)})
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10, 10)})
         stream.write(bytes(64))
     assert "cannot be read" in refuse(path)
 
 
-def test_a_matlab_array_larger_than_the_memory_is_refused_unread(tmp_path: Path) -> None:
-    path = tmp_path / "x.mat"
-    scipy.io.savemat(path, {"data": np.ones((3, 5))})
-    content = path.read_bytes()
-    assert content.count(struct.pack("<ii", 3, 5)) == 1
-    path.write_bytes(content.replace(struct.pack("<ii", 3, 5), struct.pack("<ii", 2**30, 2**30)))
-    assert "GiB of memory" in refuse(path)
+@pytest.mark.usefixtures("small_machine")
+def test_a_matlab_array_larger_than_the_memory_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scipy.io.savemat(tmp_path / "x.mat", {"data": np.zeros((400, 400))})
+    monkeypatch.setattr(scipy.io, "loadmat", None)
+    assert "GiB of memory" in refuse(tmp_path / "x.mat")
 
 
 def test_other_contents_of_a_matlab_file_are_left_packed(tmp_path: Path) -> None:
     path = tmp_path / "x.mat"
-    scipy.io.savemat(path, {"data": np.eye(3), "bomb": {"zeros": np.zeros(10**7)}})
+    scipy.io.savemat(path, {"data": np.eye(3), "other": {"zeros": np.zeros(10**6)}})
     tracemalloc.start()
-    values, _ = read_array(path, "sub-01", None, "cohort.timeseries.variable")
+    values = read_array(path, "sub-01", None, "cohort.timeseries.variable").values
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     np.testing.assert_array_equal(values, np.eye(3))
-    assert peak < 2**24
+    assert peak < 2**22

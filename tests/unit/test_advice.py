@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gradspec.advice import advise, advise_on_logs
+from gradspec.advice import advise, advise_on_logs, advise_on_settings, name_pages
+from gradspec.config import resolve
+from gradspec.files import write_json
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,34 @@ def test_a_circle_of_causes_comes_to_an_end() -> None:
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__cause__ = second, first
     assert advise(first) is None
+
+
+def test_results_of_other_settings_are_said_to_be_that(tmp_path: Path) -> None:
+    config = resolve({"cohort": {"source": "fnc"}, "training": {"models": {"mlp": {}}}})
+    assert advise_on_settings(tmp_path, config) is None
+    write_json(config, tmp_path / "config.json")
+    assert advise_on_settings(tmp_path, config) is None
+    config["training"]["epochs"] = 40
+    config["training"]["models"]["lstm"] = {}
+    said = str(advise_on_settings(tmp_path, config))
+    assert "training.epochs: 30 → 40" in said
+    assert "training.models: mlp → mlp, lstm" in said
+    assert "--forceall" in said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_of_a_record_that_is_none_nothing_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert advise_on_settings(tmp_path, resolve({"cohort": {"source": "fnc"}})) is None
+
+
+def test_finished_results_are_named_by_what_to_open_first(tmp_path: Path) -> None:
+    assert name_pages(tmp_path) is None
+    first = tmp_path / "figures" / "overview.html"
+    first.parent.mkdir()
+    first.write_text("<html>")
+    assert str(first) in str(name_pages(tmp_path))
+    assert "make report" in str(name_pages(tmp_path))
+    (tmp_path / "report.html").write_text("<html>")
+    assert str(tmp_path / "report.html") in str(name_pages(tmp_path))
+    assert "make report" not in str(name_pages(tmp_path))

@@ -111,7 +111,7 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
         ({"cohort": {"source": "bids", "group": {"levels": ["a"]}}}, "cohort.group.levels: .* too short"),
         (
             {"cohort": {"source": "bids"}, "training": {"models": {"resnet": {}}}},
-            "training.models.resnet: 'class' is a required property .Network under a name that is not one of those",
+            "training.models.resnet: there is no network of that name.*; known are: mlp, cnn2d, .*class: mypackage",
         ),
         (
             {"cohort": {"source": "bids"}, "training": {"models": {"my_net": {"class": "nets.Net"}}}},
@@ -133,12 +133,85 @@ def test_the_demo_config_names_every_key_that_applies_to_it() -> None:
             {"cohort": {"source": "bids"}, "training": {"models": {"net": {"class": "mlp", "input": "timecourses"}}}},
             "training.models.net.input: .* follows from class: mlp; take the key out",
         ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"models": {"lsmt": {}}}},
+            "training.models.lsmt: there is no network of that name .did you mean 'lstm'",
+        ),
         ({"cohort": {"source": "bids"}, "training": {"device": "gpu"}}, "training.device: 'gpu' does not match"),
+        (
+            {"cohort": {"source": "bids", "group": {"levels": [False, True]}}},
+            'cohort.group.levels.0: text is needed, but YAML reads no, off or false as a truth value: .* "no"',
+        ),
+        (
+            {"cohort": {"source": "bids", "covariates": [41]}},
+            "cohort.covariates.0: text is needed, but YAML reads 41 as a number .* in quotes, with any leading zeros",
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "sessions": [0o10]}}},
+            'cohort.bids.sessions.0: YAML reads both 8 and 010 as 8: write what is meant in quotes, as "8" or "010"',
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "filters": {"acquisition": [12]}}}},
+            "cohort.bids.filters.acquisition.0: YAML reads both 12 and 014 as 12",
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "task": 1}}},
+            "cohort.bids.task: text is needed, but YAML reads 1 as a number .* in quotes",
+        ),
+        (
+            {"cohort": {"source": "bids", "bids": {"root": "x", "sessions": [True]}}},
+            'cohort.bids.sessions.0: text is needed, but YAML reads yes, on or true as a truth value: .* "yes"',
+        ),
+        (
+            {"cohort": {"source": "bids"}, "training": {"learning_rate": "fast"}},
+            "training.learning_rate: 'fast' is not of type 'number'",
+        ),
     ],
 )
 def test_errors_name_the_key_and_the_remedy(config: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve(config)
+
+
+def test_the_order_of_keys_and_defaults_that_are_written_out_change_nothing() -> None:
+    """Snakemake compares parameters as text: {'a': 1, 'b': 2} and {'b': 2, 'a': 1} are two."""
+    demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    turned = {name: dict(reversed(part.items())) if isinstance(part, dict) else part for name, part in demo.items()}
+    turned["training"]["models"] = demo["training"]["models"]
+    whole = resolve(demo)
+    assert repr(resolve(turned)) == repr(whole) == repr(resolve(whole))
+    assert repr(resolve({"cohort": {"source": "fnc"}, "training": {"models": {"mlp": {}}}})) == repr(
+        resolve({"training": {"epochs": 30, "models": {"mlp": {"dropout": 0.1}}}, "cohort": {"source": "fnc"}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "same"),
+    [
+        ({"weight_decay": 0}, {"weight_decay": 0.0}),
+        ({"epochs": 5.0}, {"epochs": 5}),
+        ({"models": {"mlp": {"negative_slope": 1}}}, {"models": {"mlp": {"negative_slope": 1.0}}}),
+        ({"learning_rate": "1e-3"}, {"learning_rate": 0.001}),
+        ({"epochs": "5", "deterministic": "True"}, {"epochs": 5, "deterministic": True}),
+        ({"models": {"lstm": {"truncate": "null"}}}, {"models": {"lstm": {"truncate": None}}}),
+        (
+            {"models": {"wide": {"class": "mlp", "args": {"hidden": ["128", "64"]}}}},
+            {"models": {"wide": {"class": "mlp", "args": {"hidden": [128, 64]}}}},
+        ),
+    ],
+)
+def test_a_value_that_can_be_read_in_one_way_only_is_the_same_however_it_is_written(written: dict, same: dict) -> None:
+    """``1e-3`` is text to YAML 1.1, and so is all within ``--config 'training={epochs: 5}'`` to Snakemake."""
+    cohort = {"source": "fnc"}
+    assert repr(resolve({"cohort": cohort, "training": written})) == repr(resolve({"cohort": cohort, "training": same}))
+
+
+def test_text_stays_text_where_text_is_allowed() -> None:
+    config = {"results": "5", "cohort": {"source": "bids", "group": {"levels": ["1", "2"]}, "participants": ["007"]}}
+    resolved = resolve(config)
+    assert resolved["results"] == "5"
+    assert resolved["cohort"]["group"]["levels"] == ["1", "2"]
+    assert resolved["cohort"]["participants"] == ["007"]
 
 
 def test_every_problem_is_reported_at_once() -> None:

@@ -24,7 +24,7 @@ def results(tmp_path: Path) -> Path:
     """Return a folder of results that two jobs made of a table of somebody's."""
     folder = tmp_path / "mine & yours"
     contents = {
-        "results/cohort/participants.tsv": "participant_id\n",
+        "results/selection/participants.tsv": "participant_id\n",
         "results/figures/a.png": "picture",
         "results/preprocess/sub-01/func/bold.nii.gz": "image",
         "results/config.json": "{}",
@@ -35,8 +35,8 @@ def results(tmp_path: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     rows = [
-        ("results/cohort/participants.tsv", "select", "results/logs/select.log", "data/people.tsv"),
-        ("results/preprocess/sub-01", "preprocess", "results/logs/sub-01.log", "results/cohort/participants.tsv"),
+        ("results/selection/participants.tsv", "select", "results/logs/select.log", "data/people.tsv"),
+        ("results/preprocess/sub-01", "preprocess", "results/logs/sub-01.log", "results/selection/participants.tsv"),
         ("results/figures/a.png", "plot", "results/logs/plot.log", "results/preprocess/sub-01,results/gone.npy"),
         ("results/figures/a.svg", "plot", "results/logs/plot.log", "results/preprocess/sub-01,results/gone.npy"),
     ]
@@ -75,6 +75,15 @@ def test_the_crate_says_who_made_what_of_what(results: Path) -> None:
     assert {"#run", plot["@id"]} <= set(references(graph["./"]["mentions"]))
     assert graph[f"https://pypi.org/project/numpy/{version('numpy')}/"]["softwareVersion"] == version("numpy")
     assert set(graph["./"]) >= {"name", "description", "datePublished", "license", "conformsTo", "hasPart"}
+
+
+def test_results_that_were_copied_without_the_record_of_their_jobs_get_no_crate(results: Path) -> None:
+    summary = results.parent / "summary.tsv"
+    first, *rows = summary.read_text().splitlines()
+    forgotten = "\t".join(field if n not in (3, 4) else "-" for n, field in enumerate(rows[0].split("\t")))
+    summary.write_text("\n".join([first, forgotten, *rows[1:]]) + "\n")
+    with pytest.raises(ConfigError, match=r"no record of how 1 of .*participants\.tsv: .* \.snakemake"):
+        read_summary(summary)
 
 
 def test_the_crate_keeps_the_rules_of_its_profile(results: Path) -> None:

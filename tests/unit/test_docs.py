@@ -75,7 +75,7 @@ class TestSite:
         )
         assert "cohort.simulated.effect" in config
         assert "participation_ratio" in outputs
-        assert "lower training.folds or look into cohort/excluded.tsv" in messages
+        assert "lower training.folds or look into selection/excluded.tsv" in messages
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
@@ -132,7 +132,10 @@ def test_commands_name_configs_targets_and_modules_that_exist() -> None:
         for config in re.findall(r"--configfile (config/\S+)", line):
             assert (ROOT / config).is_file(), line
         for profile in re.findall(r"--profile (\S+)", line):
-            assert (ROOT / profile / "config.yaml").is_file(), line
+            folder = ROOT / "workflow" / "profiles" if line.startswith("gradspec ") else ROOT
+            assert (folder / profile / "config.yaml").is_file(), line
+        for command in re.findall(r"^gradspec (\S+)", line):
+            assert f'command("{command}"' in (ROOT / "workflow" / "gradspec" / "__main__.py").read_text(), line
         for target in re.findall(r"^make ([a-z-]+)", line):
             assert f"\n{target}:" in makefile, line
         for target in re.findall(r"^snakemake ([a-z]\w*)", line):
@@ -165,3 +168,15 @@ def test_pictures_are_there_small_and_told_in_words(page: Path) -> None:
 def test_the_main_figure_is_shown_first() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.index("docs/_static/main-figure.png") < readme.index("## Two commands")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.stem)
+def test_files_that_a_page_at_the_root_links_to_are_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_forms_and_settings_of_services_are_yaml_that_can_be_read() -> None:
+    files = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".readthedocs.yaml", ROOT / ".snakemake-workflow-catalog.yml"]
+    assert len(files) > 4
+    assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in files)

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, tables with sidecars, names that are safe."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def test_a_temporary_name_keeps_the_suffix_that_writers_go_by(tmp_path) -> None:
     with atomic_path(tmp_path / "bold.nii.gz") as partial:
         assert partial.name == "bold.nii.gz"
         partial.touch()
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), min_size=1))
+def test_notes_stay_rows_of_their_own_whatever_they_hold(tmp_path_factory, notes) -> None:
+    path = tmp_path_factory.mktemp("notes") / "t.tsv"
+    table = pd.DataFrame({"participant_id": [f"sub-{i}" for i in range(len(notes))], "group": notes})
+    write_table(table, path, {"participant_id": "Id", "group": "Any text"})
+    back = read_table(path)
+    assert list(back["participant_id"]) == list(table["participant_id"])
+    flat = [re.sub(r"[\t\r\n]+", " ", note) for note in notes]
+    assert back["group"].fillna("n/a").tolist() == flat
 
 
 def test_tables_survive_a_round_trip_with_missing_values_and_leading_zeros(tmp_path) -> None:
@@ -133,4 +145,13 @@ def test_a_scratch_folder_goes_away_and_takes_what_a_killed_job_left(
         assert sorted(tmp_path.iterdir()) == sorted([again, other])
     with pytest.raises(ValueError), scratch_folder("results/sub-01"):
         raise ValueError("a fault")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [None, {"a": 1}, ["patient"], ("control", "patient")])
+def test_an_attribute_that_netcdf_does_not_keep_is_refused_by_name(tmp_path: Path, value: object) -> None:
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(), "/hidden.0.weight": xr.Dataset({"gradient": ("index", [1.0])})})
+    tree["hidden.0.weight"]["gradient"].attrs["groups"] = value
+    with pytest.raises(TypeError, match=r"a\.nc: the attribute 'groups' of hidden\.0\.weight/gradient is"):
+        write_dataset(tree, tmp_path / "a.nc")
     assert list(tmp_path.iterdir()) == []

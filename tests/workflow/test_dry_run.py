@@ -265,7 +265,7 @@ def draw_rules() -> str:
         return graph[name].union(*(reach(child) for child in graph[name]))
 
     lines = ["flowchart LR"]
-    for stage in ("cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"):
+    for stage in ("cohort", "preprocess", "selection", "ica", "training", "spectra", "stats", "figures"):
         rules = [
             path.stem for path in sorted((ROOT / "workflow" / "scripts" / stage).glob("*.py")) if path.stem in graph
         ]

@@ -28,6 +28,20 @@ class TestDemo:
         done = snakemake(demo, "-n", "--configfile", SMALL)
         assert "Nothing to be done" in done.stdout + done.stderr
 
+    def test_images_that_nobody_reads_any_more_are_not_made_again(self, demo: Path, workdir: Path) -> None:
+        results = workdir / "results"
+        shutil.copytree(demo / "results", results)
+        for folder in [*(results / "bids").glob("sub-*"), *(results / "preprocess").glob("sub-*")]:
+            shutil.rmtree(folder)
+        arguments = ("-n", "--rerun-triggers", "mtime", "--configfile", SMALL)
+        done = snakemake(workdir, *arguments, "--forcerun", "group_mask")
+        planned = done.stdout + done.stderr
+        assert "rule group_ica:" in planned
+        assert not [rule for rule in ("simulate", "examine", "preprocess", "denoise") if f"rule {rule}_" in planned]
+        shutil.rmtree(results / "preprocess" / "denoised" / "sub-01")
+        done = snakemake(workdir, *arguments)
+        assert "Nothing to be done" in done.stdout + done.stderr
+
     def test_the_tutorial_reads_the_results(self, demo: Path) -> None:
         page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
         code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
@@ -75,10 +89,10 @@ class TestDemo:
         assert recovery.loc["time course", "correlation"].mean() > 0.5
 
     def test_a_participant_whose_image_is_cut_short_is_left_out_with_the_reason(self, demo: Path) -> None:
-        excluded = pd.read_csv(demo / "results" / "cohort" / "excluded.tsv", sep="\t")
+        excluded = pd.read_csv(demo / "results" / "selection" / "excluded.tsv", sep="\t")
         assert excluded[["participant_id", "stage"]].values.tolist() == [[BROKEN, "cohort"]]
         assert f"{BROKEN}_task-rest_bold.nii.gz" in excluded["reason"].item()
-        included = pd.read_csv(demo / "results" / "cohort" / "participants.tsv", sep="\t")["participant_id"]
+        included = pd.read_csv(demo / "results" / "selection" / "participants.tsv", sep="\t")["participant_id"]
         assert included.tolist() == [f"sub-{number:02d}" for number in range(1, 8)]
         with xr.open_dataset(demo / "results" / "ica" / "timecourses.nc", engine="h5netcdf") as data:
             assert data["participant"].values.tolist() == included.tolist()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from running import ROOT
+from running import ROOT, build_wheel
 
 import gradspec
 
@@ -118,20 +118,18 @@ def test_importing_the_recorder_takes_hardly_longer_than_torch() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_whole_library_and_nothing_else(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # building leaves folders in the tree it builds from
-    library = ROOT / "workflow" / "gradspec"
-    modules = [path.relative_to(ROOT / "workflow") for path in library.rglob("*.py")]
-    for path in (Path("pyproject.toml"), Path("README.md"), Path("LICENSE"), *(Path("workflow") / m for m in modules)):
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_bytes((ROOT / path).read_bytes())
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+def test_the_wheel_holds_the_whole_project_and_nothing_else(tmp_path: Path) -> None:
+    library = [path for path in (ROOT / "workflow" / "gradspec").rglob("*") if path.suffix in (".py", ".html", ".js")]
+    around = [*(ROOT / "config").glob("*.yaml"), *(ROOT / "envs").glob("*.yaml")]
+    around += [path for path in (ROOT / "workflow").rglob("*") if path.is_file()]
+    around = [path for path in around if (ROOT / "workflow" / "gradspec") not in path.parents]
+    expected = [path.relative_to(ROOT / "workflow").as_posix() for path in library]
+    expected += [f"gradspec/_workflow/{path.relative_to(ROOT)}" for path in around if path.suffix != ".pyc"]
+    wheel = build_wheel(tmp_path)
     with zipfile.ZipFile(wheel) as archive:
         contents = [name for name in archive.namelist() if ".dist-info/" not in name]
         (metadata,) = (archive.read(name) for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-    assert sorted(contents) == sorted(path.as_posix() for path in modules)
+    assert sorted(contents) == sorted(expected)
     facts = message_from_bytes(metadata)
     assert facts["Version"] == gradspec.__version__
     plain = [text for text in facts.get_all("Requires-Dist") if "extra" not in text]

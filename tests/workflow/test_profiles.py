@@ -8,7 +8,7 @@ import yaml
 from makers import make_ids, make_json, make_participants
 from running import CLUSTERS, ROOT, make_workdir, snakemake, write_config
 
-PROFILES = sorted(path.name for path in (ROOT / "workflow" / "profiles").iterdir())
+PROFILES = sorted(path.name for path in (ROOT / "workflow" / "profiles").iterdir() if path.name != "default")
 
 pytestmark = pytest.mark.skipif(
     not CLUSTERS.is_dir(),

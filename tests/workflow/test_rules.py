@@ -19,7 +19,7 @@ CATEGORIES = [
     "8 Group statistics",
     "9 Ground truth",
 ]
-STAGES = ["fetch", "cohort", "preprocess", "ica", "training", "spectra", "stats", "figures"]
+STAGES = ["fetch", "cohort", "preprocess", "selection", "ica", "training", "spectra", "stats", "figures"]
 
 
 def rules() -> list:
@@ -102,13 +102,33 @@ def library_imports(path: Path) -> set[str]:
 
 
 def test_imports_run_one_way() -> None:
-    order = ["fetch", "cohort", "preprocess", "ica", "capture", "models", "training", "spectra", "stats", "figures"]
+    order = [
+        "fetch",
+        "cohort",
+        "preprocess",
+        "selection",
+        "ica",
+        "capture",
+        "models",
+        "training",
+        "spectra",
+        "stats",
+        "figures",
+    ]
     for position, stage in enumerate(order):
         for file in (WORKFLOW / "gradspec" / stage).rglob("*.py"):
             later = library_imports(file) & set(order[position + 1 :])
             assert not later, f"{file} imports the later stage {later}"
     for file in (WORKFLOW / "gradspec" / "capture").rglob("*.py"):
         assert library_imports(file) <= {"capture"}, f"{file}: capture imports nothing else of gradspec"
+
+
+@pytest.mark.parametrize("stage", STAGES[:4])
+def test_data_walk_forward(stage: str) -> None:
+    """Until the selection; components of a fold know its training participants, which are drawn later."""
+    text = (WORKFLOW / "rules" / f"{stage}.smk").read_text()
+    read_or_written = set(re.findall(r"<results>/(\w+)/", text))
+    assert not read_or_written & set(STAGES[STAGES.index(stage) + 1 :])
 
 
 def test_snakemake_never_enters_the_library() -> None:

@@ -12,9 +12,10 @@ __version__ = "0.1.0"
 _LAZY = {
     "GroupICA": "gradspec.ica.group",
     "SpectraRecorder": "gradspec.capture",
+    "open_results": "gradspec.results",
 }
 
-__all__ = ["GroupICA", "SpectraRecorder", "__version__"]
+__all__ = ["GroupICA", "SpectraRecorder", "__version__", "open_results"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gradspec.errors import ConfigError
-from gradspec.files import PathLike
+from gradspec.files import PathLike, read_json
 
 _DISK = (
     "The disk is full{where}. Free some space, or name a folder on another disk in `results:` of the config (move what "
@@ -22,6 +23,14 @@ _MEMORY = (
     "The memory did not suffice. Run fewer jobs at once (--cores, --jobs), or give this rule more "
     "(--set-resources RULE:mem_mb=16000), then start the same command again: what is finished is kept."
 )
+_OPEN_FILES = (
+    "Too many files are open at once; no file is at fault. Raise the limit (ulimit -n 4096) or run fewer jobs at once "
+    "(--cores), then start the same command again: what is finished is kept."
+)
+_UNREACHABLE = (
+    "The file system did not answer{where}; no file is at fault as far as can be told. See whether the disk can be "
+    "reached, then start the same command again: what is finished is kept."
+)
 _KILLED = (
     "A job was killed from outside. If nobody did so, the system did, for want of memory. " + _MEMORY.partition(". ")[2]
 )
@@ -32,6 +41,11 @@ _BY_NUMBER = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.ENOMEM: _MEMORY,
+    errno.EMFILE: _OPEN_FILES,
+    errno.ENFILE: _OPEN_FILES,
+    errno.EIO: _UNREACHABLE,
+    errno.ESTALE: _UNREACHABLE,
+    errno.ETIMEDOUT: _UNREACHABLE,
 }
 _KILL_SIGNS = ("Signals.SIGKILL", "exit status 137", "out-of-memory", "OUT_OF_ME")
 
@@ -92,3 +106,51 @@ def advise_on_logs(logs: Iterable[PathLike]) -> str | None:
             if any(sign in text for sign in _KILL_SIGNS):
                 return _KILLED
     return None
+
+
+def advise_on_settings(results: PathLike, config: dict[str, Any]) -> str | None:
+    """Say what to do about results that were made with other settings.
+
+    Snakemake sees changed settings by its own record of each job, which results that were copied lack, and which
+    ``--touch`` brings up to date though nothing is made again.
+
+    Parameters
+    ----------
+    results : path
+        Folder of results, which need not be there.
+    config : dict
+        The resolved configuration.
+    """
+    from gradspec.config import find_changed_settings  # scripts import this module, and lack what reads a config
+
+    path = Path(results, "config.json")
+    try:
+        changed = find_changed_settings(read_json(path), config)
+    except (OSError, ValueError, AttributeError):  # none yet, or not one of ours: then nothing is known
+        return None
+    if not changed:
+        return None
+    listed = "\n  ".join([*changed[:10], *(["…"] if len(changed) > 10 else [])])
+    return (
+        f"{path} says that these results were made with other settings:\n  {listed}\n"
+        "Where Snakemake has its record of the jobs (.snakemake in this folder) it makes what depends on them again. "
+        "If it says there is nothing to be done, the results are those of the old settings: name another folder in "
+        "`results:`, or add --forceall."
+    )
+
+
+def name_pages(results: PathLike) -> str | None:
+    """Say what to open first in finished results, or None where there is no page yet.
+
+    Parameters
+    ----------
+    results : path
+        Folder of results.
+    """
+    first, report = Path(results, "figures", "overview.html"), Path(results, "report.html")
+    if not first.is_file():
+        return None
+    said = f"Open first: {first}"
+    if report.is_file() and report.stat().st_mtime >= first.stat().st_mtime:
+        return f"{said}\nThe report of everything: {report}"
+    return f"{said}\nThe report of everything, in one file: make report CONFIG=(your config)"

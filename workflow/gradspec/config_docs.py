@@ -1,5 +1,6 @@
 """`python -m gradspec.config_docs` writes config/README.md: every key of the schema, with its default and limits."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def _default(part: dict[str, Any], required: bool) -> str:
 def _allowed(part: dict[str, Any]) -> str:
     """Say in a few words which values the schema takes."""
     if "enum" in part:
-        return ", ".join(f"`{value}`" for value in part["enum"])
+        return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in part["enum"])
     kinds = part.get("type", "any")
     text = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
     if kinds == "array":

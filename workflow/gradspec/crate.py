@@ -43,17 +43,25 @@ def read_summary(path: PathLike) -> list[Job]:
     Raises
     ------
     ConfigError
-        If it is no such table.
+        If it is no such table, or if Snakemake no longer knows how files that are there were made.
     """
     jobs: dict[str, Job] = {}
+    unknown = []
     with Path(path).open(encoding="utf-8", newline="") as stream:
         table = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         if not {"output_file", "rule", "log-file(s)", "input-file(s)"} <= set(table.fieldnames or ()):
             raise ConfigError(f"{path}: not what `snakemake --detailed-summary` prints; run `make crate`")
         for row in table:
+            if row["log-file(s)"] == "-" and Path(row["output_file"]).exists():
+                unknown.append(row["output_file"])
             job = jobs.setdefault(row["log-file(s)"], Job(row["rule"], row["log-file(s)"]))
             job.outputs.append(row["output_file"])
             job.inputs += [name for name in row["input-file(s)"].split(",") if name not in ("", "-", *job.inputs)]
+    if unknown:
+        raise ConfigError(
+            f"Snakemake has no record of how {len(unknown)} of the files were made, the first {unknown[0]}: make "
+            "the crate where the workflow ran, or copy the hidden folder .snakemake that lies there as well"
+        )
     return [job for job in jobs.values() if job.log != "-"]
 
 

@@ -3,6 +3,7 @@
 Everything is written to a temporary name beside its destination and moved into place.
 """
 
+import csv
 import glob
 import hashlib
 import json
@@ -118,6 +119,8 @@ def read_json(path: PathLike) -> Any:
 def write_table(table: "pd.DataFrame", path: PathLike, columns: Mapping[str, str | Mapping[str, Any]]) -> None:
     """Write a tab-separated table and the JSON sidecar that describes its columns, in the manner of BIDS.
 
+    Nothing is quoted, as BIDS wants it: tabs and line breaks within cells become blanks.
+
     Parameters
     ----------
     table : DataFrame
@@ -140,12 +143,33 @@ def write_table(table: "pd.DataFrame", path: PathLike, columns: Mapping[str, str
         name: {"Description": text} if isinstance(text := columns[name], str) else dict(text) for name in table.columns
     }
     with atomic_path(path) as partial:
-        table.to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.10g", lineterminator="\n")
+        _on_lines(table).to_csv(
+            partial,
+            sep="\t",
+            index=False,
+            na_rep="n/a",
+            float_format="%.10g",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+        )
     write_json(sidecar, Path(path).with_suffix(".json"))
 
 
+def _on_lines(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Make every row a line."""
+    text = {name: column for name, column in table.items() if column.dtype.kind == "O"}
+    return table.assign(**{str(name): column.map(_on_one_line) for name, column in text.items()})
+
+
+def _on_one_line(cell: Any) -> Any:
+    return re.sub(r"[\t\r\n]+", " ", cell) if isinstance(cell, str) else cell
+
+
 def read_table(path: PathLike) -> "pd.DataFrame":
-    """Read a tab-separated table; ``n/a`` is missing, and names of participants and groups stay text."""
+    """Read a table as `write_table` writes it; ``n/a`` is missing, and names of participants and groups stay text.
+
+    Tables of users are read by `gradspec.cohort.tables.read_rows`.
+    """
     import pandas as pd
 
     try:
@@ -154,6 +178,7 @@ def read_table(path: PathLike) -> "pd.DataFrame":
             sep="\t",
             na_values=["n/a"],
             keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
             dtype=dict.fromkeys(_TEXT, str),
             encoding="utf-8-sig",
         )
@@ -162,9 +187,17 @@ def read_table(path: PathLike) -> "pd.DataFrame":
 
 
 def write_dataset(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
-    """Write an xarray Dataset or DataTree as compressed NetCDF4, whatever the layout of a file that it came from."""
+    """Write an xarray Dataset or DataTree as compressed NetCDF4, whatever the layout of a file that it came from.
+
+    Raises
+    ------
+    TypeError
+        If an attribute would not come back as it is: NetCDF has numbers, text and arrays of these, and xarray returns a
+        list of one text as that text.
+    """
     import xarray as xr
 
+    _check_attributes(dataset, path)
     with atomic_path(path) as partial:
         if isinstance(dataset, xr.DataTree):
             dataset = dataset.map_over_datasets(lambda node: node.drop_encoding())
@@ -176,6 +209,24 @@ def write_dataset(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
             dataset = dataset.drop_encoding()
             encoding = {name: {"zlib": True, "complevel": 4} for name in _numeric(dataset)}
         dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+
+
+def _check_attributes(dataset: "xr.Dataset | xr.DataTree", path: PathLike) -> None:
+    """Refuse attributes that NetCDF does not keep, by their name; xarray names neither attribute nor group."""
+    import xarray as xr
+
+    nodes = dataset.subtree if isinstance(dataset, xr.DataTree) else [dataset]
+    for node in nodes:
+        place = "" if isinstance(node, xr.Dataset) else node.path.strip("/")
+        owners = {place: node.attrs, **{f"{place}/{name}": each.attrs for name, each in node.variables.items()}}
+        for owner, attributes in owners.items():
+            for name, value in attributes.items():
+                lost = isinstance(value, list | tuple) and any(isinstance(entry, str) for entry in value)
+                if lost or value is None or isinstance(value, dict):
+                    raise TypeError(
+                        f"{path}: the attribute {name!r} of {owner.strip('/') or 'the root'} is {value!r}, which "
+                        "NetCDF does not keep as it is; write text (names joined by ', ', say) or leave it out"
+                    )
 
 
 def _numeric(dataset: "xr.Dataset") -> list[Any]:

@@ -1,4 +1,4 @@
-"""Cohort: make or index the data, check it, and keep the participants that can be used."""
+"""Cohort: make or index the data, check it, and gather what comes as time courses or connectivity."""
 
 
 rule simulate_design:
@@ -102,41 +102,9 @@ rule check_cohort:
         "../scripts/cohort/check_cohort.py"
 
 
-rule select_participants:
-    input:
-        checked="<results>/cohort/checked.tsv",
-        statuses=get_statuses,
-    output:
-        participants="<results>/cohort/participants.tsv",
-        participants_sidecar="<results>/cohort/participants.json",
-        excluded=report(
-            "<results>/cohort/excluded.tsv",
-            category="2 Cohort",
-            caption="../report/excluded.rst",
-            labels={"table": "Participants left out"},
-        ),
-        excluded_sidecar="<results>/cohort/excluded.json",
-    log:
-        "<logs>/cohort/select_participants.log",
-    benchmark:
-        "<benchmarks>/cohort/select_participants.tsv"
-    conda:
-        "../../envs/cohort.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    params:
-        on_error=config["on_error"],
-        levels=config["cohort"]["group"]["levels"],
-        folds=training["folds"],
-    script:
-        "../scripts/cohort/select_participants.py"
-
-
 rule read_timeseries:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/cohort/checked.tsv",
         runs="<results>/cohort/runs.tsv",
         files=get_cohort_files,
     output:
@@ -160,7 +128,7 @@ rule read_timeseries:
 
 rule read_fnc:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/cohort/checked.tsv",
         runs="<results>/cohort/runs.tsv",
         files=get_cohort_files,
     output:

@@ -17,13 +17,14 @@ folds_together = config["training"]["folds_per_job"] == "all"
 
 pathvars:
     results=config["results"],
-    maps=os.path.join(
-        config["results"], *(["ica", "template"] if template else ["ica"])
-    ),
+    maps="<results>/ica/template" if template else "<results>/ica",
     job="repeat-{repeat}" if folds_together else "repeat-{repeat}_fold-{fold}",
-    logs=f"{config['results']}/logs",
-    benchmarks=f"{config['results']}/benchmarks",
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
 
+
+# A workflow that imports this one may name the folder by a pathvar of its own, which wins.
+config["results"] = workflow.pathvars.apply("<results>")
 
 source = config["cohort"]["source"]
 training = config["training"]
@@ -107,28 +108,28 @@ def get_cohort_files(wildcards):
     ]
 
 
-def get_denoise_input(wildcards):
-    """Images in template space: our own, or the derivatives that were given."""
+def get_runs_to_denoise(wildcards):
+    """Runs of a participant in template space: our own, or the derivatives that were given."""
     if has_raw_images:
-        return {
-            "derivatives": f"<results>/preprocess/{wildcards.subject}",
-            "status": f"<results>/preprocess/status/{wildcards.subject}.json",
-        }
-    return {"files": cohort.files[wildcards.subject]}
+        return f"<results>/preprocess/status/{wildcards.subject}.json"
+    return "<results>/cohort/runs.tsv"
 
 
-def get_statuses(wildcards):
-    """What became of each participant in the stages that work on images."""
-    statuses = []
+def get_images_to_denoise(wildcards):
+    """Their images, so that a changed file is seen."""
     if has_raw_images:
-        statuses += collect(
-            "<results>/preprocess/status/{subject}.json", subject=subjects
-        )
-    if has_images:
-        statuses += collect(
-            "<results>/preprocess/denoised/status/{subject}.json", subject=subjects
-        )
-    return statuses
+        return f"<results>/preprocess/{wildcards.subject}"
+    return cohort.files[wildcards.subject]
+
+
+def get_runs(wildcards):
+    """Table of runs of the last stage before the selection."""
+    return f"<results>/{'preprocess' if has_images else 'cohort'}/runs.tsv"
+
+
+def get_runs_sidecar(wildcards):
+    """What the columns of that table are."""
+    return f"<results>/{'preprocess' if has_images else 'cohort'}/runs.json"
 
 
 def get_timecourses(wildcards):
@@ -323,12 +324,12 @@ def get_all_predictions(wildcards):
 
 
 def get_preprocess_targets(wildcards):
-    targets = ["<results>/cohort/participants.tsv"]
+    targets = ["<results>/selection/participants.tsv"]
     if has_raw_images:
         targets += ["<results>/preprocess/dataset_description.json"]
     if has_images:
         targets += [
-            "<results>/preprocess/group_bold.tsv",
+            "<results>/selection/group_bold.tsv",
             "<results>/figures/quality_control.png",
         ]
     return targets

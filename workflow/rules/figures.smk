@@ -39,8 +39,8 @@ rule plot_main:
 rule write_overview:
     input:
         checked="<results>/cohort/checked.tsv",
-        participants="<results>/cohort/participants.tsv",
-        excluded="<results>/cohort/excluded.tsv",
+        participants="<results>/selection/participants.tsv",
+        excluded="<results>/selection/excluded.tsv",
         splits="<results>/training/splits.tsv",
         differences="<results>/stats/group_differences.tsv",
         performance="<results>/stats/performance.tsv",
@@ -75,9 +75,9 @@ rule write_overview:
 
 rule plot_quality_control:
     input:
-        quality="<results>/preprocess/group_bold.tsv",
-        participants="<results>/cohort/participants.tsv",
-        excluded="<results>/cohort/excluded.tsv",
+        quality="<results>/selection/group_bold.tsv",
+        participants="<results>/selection/participants.tsv",
+        excluded="<results>/selection/excluded.tsv",
     output:
         png=report(
             "<results>/figures/quality_control.png",
@@ -139,7 +139,7 @@ rule plot_components:
 rule plot_connectivity:
     input:
         fnc=get_fnc,
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         labels=get_labels,
     output:
         png=report(
@@ -172,7 +172,7 @@ rule plot_dynamic_connectivity:
     input:
         dfnc="<results>/ica/dfnc.nc",
         states="<results>/ica/states.tsv",
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         labels=get_labels,
     output:
         png=report(
@@ -205,7 +205,7 @@ rule plot_recovery:
         components="<maps>/components.nii.gz",
         timecourses="<results>/ica/timecourses.nc",
         fnc="<results>/ica/fnc.nc",
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         true_components="<results>/ground_truth/components.nii.gz",
         design="<results>/ground_truth/design.nc",
         truth=collect("<results>/ground_truth/{subject}.nc", subject=subjects),
@@ -603,7 +603,7 @@ rule write_explorer:
 
 rule record_run:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
     output:
         config="<results>/config.json",
         environment="<results>/environment.json",

@@ -4,7 +4,7 @@
 # Apart from group_mask, whose mask every participant's job reads, for the reason given for examine_cohort.
 rule count_masks:
     input:
-        participants="<results>/cohort/participants.tsv",
+        runs="<results>/selection/runs.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
     output:
         counts="<results>/ica/mask_counts.nii.gz",
@@ -50,6 +50,7 @@ rule group_mask:
 
 rule reduce_participant:
     input:
+        runs="<results>/selection/runs.tsv",
         denoised="<results>/preprocess/denoised/{subject}",
         mask="<results>/ica/mask.nii.gz",
     output:
@@ -73,7 +74,7 @@ rule reduce_participant:
 # A batch of participants; it bears the name of its first.
 rule merge_participants:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         reduced=get_batch,
     output:
         merged=temp("<results>/ica/merged/{subject}.npy"),
@@ -95,7 +96,7 @@ rule merge_participants:
 
 rule group_ica:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         reductions=get_reductions,
         mask="<results>/ica/mask.nii.gz",
     output:
@@ -151,7 +152,8 @@ rule group_ica_fold:
 
 rule component_order:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
+        runs="<results>/selection/runs.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
         reductions=get_reductions,
         mask="<results>/ica/mask.nii.gz",
@@ -178,7 +180,7 @@ rule component_order:
 rule template_components:
     input:
         template=get_template,
-        participants="<results>/cohort/participants.tsv",
+        runs="<results>/selection/runs.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
     output:
         components="<results>/ica/template/components.nii.gz",
@@ -205,7 +207,7 @@ rule template_components:
 
 rule participant_components:
     input:
-        participants="<results>/cohort/participants.tsv",
+        runs="<results>/selection/runs.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
         components="<maps>/components.nii.gz",
         mask="<maps>/mask.nii.gz",
@@ -276,7 +278,7 @@ rule component_maps:
 
 rule alff_maps:
     input:
-        participants="<results>/cohort/participants.tsv",
+        runs="<results>/selection/runs.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
         mask="<maps>/mask.nii.gz",
     output:
@@ -302,7 +304,7 @@ rule alff_maps:
 use rule participant_components as participant_components_fold with:
     input:
         splits="<results>/training/splits.tsv",
-        participants="<results>/cohort/participants.tsv",
+        runs="<results>/selection/runs.tsv",
         denoised=collect("<results>/preprocess/denoised/{subject}", subject=subjects),
         components="<results>/ica/folds/repeat-{repeat}_fold-{fold}/components.nii.gz",
         mask="<results>/ica/mask.nii.gz",

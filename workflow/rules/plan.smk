@@ -1,5 +1,6 @@
 """What is checked before any job runs: the config, what it names, and the cohort."""
 
+from gradspec.advice import advise_on_settings
 from gradspec.cohort.plan import plan_cohort
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
@@ -10,6 +11,7 @@ from gradspec.preprocess.steps import check_steps
 from gradspec.stats.plan import check_plan, get_tested_groupings
 from gradspec.training.plan import check_columns, check_training
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 try:
     config.update(
@@ -31,3 +33,10 @@ try:
     )
 except ConfigError as error:
     raise WorkflowError(f"{error}{describe_fetch(config)}") from None
+
+# Jobs read this file as well.
+if workflow.is_main_process:
+    for remark in cohort.remarks:
+        logger.warning(remark)
+    if advice := advise_on_settings(config["results"], config):
+        logger.warning(advice)

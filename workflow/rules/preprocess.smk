@@ -28,7 +28,6 @@ rule describe_derivatives:
 
 rule preprocess_participant:
     input:
-        participants="<results>/cohort/checked.tsv",
         runs="<results>/cohort/runs.tsv",
         files=get_raw_files,
     output:
@@ -40,7 +39,7 @@ rule preprocess_participant:
         "<benchmarks>/preprocess/preprocess_participant/{subject}.tsv"
     conda:
         "../../envs/preprocess.yaml"
-    threads: 1
+    threads: 1  # with two, ANTs differs from run to run by up to 2.4 mm
     resources:
         mem_mb=with_image(4000, images=3),
         runtime=with_files(120, each_mb=0.5),
@@ -54,9 +53,8 @@ rule preprocess_participant:
 
 rule denoise_participant:
     input:
-        unpack(get_denoise_input),
-        runs="<results>/cohort/runs.tsv",
-        participants="<results>/cohort/checked.tsv",
+        runs=get_runs_to_denoise,
+        images=get_images_to_denoise,
     output:
         denoised=directory("<results>/preprocess/denoised/{subject}"),
         status="<results>/preprocess/denoised/status/{subject}.json",
@@ -77,19 +75,14 @@ rule denoise_participant:
         "../scripts/preprocess/denoise_participant.py"
 
 
-rule group_quality:
+rule gather_runs:
     input:
-        statuses=get_statuses,
-        excluded="<results>/cohort/excluded.tsv",
-    output:
-        table=report(
-            "<results>/preprocess/group_bold.tsv",
-            category="3 Quality control",
-            caption="../report/group_bold.rst",
-            labels={"table": "Quality of each run"},
+        statuses=collect(
+            "<results>/preprocess/denoised/status/{subject}.json", subject=subjects
         ),
-        sidecar="<results>/preprocess/group_bold.json",
-        page="<results>/preprocess/group_bold.html",
+    output:
+        runs="<results>/preprocess/runs.tsv",
+        runs_sidecar="<results>/preprocess/runs.json",
         methods=report(
             "<results>/preprocess/methods.md",
             category="3 Quality control",
@@ -97,9 +90,9 @@ rule group_quality:
             labels={"table": "Methods section of the preprocessing"},
         ),
     log:
-        "<logs>/preprocess/group_quality.log",
+        "<logs>/preprocess/gather_runs.log",
     benchmark:
-        "<benchmarks>/preprocess/group_quality.tsv"
+        "<benchmarks>/preprocess/gather_runs.tsv"
     conda:
         "../../envs/preprocess.yaml"
     threads: 1
@@ -109,4 +102,4 @@ rule group_quality:
     params:
         preprocess=config["preprocess"],
     script:
-        "../scripts/preprocess/group_quality.py"
+        "../scripts/preprocess/gather_runs.py"

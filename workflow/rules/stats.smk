@@ -182,7 +182,7 @@ rule score_models:
 rule adjust_scores:
     input:
         predictions=get_predictions,
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
     output:
         table=report(
             "<results>/stats/scores.tsv",

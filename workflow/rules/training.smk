@@ -3,7 +3,7 @@
 
 rule split_folds:
     input:
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
     output:
         splits="<results>/training/splits.tsv",
         sidecar="<results>/training/splits.json",
@@ -34,7 +34,7 @@ rule train_folds:
     input:
         data=get_training_data,
         network=get_own_network,
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         splits="<results>/training/splits.tsv",
     output:
         spectra=files_of_job("spectra.nc"),
@@ -75,7 +75,7 @@ rule retrain_folds:
     input:
         data=get_training_data,
         network=get_own_network,
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
     output:
         permuted=files_of_job("spectra_permuted-{{part}}.nc"),
     log:
@@ -111,7 +111,7 @@ rule retrain_folds:
 rule fit_baselines:
     input:
         data=get_baseline_data,
-        participants="<results>/cohort/participants.tsv",
+        participants="<results>/selection/participants.tsv",
         splits="<results>/training/splits.tsv",
     output:
         predictions="<results>/training/baselines.tsv",

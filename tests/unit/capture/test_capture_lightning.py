@@ -19,7 +19,7 @@ from running import ROOT
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gradspec.capture import CaptureError, GroupError, NothingCapturedError, SpectraRecorder, UnsupportedError
+from gradspec.capture import CaptureError, GroupError, SpectraRecorder, UnsupportedError
 from gradspec.capture.lightning import SpectraCallback
 
 NAMES = ["control", "patient"]
@@ -86,12 +86,15 @@ def plain(module: Classifier, accumulate: int = 1, epochs: int = 2, low_precisio
             optimizer.zero_grad()
             with recorder.accumulate(epoch=epoch) as step:
                 losses = []
-                for x, y, group, _ in batches[start : start + accumulate]:
+                window = batches[start : start + accumulate]  # of which the last is shorter
+                for x, y, group, _ in window:
                     with step.batch(group):
                         with torch.autocast("cpu", enabled=low_precision):
                             losses.append(F.cross_entropy(module.network(x), y))
-                        (losses[-1] / accumulate).backward()
-                step.record(loss=sum(losses) / accumulate)
+                        (losses[-1] / len(window)).backward()
+                step.record(loss=sum(losses) / len(window))
+            for parameter in module.parameters():  # Lightning divides by the full number all the same
+                parameter.grad *= len(window) / accumulate
             optimizer.step()
     return recorder.spectra()
 
@@ -221,13 +224,28 @@ def test_options_are_those_of_the_recorder(options: dict[str, Any]) -> None:
     assert np.isfinite(recorded["loss"]).all()
 
 
-def test_a_layer_without_a_gradient_is_an_error() -> None:
+def test_a_layer_without_a_gradient_is_nan() -> None:
     class Idle(Classifier):
         def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
             return self.network[2](torch.ones(len(batch[0]), 5)).sum()
 
-    with pytest.raises(NothingCapturedError, match=r"network\.0\.weight"):
-        fit(SpectraCallback(NAMES, group_of=2), Idle())
+    recorded = fit(SpectraCallback(NAMES, group_of=2), Idle())
+    assert np.isnan(recorded["network.0.weight"]["gradient"]).all()
+    assert np.isfinite(recorded["network.2.weight"]["gradient"].sel(group="pooled").values[:, 0]).all()
+
+
+def test_two_callbacks_record_different_layers_of_one_training(tmp_path: Path) -> None:
+    first = SpectraCallback(NAMES, group_of=2, layers=["network.0"])
+    second = SpectraCallback(["a", "b"], group_of=lambda batch: batch[3] % 2, layers=["network.2"])
+    checkpoint = ModelCheckpoint(tmp_path, save_last=True)
+    trainer(first, second, checkpoint).fit(module := Classifier(), LOADER)
+    assert set(first.recorder.spectra().children) == {"network.0.weight"}
+    assert set(second.recorder.spectra().children) == {"network.2.weight"}
+    alone = fit(SpectraCallback(NAMES, group_of=2, layers=["network.0"]), Classifier())
+    xr.testing.assert_allclose(first.recorder.spectra(), alone)
+    assert all(type(layer.forward).__name__ == "method" for layer in module.network)
+    states = torch.load(tmp_path / "last.ckpt", weights_only=False)["callbacks"]
+    assert sum(name.startswith("SpectraCallback") for name in states) == 2
 
 
 def test_optimising_by_hand_is_refused() -> None:

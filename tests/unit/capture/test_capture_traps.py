@@ -218,15 +218,6 @@ def test_gradients_that_are_part_of_a_graph_are_recorded() -> None:
     assert_as_naive(recorder, model, x)
 
 
-def test_double_backward_is_refused_rather_than_wrong() -> None:
-    model = nn.Linear(8, 7).double()
-    recorder = SpectraRecorder(model, NAMES)
-    x = data(8).requires_grad_()
-    with pytest.raises(RuntimeError, match="once_differentiable"), recorder.step(GROUP):
-        (gradient,) = torch.autograd.grad(model(x).square().sum(), x, create_graph=True)
-        gradient.square().sum().backward()
-
-
 def test_compiled_models_are_refused() -> None:
     model = nn.Linear(8, 7)
     with pytest.raises(UnsupportedError, match="OptimizedModule"):

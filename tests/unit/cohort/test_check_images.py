@@ -1,9 +1,11 @@
 """The check of a cohort of images: what is used, what is left out, and why."""
 
+import gzip
 import json
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from checking import examine_and_check
 from makers import (
@@ -18,7 +20,7 @@ from makers import (
     save_image,
 )
 
-from gradspec.cohort.bids import examine_bids
+from gradspec.cohort.bold import examine_bold
 from gradspec.cohort.participants import Participant
 from gradspec.errors import ConfigError
 
@@ -160,6 +162,47 @@ def test_a_participant_whose_images_cannot_be_used_is_excluded_with_file_and_rea
     assert "sub-02" not in runs.index
 
 
+def test_a_unit_that_nifti_does_not_define_is_an_unknown_unit(raw):
+    for who, code in (("sub-01", 7), ("sub-02", 2 + 40), ("sub-03", 255)):  # of space, of time, of both
+        image = nib.load(bold(raw, who))
+        image.header["xyzt_units"] = code
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), bold(raw, who))
+        assert nib.load(bold(raw, who)).header["xyzt_units"] == code
+    participants, runs = check_raw(raw)
+    assert list(participants["status"]) == ["included"] * 6
+    assert list(runs["repetition_time"]) == [2.0] * 6
+
+
+def test_a_file_with_the_ending_of_nifti_that_is_another_kind_of_image_excludes_its_participant(raw):
+    axes = (nib.cifti2.SeriesAxis(0, 2, 40), nib.cifti2.ScalarAxis(["a", "b"]))
+    nib.save(nib.Cifti2Image(np.ones((40, 2), np.float32), axes), raw / "some.dtseries.nii")
+    bold(raw).write_bytes(gzip.compress((raw / "some.dtseries.nii").read_bytes()))
+    participants, _ = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == ["sub-02"]
+    assert "NIfTI" in participants.loc["sub-02", "reason"] or "4-D is expected" in participants.loc["sub-02", "reason"]
+
+
+@pytest.mark.parametrize(
+    ("times", "left_out"),
+    [
+        ([1.66452, 1.66613, 1.667, 1.66754, 1.66827, 1.66989], []),  # headers of one real site
+        ([2.0, 2.0, 2.0, 2.0, 2.0, 2.2], ["sub-06"]),
+        ([1.656, 1.667, 1.667, 1.667, 1.667, 1.656], ["sub-01", "sub-06"]),  # two scanners of a site
+        ([0.72, 0.72, 0.735, 0.72, 0.72, 0.7201], ["sub-03"]),
+    ],
+)
+def test_repetition_times_are_compared_with_a_relative_tolerance(raw, times, left_out):
+    for who, time in zip(make_ids(6), times, strict=True):
+        make_image(bold(raw, who), (*GRID, 40), repetition_time=time)
+        make_json(bold(raw, who).with_name(f"{who}_task-rest_bold.json"), {"TaskName": "rest"})
+    participants, runs = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == left_out
+    for who in left_out:
+        assert f"has a repetition time of {times[int(who[-1]) - 1]} s, but most of" in participants.loc[who, "reason"]
+    kept = [time for who, time in zip(make_ids(6), times, strict=True) if who not in left_out]
+    assert list(runs["repetition_time"]) == pytest.approx(kept, abs=1e-6)
+
+
 def test_an_sform_that_leads_elsewhere_on_purpose_is_no_fault(raw):
     image = nib.load(bold(raw))
     image.set_qform(image.affine, 1)
@@ -175,15 +218,17 @@ def test_on_error_stop_ends_with_the_reason(raw):
         examine_and_check({**make_config("bids", bids={"root": str(raw)}), "on_error": "stop"})
 
 
-def test_shorter_runs_are_left_out_and_longer_ones_cut(raw):
+def test_longer_runs_are_cut_to_the_shortest(raw):
     make_bids(raw, 7)
     for who, length in {"sub-01": 45, "sub-02": 41, "sub-03": 43, "sub-04": 43, "sub-05": 43, "sub-06": 43}.items():
         make_image(bold(raw, who), (*GRID, length))
     participants, runs = check_raw(raw)
-    assert participants.loc["sub-01", "note"] == "task-rest: cut from 45 to the 43 volumes of most of the cohort"
-    assert "has 41 volumes, but most of the cohort has 43" in participants.loc["sub-02", "reason"]
-    assert "has 40 volumes, but most of the cohort has 43" in participants.loc["sub-07", "reason"]
-    assert runs["n_volumes"].min() == 43
+    assert (participants["status"] == "included").all()
+    assert participants.loc["sub-01", "note"] == (
+        "task-rest: cut from 45 to 40 volumes, the length of the shortest series (sub-07)"
+    )
+    assert pd.isna(participants.loc["sub-07", "note"])
+    assert runs["n_volumes"].min() == 40
 
 
 def test_a_participant_keeps_the_runs_that_can_be_used(tmp_path):
@@ -227,10 +272,31 @@ def test_too_few_that_are_left_are_refused_with_the_reasons(tmp_path):
         check_raw(root)
 
 
-def test_a_broken_sidecar_is_refused_with_its_name(raw):
-    (raw / "sub-01/func/sub-01_task-rest_bold.json").write_text("{not json")
-    with pytest.raises(ConfigError, match=r"(?s)cannot index the data set .*sub-01_task-rest_bold.json"):
-        check_raw(raw)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{not json", "is not valid JSON"),
+        ("[]", "holds no JSON object"),
+        (None, "cannot be read (No such file or directory); fetch or restore it"),
+    ],
+)
+def test_a_broken_sidecar_excludes_its_participant(raw, content, reason):
+    sidecar = raw / "sub-01/func/sub-01_task-rest_bold.json"
+    sidecar.unlink()
+    if content is None:
+        sidecar.symlink_to("annex/objects/not-fetched")
+    else:
+        sidecar.write_text(content)
+    participants, _ = check_raw(raw)
+    assert list(participants.index[participants["status"] == "excluded"]) == ["sub-01"]
+    assert f"{sidecar}: {reason}" in participants.loc["sub-01", "reason"]
+
+
+def test_a_broken_sidecar_that_all_share_is_refused_with_its_name(tmp_path):
+    root = make_bids(tmp_path, 4, inherited_sidecar=True)
+    (root / "task-rest_bold.json").write_text("{not json")
+    with pytest.raises(ConfigError, match=r"(?s)4 of 4 participants cannot be used.*task-rest_bold.json: is not valid"):
+        check_raw(root)
 
 
 def test_a_simulated_cohort_is_read_as_the_data_set_it_has_become(tmp_path):
@@ -263,7 +329,7 @@ def test_sound_derivatives_are_included_as_a_whole(tmp_path):
     [
         (f"{SPACE}_desc-brain_mask.nii.gz", lambda path: path.unlink(), "has no brain mask"),
         (f"{SPACE}_desc-brain_mask.nii.gz", lambda path: make_image(path, (3, 3, 3)), "the mask has shape (3, 3, 3)"),
-        ("desc-confounds_timeseries.tsv", lambda path: path.unlink(), "has no table of confounds"),
+        ("desc-confounds_timeseries.tsv", lambda path: path.write_bytes(b"\xff\xfe"), "confounds cannot be read"),
         (
             "desc-confounds_timeseries.tsv",
             lambda path: path.write_text("csf\n1\n"),
@@ -295,8 +361,8 @@ def test_own_preprocessing_can_stand_in_for_fmriprep(tmp_path):
 @pytest.mark.real_data
 def test_a_real_participant_passes(test_data):
     root = test_data / "studyforrest-bids"
-    section = make_config("bids", bids={"root": str(root), "task": "oneback"})["cohort"]["bids"]
-    (finding,) = examine_bids([Participant("sub-02", "control", {})], section, 40)
+    cohort = make_config("bids", bids={"root": str(root), "task": "oneback"})["cohort"]
+    (finding,) = examine_bold([Participant("sub-02", "control", {})], cohort)
     assert not finding.faults
     (run,) = finding.runs
     assert (run.repetition_time, run.n_volumes, run.label) == (2.0, 156, "task-oneback_run-1")
@@ -308,3 +374,24 @@ def test_ids_without_prefix_are_the_same_participants(raw):
     text = (raw / "participants.tsv").read_text().replace("sub-", "")
     (raw / "participants.tsv").write_text(text)
     assert list(check_raw(raw)[0].index) == make_ids(6)
+
+
+def test_images_and_a_mask_are_enough_and_what_is_missing_is_noted(derived):
+    (derived / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv").unlink()
+    participants, runs = check("fmriprep", derived)
+    assert participants.loc["sub-02", "status"] == "included"
+    assert "has no confounds beside it" in participants.loc["sub-02", "note"]
+    assert pd.isna(runs.loc["sub-02", "confounds"])
+
+
+def test_a_motion_file_stands_in_for_the_confounds(derived):
+    func = derived / "sub-02/func"
+    (func / "sub-02_task-rest_desc-confounds_timeseries.tsv").unlink()
+    motion = func / "rp_asub-02_task-rest_bold.txt"
+    motion.write_text("0.1 0.1 0.1 0.01 0.01 0.01\n" * 40)
+    participants, runs = check("fmriprep", derived)
+    assert runs.loc["sub-02", "confounds"] == str(motion)
+    assert set(participants["status"]) == {"included"}
+    motion.write_text("0.1 0.1 0.1 0.01 0.01 0.01\n" * 39)
+    participants, _ = check("fmriprep", derived)
+    assert "has 39 rows, but the series has 40 volumes" in participants.loc["sub-02", "reason"]

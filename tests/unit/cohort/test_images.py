@@ -88,6 +88,10 @@ def test_an_image_of_zeros_is_refused(tmp_path):
         (0.72, "sec", None, 0.72),
         (720.0, "msec", None, 0.72),
         (2.0, "sec", 2.0005, 2.0005),
+        (1.0, "unknown", 2.0, 2.0),  # nibabel's and nilearn's filler
+        (1.0, "unknown", 1.0, 1.0),
+        (1.0, "sec", None, 1.0),
+        (1000.0, "msec", None, 1.0),
     ],
 )
 def test_the_repetition_time_is_in_seconds(tmp_path, header, unit, sidecar, expected):
@@ -106,6 +110,9 @@ def test_the_repetition_time_is_in_seconds(tmp_path, header, unit, sidecar, expe
         (2.0, "sec", "2.0", "is '2.0'; a number of seconds is expected"),
         (2.0, "sec", 0, "is 0; a number of seconds is expected"),
         (2.0, "sec", True, "is True; a number of seconds is expected"),
+        (1.0, "unknown", None, r"nor pixdim\[4\] in its header \(it is 1 without unit"),
+        (1.0, "unknown", [2.0], r"is \[2.0\]; a number of seconds is expected"),
+        (1.0, "sec", 2.0, "is 2 s in the JSON sidecar, but the header says 1 s"),
     ],
 )
 def test_a_repetition_time_that_is_missing_or_at_odds_is_refused(tmp_path, header, unit, sidecar, message):
@@ -115,3 +122,11 @@ def test_a_repetition_time_that_is_missing_or_at_odds_is_refused(tmp_path, heade
         settle_repetition_time(facts, {} if sidecar is None else {"RepetitionTime": sidecar}, "sub-01")
     assert caught.value.participant == "sub-01"
     assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("stated", [{}, {"RepetitionTime": 2.0}])
+def test_volumes_at_times_of_their_own_are_refused_by_name(tmp_path, stated):
+    facts = examine_image(make_image(tmp_path / "bold.nii", SHAPE), 4, "sub-01")
+    metadata = {"VolumeTiming": [0.0, 10.0, 20.0], "AcquisitionDuration": 2.0, **stated}
+    with pytest.raises(ParticipantError, match="has VolumeTiming in its JSON sidecar"):
+        settle_repetition_time(facts, metadata, "sub-01")

@@ -1,10 +1,12 @@
 """File names are split into entities, and the config chooses among them."""
 
 import pytest
-from makers import make_config
+from hypothesis import given
+from hypothesis import strategies as st
+from makers import make_config, make_ids
 
 from gradspec.cohort.fmriprep import find_preprocessed
-from gradspec.cohort.layout import ImageFile, Selection, list_files, select_runs
+from gradspec.cohort.layout import _ORDER, ImageFile, Selection, bids, list_files, select_runs
 from gradspec.errors import ConfigError
 
 
@@ -33,6 +35,42 @@ def test_entities_have_long_names():
         "extension": ".nii.gz",
     }
     assert image.key == ("a", "rest", "02")
+
+
+LABELS = st.text("abcXYZ019", min_size=1, max_size=4)
+
+
+@given(
+    st.dictionaries(st.sampled_from([name for name in _ORDER if name != "subject"]), LABELS),
+    st.sampled_from(["bold", "T1w", "mask"]),
+    st.sampled_from([".nii", ".nii.gz", ".json"]),
+)
+def test_a_name_that_is_built_is_read_back(entities, suffix, extension):
+    whole = {"subject": "01", **entities, "suffix": suffix, "extension": extension}
+    name = bids(whole)
+    assert name.startswith("sub-01_")
+    assert ImageFile.from_path(name).entities == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "sub-01_ses-a_task-rest_run-2_bold.nii.gz"),
+        (
+            {"resolution": "2", "cohort": "3", "space": "MNIPediatricAsym", "desc": "preproc"},
+            "sub-01_ses-a_task-rest_run-2_space-MNIPediatricAsym_cohort-3_res-2_desc-preproc_bold.nii.gz",
+        ),
+        (
+            {"desc": "hmc", "mode": "image", "to": "boldref", "from_": "orig", "suffix": "xfm", "extension": ".txt"},
+            "sub-01_ses-a_task-rest_run-2_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt",
+        ),
+        ({"subject": None, "suffix": None, "extension": None}, "ses-a_task-rest_run-2"),
+        ({"acquisition": "mb4"}, "sub-01_ses-a_task-rest_acq-mb4_run-2_bold.nii.gz"),
+    ],
+)
+def test_entities_stand_in_the_order_of_bids(changes, name):
+    image = ImageFile.from_path("sub-01_ses-a_task-rest_run-2_bold.nii.gz")
+    assert bids(image.entities, **changes) == name
 
 
 @pytest.mark.parametrize(
@@ -81,19 +119,39 @@ def test_hidden_files_are_not_listed(tmp_path):
 
 
 @pytest.mark.parametrize("confounds", ["desc-confounds_timeseries.tsv", "desc-confounds_regressors.tsv"])
-def test_mask_and_confounds_are_found_beside_a_preprocessed_image(tmp_path, confounds):
+@pytest.mark.parametrize("template", ["MNI152NLin2009cAsym", "MNIPediatricAsym_cohort-3"])
+def test_mask_and_confounds_are_found_beside_a_preprocessed_image(tmp_path, template, confounds):
     func = tmp_path / "sub-01/ses-1/func"
     func.mkdir(parents=True)
     stem = "sub-01_ses-1_task-rest_run-2"
-    expected = [
-        f"{stem}_space-MNI152NLin2009cAsym_res-2_desc-brain_mask.nii.gz",
-        f"{stem}_{confounds}",
-    ]
+    expected = [f"{stem}_space-{template}_res-2_desc-brain_mask.nii.gz", f"{stem}_{confounds}"]
     others = [f"{stem}_space-T1w_desc-brain_mask.nii.gz", f"{stem}_desc-brain_mask.nii.gz"]
-    for name in (*expected, *others, f"{stem}_space-MNI152NLin2009cAsym_res-2_desc-preproc_bold.nii.gz"):
+    for name in (*expected, *others, f"{stem}_space-{template}_res-2_desc-preproc_bold.nii.gz"):
         (func / name).touch()
-    (run,) = find_preprocessed(tmp_path, ["sub-01"], make_config("fmriprep")["cohort"]["fmriprep"])["sub-01"]
-    assert [run.mask, run.confounds] == [str(func / name) for name in expected]
+    section = make_config("fmriprep", fmriprep={"space": template.split("_")[0]})["cohort"]["fmriprep"]
+    (run,) = find_preprocessed(tmp_path, ["sub-01"], section)["sub-01"]
+    assert [run.mask, run.confounds] == [func / name for name in expected]
+    assert (run.name, run.label) == (stem, "ses-1_task-rest_run-2")
+
+
+def test_several_cohorts_of_a_template_must_be_chosen_from(tmp_path):
+    for who, cohort in (("sub-01", 2), ("sub-02", 3)):
+        (tmp_path / who / "func").mkdir(parents=True)
+        (tmp_path / who / f"func/{who}_task-rest_space-MNIPediatricAsym_cohort-{cohort}_desc-preproc_bold.nii").touch()
+    keys = {"space": "MNIPediatricAsym"}
+    with pytest.raises(ConfigError, match=r"several cohorts of the template: 2, 3; name one, .*filters: {cohort: 2}"):
+        find_preprocessed(tmp_path, make_ids(2), make_config("fmriprep", fmriprep=keys)["cohort"]["fmriprep"])
+    section = make_config("fmriprep", fmriprep={**keys, "filters": {"cohort": 3}})["cohort"]["fmriprep"]
+    found = find_preprocessed(tmp_path, make_ids(2), section)
+    assert [len(found[who]) for who in make_ids(2)] == [0, 1]
+    for space in ("MNIPediatricAsym:cohort-3", "MNIPediatricAsym_cohort-3"):
+        section = make_config("fmriprep", fmriprep={"space": space})["cohort"]["fmriprep"]
+        assert find_preprocessed(tmp_path, make_ids(2), section) == found
+    with pytest.raises(
+        ConfigError, match=r"in space-MNIPediatricAsym_cohort-5; there are .*cohort-2, .*cohort-3\. Set"
+    ):
+        section = make_config("fmriprep", fmriprep={"space": "MNIPediatricAsym:cohort-5"})["cohort"]["fmriprep"]
+        find_preprocessed(tmp_path, make_ids(2), section)
 
 
 def test_several_resolutions_must_be_chosen_from(tmp_path):
@@ -105,4 +163,4 @@ def test_several_resolutions_must_be_chosen_from(tmp_path):
         find_preprocessed(tmp_path, ["sub-01"], make_config("fmriprep")["cohort"]["fmriprep"])
     section = make_config("fmriprep", fmriprep={"resolution": 2})["cohort"]["fmriprep"]
     (run,) = find_preprocessed(tmp_path, ["sub-01"], section)["sub-01"]
-    assert "res-2" in run.bold.path
+    assert "res-2" in run.bold.name

@@ -18,20 +18,16 @@ def names(paths):
     return [Path(path).name for path in paths]
 
 
-def test_a_bids_plan_lists_images_sidecars_and_tables(tmp_path):
+def test_a_bids_plan_lists_the_images_and_sidecars_of_the_runs_that_are_asked_for(tmp_path):
     make_bids(tmp_path, 4, tasks=("rest", "nback"), sessions=("1", "2"))
     plan = plan_cohort(make_config("bids", bids={"root": str(tmp_path), "task": "rest", "sessions": [2]}))
     assert plan.participants == make_ids(4)
     assert names(plan.files["sub-01"]) == [
-        "sub-01_ses-1_T1w.nii.gz",
-        "sub-01_ses-1_task-nback_bold.json",
-        "sub-01_ses-1_task-rest_bold.json",
-        "sub-01_ses-2_T1w.nii.gz",
-        "sub-01_ses-2_task-nback_bold.json",
-        "sub-01_ses-2_task-rest_bold.json",
         "sub-01_ses-2_task-rest_bold.nii.gz",
+        "sub-01_ses-2_task-rest_bold.json",
+        "sub-01_ses-2_T1w.nii.gz",
     ]
-    assert names(plan.tables) == ["participants.tsv", "dataset_description.json"]
+    assert names(plan.tables) == ["participants.tsv"]
     assert not plan.has_series
 
 
@@ -106,7 +102,7 @@ def test_a_root_that_is_not_set_missing_or_empty_is_refused_by_its_key(tmp_path,
 def test_a_table_that_is_not_set_or_missing_is_refused(tmp_path, source):
     with pytest.raises(ConfigError, match=f"cohort.{source}.participants is not set"):
         plan_cohort(make_config(source))
-    with pytest.raises(ConfigError, match=r"table.tsv: there is no participants table"):
+    with pytest.raises(ConfigError, match=r"table.tsv: there is no such table"):
         plan_cohort(make_config(source, **{source: {"participants": str(tmp_path / "table.tsv")}}))
 
 

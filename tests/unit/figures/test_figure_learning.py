@@ -89,7 +89,7 @@ def test_trajectories_draw_the_table_in_the_groups_colours():
         {POOLED_COLOUR},
     ]
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [2, 3, 4])
-    assert ax.get_ylabel() == "Effective rank\n(dimensions)"
+    assert ax.get_ylabel() == "Effective rank\n(dimensionless)"
     assert figure.axes[0].get_ylabel() == "Spectral norm\n(loss / weight)"
     assert figure.axes[0].get_title("left") == "a"
     assert "not defined" in texts(figure)

@@ -57,7 +57,7 @@ def test_the_figure_says_how_many_took_part_and_marks_epochs():
 def test_the_unit_is_that_of_the_kind_that_is_shown():
     table = summarise().replace({"kind": {"gradient": "delta"}, "feature": {"effective_rank": "spectral_norm"}})
     words = texts(plot_main(table, LEVELS, ["mlp", "lstm"], 0.05))
-    assert "Spectral norm\n(of the delta)" in words
+    assert "Spectral norm\n(loss / activation)" in words
 
 
 def test_it_is_drawn_where_nothing_could_be_tested_or_scored():
@@ -83,3 +83,8 @@ def test_groups_have_their_colours(levels):
 
 def test_the_picture_is_the_one_that_was_approved(same_picture):
     same_picture(plot_main(summarise(), LEVELS, ["mlp", "lstm"], 0.05), "main")
+
+
+def test_differences_of_one_network_alone_name_it_above():
+    figure = plot_main(summarise({("mlp", "b.weight", "effective_rank"): 1.5}), LEVELS, ["mlp", "lstm"], 0.05)
+    assert "Surest differences of spectra\nof mlp" in texts(figure)

@@ -85,5 +85,5 @@ def test_a_cohort_without_images_has_no_methods_of_preprocessing(tmp_path):
 
 def test_long_lists_of_reasons_are_cut_with_a_note(tmp_path):
     many = pd.concat([EXCLUDED[:1].assign(participant_id=f"sub-{i}") for i in range(25)])
-    assert "and 5 more, in cohort/excluded.tsv" in make_page(tmp_path, flow=make_flow(many))
+    assert "and 5 more, in selection/excluded.tsv" in make_page(tmp_path, flow=make_flow(many))
     assert "Why they were left out" not in make_page(tmp_path, flow=make_flow(EXCLUDED[:0]))

@@ -10,10 +10,12 @@ from gradspec.figures.style import (
     DIVERGING,
     POOLED_COLOUR,
     REFERENCE_COLOUR,
+    band,
     count_blocks,
     group_colours,
     layer_label,
     symmetric,
+    unit_of,
 )
 
 
@@ -62,3 +64,15 @@ def test_a_picture_in_other_colours_is_not_taken_for_the_same(same_picture, monk
     swapped = plot_kinds(table, LEVELS[::-1], "mlp")
     with pytest.raises(AssertionError, match="Look at both"):
         same_picture(swapped, "kinds")
+
+
+def test_a_band_of_a_quantity_that_has_no_sign_ends_at_zero():
+    low, high = band(np.array([1.0, 0.5, 2.0]), np.array([0.5, 1.0, np.nan]))
+    assert low.tolist() == [0.5, 0.0, 2.0]
+    assert high.tolist() == [1.5, 1.5, 2.0]
+
+
+def test_a_feature_has_one_unit_wherever_it_is_shown():
+    assert unit_of("of the gradient", "delta") == "loss / activation"
+    assert unit_of("of the gradient, over the loss", "gradient") == "loss / weight, over the loss"
+    assert unit_of("1", "gradient") == "dimensionless"

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+from gradspec.cohort.runs import BoldRun
+
 install_import_hook("gradspec.ica", "beartype.beartype")  # the shapes in the signatures are checked in these tests
 
 SHAPE = (16, 16, 16)
@@ -81,13 +83,16 @@ def group() -> Group:
 
 
 @pytest.fixture
-def cohort(group: Group, tmp_path: Path) -> tuple[list[str], list[Path]]:
-    """Denoised folders of the group as the workflow lays them out, the last of them empty (excluded)."""
+def cohort(group: Group, tmp_path: Path) -> tuple[list[str], list[BoldRun]]:
+    """Denoised runs of the group as the workflow lays them out, and the names of the participants."""
     names = [f"sub-{k:02d}" for k in range(1, len(group.signals) + 1)]
+    runs = []
     for name, image, mask in zip(names, group.images(), group.mask_images(), strict=True):
         folder = tmp_path / "denoised" / name / "func"
         folder.mkdir(parents=True)
-        nib.save(image, folder / f"{name}_task-rest_space-MNI152NLin2009aSym_desc-denoised_bold.nii.gz")
-        nib.save(mask, folder / f"{name}_task-rest_space-MNI152NLin2009aSym_desc-brain_mask.nii.gz")
-    (tmp_path / "denoised" / "sub-99").mkdir()
-    return names, [tmp_path / "denoised" / name for name in [*names, "sub-99"]]
+        stem = f"{name}_task-rest_space-MNI152NLin2009aSym"
+        bold, inside = folder / f"{stem}_desc-denoised_bold.nii.gz", folder / f"{stem}_desc-brain_mask.nii.gz"
+        nib.save(image, bold)
+        nib.save(mask, inside)
+        runs.append(BoldRun(name, bold, mask=inside, repetition_time=2.0, n_volumes=image.shape[3]))
+    return names, runs

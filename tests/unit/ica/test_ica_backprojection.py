@@ -1,6 +1,6 @@
 """From denoised folders to time courses and maps of every run."""
 
-import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -11,8 +11,9 @@ from gradspec.files import write_dataset
 from gradspec.ica.backprojection import participant_components
 from gradspec.ica.connectivity import cohort_fnc
 from gradspec.ica.images import maps_to_image, save_image
+from gradspec.ica.mask import count_masks
 from gradspec.ica.methods import METHODS, choose_method
-from gradspec.ica.runs import common_repetition_time, find_runs
+from gradspec.ica.runs import common_repetition_time
 
 
 @pytest.fixture
@@ -25,69 +26,31 @@ def group_files(group, tmp_path):
     return tmp_path / "components.nii.gz", tmp_path / "mask.nii.gz"
 
 
-def bold(folder):
-    return next(folder.glob("func/*_desc-denoised_bold.nii.gz"))
-
-
-def test_runs_of_the_included_are_found_and_empty_folders_passed_over(cohort):
-    names, folders = cohort
-    runs = find_runs(names[:3], folders)
-    assert [run.participant_id for run in runs] == names[:3]
-    assert {run.label for run in runs} == {"task-rest"}
-    assert runs[0].name == "sub-01_task-rest"
-    assert runs[0].repetition_time == 2.0
-    assert runs[0].mask.exists()
-
-
-def test_a_participant_may_have_several_runs(cohort):
-    names, folders = cohort
-    first = bold(folders[0])
-    for part in ("bold", "mask"):
-        source = first if part == "bold" else first.with_name(first.name.replace("denoised_bold", "brain_mask"))
-        for label in ("ses-1_task-rest_run-2", "ses-1_task-rest_run-1"):
-            source.with_name(source.name.replace("task-rest", label)).write_bytes(source.read_bytes())
-        source.unlink()
-    runs = find_runs(names[:2], folders)
-    assert [(run.participant_id, run.label) for run in runs] == [
-        ("sub-01", "ses-1_task-rest_run-1"),
-        ("sub-01", "ses-1_task-rest_run-2"),
-        ("sub-02", "task-rest"),
-    ]
-
-
-def test_the_sidecar_tells_the_repetition_time_before_the_header(cohort):
-    names, folders = cohort
-    file = bold(folders[0])
-    file.with_name(file.name.replace(".nii.gz", ".json")).write_text(json.dumps({"RepetitionTime": 0.8}))
-    assert find_runs(names[:1], folders)[0].repetition_time == 0.8
-
-
-def test_an_included_participant_without_runs_is_an_error(cohort):
-    _, folders = cohort
-    with pytest.raises(ParticipantError, match=r"sub-99: .*sub-99: no func/\*_desc-denoised_bold\.nii\.gz"):
-        find_runs(["sub-99"], folders)
-
-
-def test_a_missing_mask_is_an_error(cohort):
-    names, folders = cohort
-    next(folders[0].glob("func/*brain_mask*")).unlink()
-    with pytest.raises(ParticipantError, match=r"sub-01: .*desc-brain_mask\.nii\.gz: the brain mask"):
-        find_runs(names, folders)
-
-
 def test_different_repetition_times_are_refused(cohort):
-    names, folders = cohort
-    file = bold(folders[1])
-    file.with_name(file.name.replace(".nii.gz", ".json")).write_text(json.dumps({"RepetitionTime": 1.5}))
+    _, runs = cohort
     with pytest.raises(
-        ConfigError, match=r"sub-01_task-rest has a repetition time of 2\.0 s, sub-02_task-rest of 1\.5"
+        ConfigError, match=r"sub-02_task-rest has a repetition time of 1\.5 s, most others of 2\.0 s; .* the same one"
     ):
-        common_repetition_time(find_runs(names, folders))
+        common_repetition_time([runs[0], replace(runs[1], repetition_time=1.5), runs[2]])
+
+
+def test_repetition_times_that_only_rounding_tells_apart_are_one(cohort):
+    _, runs = cohort
+    times = [1.66989, 1.66452, 1.667]
+    runs = [replace(run, repetition_time=time) for run, time in zip(runs, times, strict=False)]
+    assert common_repetition_time(runs) == 1.667
+
+
+def test_a_missing_mask_is_an_error(cohort, tmp_path):
+    _, runs = cohort
+    runs[0].mask.unlink()
+    with pytest.raises(ParticipantError, match=r"desc-brain_mask\.nii\.gz: cannot be read as an image"):
+        count_masks([run.mask for run in runs])
 
 
 def test_every_run_gets_its_time_courses_and_maps(group, cohort, group_files, tmp_path):
-    names, folders = cohort
-    dataset = participant_components(find_runs(names, folders), *group_files, tmp_path / "participants", 0.15)
+    names, runs = cohort
+    dataset = participant_components(runs, *group_files, tmp_path / "participants", 0.15)
     timecourses = dataset["timecourses"]
     assert timecourses.dims == ("participant", "time", "component")
     assert timecourses.dtype == np.float32
@@ -104,31 +67,29 @@ def test_every_run_gets_its_time_courses_and_maps(group, cohort, group_files, tm
 
 
 def test_the_same_input_gives_the_same_bytes_with_any_number_of_threads(cohort, group_files, tmp_path):
-    names, folders = cohort
+    names, runs = cohort
     for copy, n_jobs in (("a", 1), ("b", 2)):
-        dataset = participant_components(
-            find_runs(names[:3], folders), *group_files, tmp_path / copy / "maps", None, n_jobs=n_jobs
-        )
+        dataset = participant_components(runs[:3], *group_files, tmp_path / copy / "maps", None, n_jobs=n_jobs)
         write_dataset(dataset, tmp_path / copy / "timecourses.nc")
     for file in ["timecourses.nc", *(f"maps/{name}_task-rest_components.nii.gz" for name in names[:3])]:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_longer_runs_are_cut_to_the_shortest_and_logged(cohort, group_files, tmp_path, caplog):
-    names, folders = cohort
-    image = nib.load(bold(folders[1]))
-    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32)[..., :50], image.affine, image.header), bold(folders[1]))
+    _, runs = cohort
+    image = nib.load(runs[1].bold)
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32)[..., :50], image.affine, image.header), runs[1].bold)
     with caplog.at_level("INFO"):
-        dataset = participant_components(find_runs(names[:3], folders), *group_files, tmp_path / "maps", 0.15)
+        dataset = participant_components(runs[:3], *group_files, tmp_path / "maps", 0.15)
     assert dataset.sizes["time"] == 50
     assert "sub-01_task-rest: cut from 60 to 50 volumes" in caplog.text
 
 
 def test_a_bad_run_names_its_participant_and_leaves_nothing_behind(cohort, group_files, tmp_path):
-    names, folders = cohort
-    bold(folders[2]).write_bytes(bold(folders[2]).read_bytes()[:-5000])
+    _, runs = cohort
+    runs[2].bold.write_bytes(runs[2].bold.read_bytes()[:-5000])
     with pytest.raises(ParticipantError, match=r"sub-03: .*sub-03_task-rest.*truncated"):
-        participant_components(find_runs(names, folders), *group_files, tmp_path / "out" / "maps", 0.15)
+        participant_components(runs, *group_files, tmp_path / "out" / "maps", 0.15)
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -136,9 +97,9 @@ def test_a_bad_run_names_its_participant_and_leaves_nothing_behind(cohort, group
 def test_every_method_gives_time_courses_and_maps_in_the_order_and_sign_of_the_group(
     group, cohort, group_files, tmp_path, method
 ):
-    names, folders = cohort
+    names, runs = cohort
     dataset = participant_components(
-        find_runs(names[:4], folders), *group_files, tmp_path / "maps", None, 2, method=method, detrend_cycles=0
+        runs[:4], *group_files, tmp_path / "maps", None, 2, method=method, detrend_cycles=0
     )
     assert dataset.attrs["method"] == method
     courses = dataset["timecourses"].values
@@ -151,9 +112,9 @@ def test_every_method_gives_time_courses_and_maps_in_the_order_and_sign_of_the_g
 
 @pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if not kind.looks_twice])
 def test_what_is_found_of_a_participant_does_not_depend_on_the_others(cohort, group_files, tmp_path, method):
-    names, folders = cohort
-    few = participant_components(find_runs(names[:2], folders), *group_files, tmp_path / "few", 0.15, method=method)
-    many = participant_components(find_runs(names[:5], folders), *group_files, tmp_path / "many", 0.15, method=method)
+    names, runs = cohort
+    few = participant_components(runs[:2], *group_files, tmp_path / "few", 0.15, method=method)
+    many = participant_components(runs[:5], *group_files, tmp_path / "many", 0.15, method=method)
     np.testing.assert_array_equal(few["timecourses"].values, many["timecourses"].values[:2])
     file = f"{names[0]}_task-rest_components.nii.gz"
     assert (tmp_path / "few" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
@@ -161,8 +122,8 @@ def test_what_is_found_of_a_participant_does_not_depend_on_the_others(cohort, gr
 
 @pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if kind.looks_twice])
 def test_a_prior_of_training_participants_sees_no_other(cohort, group_files, tmp_path, method):
-    names, folders = cohort
-    training, everyone = find_runs(names[:3], folders), find_runs(names[:5], folders)
+    names, runs = cohort
+    training, everyone = runs[:3], runs[:5]
     alone = participant_components(training, *group_files, tmp_path / "alone", None, method=method)
     beside = participant_components(
         everyone, *group_files, tmp_path / "beside", None, method=method, learn_from=names[:3]
@@ -183,29 +144,25 @@ def test_auto_takes_gig_ica_for_a_template_and_empirical_bayes_for_a_group():
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_a_run_that_is_too_short_names_its_participant(cohort, group_files, tmp_path, method):
-    names, folders = cohort
-    image = nib.load(bold(folders[1]))
-    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32)[..., :7], image.affine, image.header), bold(folders[1]))
+    _, runs = cohort
+    image = nib.load(runs[1].bold)
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32)[..., :7], image.affine, image.header), runs[1].bold)
     with pytest.raises(ParticipantError, match=r"sub-02: .*sub-02_task-rest.* 7 volumes .*too few"):
-        participant_components(
-            find_runs(names[:3], folders), *group_files, tmp_path / "out" / "maps", None, method=method
-        )
+        participant_components(runs[:3], *group_files, tmp_path / "out" / "maps", None, method=method)
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_values_that_are_not_finite_and_maps_that_depend_on_each_other_are_refused(
     cohort, group_files, group, tmp_path
 ):
-    names, folders = cohort
-    image = nib.load(bold(folders[2]))
+    _, runs = cohort
+    image = nib.load(runs[2].bold)
     data = image.get_fdata(dtype=np.float32)
     data[tuple(np.argwhere(group.mask)[5])] = np.nan
-    nib.save(nib.Nifti1Image(data, image.affine, image.header), bold(folders[2]))
+    nib.save(nib.Nifti1Image(data, image.affine, image.header), runs[2].bold)
     with pytest.raises(ParticipantError, match=r"sub-03: .*not finite"):
-        participant_components(find_runs(names[:3], folders), *group_files, tmp_path / "maps", None, method="gig-ica")
+        participant_components(runs[:3], *group_files, tmp_path / "maps", None, method="gig-ica")
     double = np.concatenate([group.maps, group.maps[:1]]).astype(np.float32)
     save_image(maps_to_image(double, nib.load(group_files[1])), tmp_path / "double.nii.gz")
     with pytest.raises(ConfigError, match="the 9 maps depend on each other within the mask"):
-        participant_components(
-            find_runs(names[:2], folders), tmp_path / "double.nii.gz", group_files[1], tmp_path / "x", None
-        )
+        participant_components(runs[:2], tmp_path / "double.nii.gz", group_files[1], tmp_path / "x", None)

@@ -4,10 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.ica.images import maps_to_image, save_image
 from gradspec.ica.maps import alff_maps, component_maps, mean_alff, stack_maps
-from gradspec.ica.runs import Run
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 INSIDE = np.zeros((7, 6, 5), dtype=bool)
@@ -71,11 +71,13 @@ def test_alff_is_the_amplitude_of_what_is_in_the_band():
 def test_alff_of_a_run_is_read_from_its_image_and_a_bad_run_is_named(tmp_path):
     signal = np.random.default_rng(2).standard_normal((60, INSIDE.sum())).astype(np.float32)
     signal *= np.linspace(1, 3, INSIDE.sum(), dtype=np.float32)
-    save_image(maps_to_image(signal, MASK), tmp_path / "bold.nii.gz")
-    run = Run("sub-a", "run-1", tmp_path / "bold.nii.gz", tmp_path / "mask.nii.gz", 2.0)
+    save_image(maps_to_image(signal, MASK), tmp_path / "sub-a_run-1_bold.nii.gz")
+    run = BoldRun("sub-a", tmp_path / "sub-a_run-1_bold.nii.gz", mask=tmp_path / "mask.nii.gz", repetition_time=2.0)
     found = alff_maps([run], MASK, shrink=1)
     assert found["map"].values.tolist() == ["alff"]
     np.testing.assert_allclose(found["maps"].values[0, 0][INSIDE[1:6, 2:6, 1:4]], mean_alff(signal, 2.0), rtol=1e-5)
-    save_image(maps_to_image(np.ones((60, INSIDE.sum()), np.float32), MASK), tmp_path / "flat.nii.gz")
+    save_image(maps_to_image(np.ones((60, INSIDE.sum()), np.float32), MASK), tmp_path / "sub-b_bold.nii.gz")
     with pytest.raises(ParticipantError, match="sub-b"):
-        alff_maps([Run("sub-b", "", tmp_path / "flat.nii.gz", tmp_path, 2.0)], MASK, shrink=1)
+        alff_maps(
+            [BoldRun("sub-b", tmp_path / "sub-b_bold.nii.gz", mask=tmp_path, repetition_time=2.0)], MASK, shrink=1
+        )

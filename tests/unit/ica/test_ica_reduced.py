@@ -22,11 +22,11 @@ from gradspec.ica.reduced import (
 @pytest.fixture
 def reduced(cohort, tmp_path):
     """Mask, folders of reductions of all participants (one of them excluded), and their names."""
-    names, folders = cohort
-    mask = group_mask(*count_masks([next(folder.glob("func/*brain_mask*")) for folder in folders[:-1]]), 0.9)
-    targets = [tmp_path / "reduced" / folder.name for folder in folders]
-    for folder, target in zip(folders, targets, strict=True):
-        reduce_runs(folder, mask, target, 20)
+    names, runs = cohort
+    mask = group_mask(*count_masks([run.mask for run in runs]), 0.9)
+    targets = [tmp_path / "reduced" / name for name in [*names, "sub-99"]]
+    for theirs, target in zip([*([run] for run in runs), []], targets, strict=True):
+        reduce_runs(theirs, mask, target, 20)
     return mask, targets, names
 
 
@@ -83,10 +83,10 @@ def test_a_full_disk_is_said_with_the_room_that_is_needed_and_leaves_nothing(mon
 
 
 def test_a_run_that_fails_leaves_no_folder_and_names_the_participant(cohort, group, tmp_path):
-    _, folders = cohort
-    next(folders[0].glob("func/*bold*")).write_bytes(b"no image")
+    _, runs = cohort
+    runs[0].bold.write_bytes(b"no image")
     with pytest.raises(ParticipantError, match=r"sub-01: .*cannot be read as an image"):
-        reduce_runs(folders[0], group.mask_images()[0], tmp_path / "reduced" / "sub-01")
+        reduce_runs(runs[:1], group.mask_images()[0], tmp_path / "reduced" / "sub-01")
     assert not (tmp_path / "reduced" / "sub-01").exists()
 
 

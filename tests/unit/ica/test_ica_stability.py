@@ -52,3 +52,12 @@ def test_one_start_has_no_stability():
     agreement = compare_starts([np.eye(4)])
     assert agreement.best_start == 0
     assert np.isnan(agreement.stability).all()
+
+
+def test_of_starts_that_reached_the_same_solution_the_first_is_kept_whatever_rounding_makes_of_them():
+    rng = np.random.default_rng(0)
+    solution = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    for _ in range(20):
+        starts = [rng.permutation(solution) + 1e-5 * rng.normal(size=(6, 6)) for _ in range(5)]
+        starts.insert(0, np.linalg.qr(rng.normal(size=(6, 6)))[0])
+        assert compare_starts(starts).best_start == 1

@@ -128,7 +128,7 @@ def test_names_and_domains_come_from_a_table(group, template, tmp_path):
     table.write_text("name\nx\n")
     with pytest.raises(ConfigError, match="has no column 'label'; its columns are name"):
         read_names(table, 1)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such table"):
         read_names(tmp_path / "missing.tsv", 1)
 
 

@@ -15,6 +15,7 @@ import pytest
 from nibabel.affines import apply_affine
 from scipy import ndimage, optimize
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.cohort.simulate_head import draw_anatomy, grid_points, load_template, sample
 from gradspec.cohort.simulate_images import Head, simulate_bold, simulate_t1w
 from gradspec.cohort.simulate_motion import draw_pose, head_centre, head_motion, move_pose, rigid
@@ -22,7 +23,6 @@ from gradspec.cohort.simulate_networks import place_networks
 from gradspec.preprocess.ants import ants_on_path
 from gradspec.preprocess.denoise import make_design
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.geometry import rigid_matrix
 from gradspec.preprocess.interfaces.ants import register_to_template
 from gradspec.preprocess.masks import mask_bold
@@ -208,13 +208,19 @@ def test_confounds_explain_nothing_of_what_was_denoised(tmp_path: Path, strategy
     table.to_csv(tmp_path / "confounds.tsv", sep="\t", index=False, na_rep="n/a")
     nib.save(nib.Nifti1Image(bold.astype(np.float32), np.diag([3, 3, 3, 1])), tmp_path / "sub-01_task-rest_bold.nii")
     nib.save(nib.Nifti1Image(inside.astype(np.uint8), np.diag([3, 3, 3, 1])), tmp_path / "mask.nii")
-    run = Run(tmp_path / "sub-01_task-rest_bold.nii", None, None, "rest", None, 2.0, n_volumes)
-    run = Run(**{**vars(run), "mask": tmp_path / "mask.nii", "confounds": tmp_path / "confounds.tsv"})
+    run = BoldRun(
+        "sub-01",
+        tmp_path / "sub-01_task-rest_bold.nii",
+        mask=tmp_path / "mask.nii",
+        confounds=tmp_path / "confounds.tsv",
+        repetition_time=2.0,
+        n_volumes=n_volumes,
+    )
     denoise = {"strategy": strategy, "linear_trend": True, "scrub": scrub, "high_pass": 0.008}
     settings = {"denoise": {**denoise, "min_degrees_of_freedom": 20}, "fwhm": 6.0, "intensity": "grand_mean"}
-    (done,) = denoise_participant("sub-01", [run], tmp_path, settings, measured=False)
-    after = nib.load(tmp_path / done["bold"]).get_fdata()[inside].T
-    design, _ = make_design(table, denoise, n_volumes, 2.0)
+    (done,) = denoise_participant("sub-01", [run], tmp_path, settings)
+    after = nib.load(done.bold).get_fdata()[inside].T
+    design = make_design(table, denoise, n_volumes, 2.0).matrix
     before = bold[inside].T
     assert explained(before, design) > 0.5, "confounds make most of the noise"
     assert explained(after, design) <= 0.01

@@ -87,3 +87,13 @@ def test_a_failing_program_is_seen(tmp_path: Path) -> None:
     write_launchers(tmp_path / "ants")
     command = [str(tmp_path / "ants" / "N4BiasFieldCorrection"), "-d", "3", "-i", "missing.nii", "-o", "out.nii"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize(("threads", "warned"), [("1", False), ("2", True)])
+def test_more_than_one_thread_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, threads: str, warned: bool
+) -> None:
+    monkeypatch.setenv("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", threads)
+    with ants_on_path(tmp_path / "ants"):
+        pass
+    assert ("differ from run to run" in caplog.text) == warned

@@ -1,21 +1,27 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn.interfaces.fmriprep import load_confounds
 from nipype.algorithms.confounds import FramewiseDisplacement
 
 from gradspec.errors import ParticipantError
+from gradspec.files import write_table
 from gradspec.preprocess.confounds import (
     MOTION_COLUMNS,
+    complete_motion,
     compute_dvars,
     describe_columns,
     expand,
     framewise_displacement,
     make_confounds,
+    motion_outliers,
     relative_rms,
 )
 from gradspec.preprocess.geometry import rigid_matrix
 
-N_VOLUMES, N_VOXELS, REPETITION_TIME = 60, 400, 2.0
+N_VOLUMES, N_VOXELS, REPETITION_TIME = 66, 400, 2.0
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,45 @@ def test_dummy_scans_are_marked_and_have_no_say(brain: np.ndarray, parameters: n
     assert set(describe_columns(list(table))) == set(table)
 
 
+def test_more_than_a_hundred_outliers_are_numbered_as_in_fmriprep() -> None:
+    displacement = np.where(np.arange(120) % 8 == 7, 0.1, 0.9)
+    names = list(motion_outliers(displacement, np.ones(120)))
+    assert names[:2] == ["motion_outlier_00", "motion_outlier_01"]
+    assert names[-1] == "motion_outlier_104"
+
+
+@pytest.mark.parametrize(
+    ("compcor", "expected"),
+    [
+        ("anat_combined", [f"a_comp_cor_{index:02d}" for index in range(5)]),
+        ("temporal", [f"t_comp_cor_{index:02d}" for index in range(5)]),
+    ],
+)
+def test_nilearn_loads_the_table_by_its_sidecar(
+    brain: np.ndarray, parameters: np.ndarray, tmp_path: Path, compcor: str, expected: list[str]
+) -> None:
+    table = make_table(brain, parameters, np.zeros(3))
+    stem = tmp_path / "sub-01_task-rest"
+    write_table(table, f"{stem}_desc-confounds_timeseries.tsv", describe_columns(list(table)))
+    image = f"{stem}_space-MNI152NLin2009aSym_desc-preproc_bold.nii.gz"
+    Path(image).touch()
+    strategy = ("motion", "high_pass", "compcor", "scrub")
+    found, kept = load_confounds(image, strategy=strategy, motion="full", compcor=compcor, n_compcor=5, scrub=0)
+    names = [*(name for name in table if name.startswith(("trans", "rot", "cosine"))), *expected]
+    assert sorted(found) == sorted(names)
+    assert set(range(N_VOLUMES)) - set(kept) == {20}
+
+
+def test_six_motion_parameters_are_completed_where_a_table_has_no_more(parameters: np.ndarray) -> None:
+    six = pd.DataFrame(parameters, columns=MOTION_COLUMNS).assign(rot_x_power2=7.0)
+    found = complete_motion(six)
+    assert len([name for name in found if name.startswith(("trans", "rot"))]) == 24
+    assert (found["rot_x_power2"] == 7).all()
+    np.testing.assert_allclose(found["framewise_displacement"], framewise_displacement(parameters))
+    np.testing.assert_allclose(found["trans_y_derivative1_power2"][1:], np.diff(parameters[:, 1]) ** 2)
+    assert list(complete_motion(six.drop(columns="trans_z"))) == list(six.drop(columns="trans_z"))
+
+
 def test_relative_rms_is_the_mean_over_a_sphere(parameters: np.ndarray) -> None:
     centre = np.array([3.0, -20.0, 15.0])
     motion = np.stack([rigid_matrix(row, centre) for row in 20 * parameters])
@@ -135,15 +180,24 @@ def test_dvars_equals_the_formula_voxel_by_voxel(brain: np.ndarray) -> None:
     dvars, std_dvars = compute_dvars(brain)
     expected = []
     for voxel in brain.T.astype(float):
-        lower, upper = np.sort(voxel)[[14, 44]]  # of 60 values
+        lower, upper = np.sort(voxel)[[16, 48]]  # of 66 values
         centred = voxel - voxel.mean()
         lag = (centred[1:] @ centred[:-1]) / (centred @ centred)
-        expected.append(2 * (1 - lag) * ((upper - lower) / 1.349) ** 2)
+        expected.append(np.sqrt(2 * (1 - lag)) * (upper - lower) / 1.349)
     raw = [np.sqrt(np.mean((brain[t].astype(float) - brain[t - 1]) ** 2)) for t in range(1, N_VOLUMES)]
-    np.testing.assert_allclose(std_dvars[1:], raw / np.sqrt(np.mean(expected)), rtol=1e-4)
+    np.testing.assert_allclose(std_dvars[1:], np.array(raw) / np.mean(expected), rtol=1e-4)
     np.testing.assert_allclose(dvars[1:], np.array(raw) * 1000 / np.median(brain.mean(axis=0)), rtol=1e-4)
     assert np.isnan(dvars[0])
     assert np.isnan(std_dvars[0])
+
+
+def test_voxels_whose_quartiles_are_equal_have_no_say_in_dvars(brain: np.ndarray) -> None:
+    spiky = np.zeros((N_VOLUMES, 50), dtype=np.float32)
+    spiky[::9] = 5000
+    np.testing.assert_allclose(compute_dvars(np.hstack([brain, spiky]))[1], compute_dvars(brain)[1])
+    dvars, std_dvars = compute_dvars(brain[:2])
+    assert dvars[1] == pytest.approx(1000 / 800 * 10 * np.sqrt(2), rel=0.1)
+    assert np.isnan(std_dvars).all()
 
 
 def test_std_dvars_of_steady_noise_is_about_one() -> None:

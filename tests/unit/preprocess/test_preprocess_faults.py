@@ -12,6 +12,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 from nipype.pipeline.engine import Node, Workflow
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.preprocess.confounds import make_confounds
 from gradspec.preprocess.geometry import rigid_matrix
@@ -20,8 +21,9 @@ from gradspec.preprocess.masks import extract_brain
 from gradspec.preprocess.participant import _run
 from gradspec.preprocess.realignment import realign_run
 from gradspec.preprocess.resampling import sample, transform_points
-from gradspec.preprocess.status import finish
+from gradspec.preprocess.status import Status, finish
 
+BEFORE = Status("sub-01", [])
 AFFINE = np.array([[-5.0, 0, 0, 72.5], [0, 5.0, 0, -87.5], [0, 0, 5.0, -67.5], [0, 0, 0, 1]])
 
 
@@ -95,7 +97,7 @@ class _FullDisk(Step):
 def test_a_full_disk_ends_the_job_and_excludes_nobody(tmp_path: Path) -> None:
     (tmp_path / "t1w.nii").touch()
 
-    def work(folder: Path) -> list[dict[str, Any]]:
+    def work(folder: Path) -> list[BoldRun]:
         workflow = Workflow(name="small", base_dir=str(tmp_path / "work"))
         workflow.add_nodes([Node(_FullDisk(in_file=str(tmp_path / "t1w.nii")), name="only")])
         _run(workflow, "sub-01")
@@ -103,16 +105,14 @@ def test_a_full_disk_ends_the_job_and_excludes_nobody(tmp_path: Path) -> None:
 
     out, status = tmp_path / "results" / "sub-01", tmp_path / "results" / "sub-01.json"
     with pytest.raises(RuntimeError, match="No space left on device"):
-        finish("sub-01", "preprocess", out, status, "exclude", None, work)
+        finish(BEFORE, "preprocess", out, status, "exclude", work)
     assert list((tmp_path / "results").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file stands where the folder should be")
     with pytest.raises(OSError, match=str(tmp_path / "results")):
-        finish(
-            "sub-01", "preprocess", tmp_path / "results" / "sub-01", tmp_path / "s.json", "exclude", None, lambda _: []
-        )
+        finish(BEFORE, "preprocess", tmp_path / "results" / "sub-01", tmp_path / "s.json", "exclude", lambda _: [])
 
 
 def test_a_job_that_was_killed_starts_again_as_if_nothing_had_been(tmp_path: Path) -> None:
@@ -120,10 +120,10 @@ def test_a_job_that_was_killed_starts_again_as_if_nothing_had_been(tmp_path: Pat
     left.mkdir(parents=True)
     (left / "half.nii").write_bytes(b"half")
 
-    def work(folder: Path) -> list[dict[str, Any]]:
+    def work(folder: Path) -> list[BoldRun]:
         (folder / "whole.txt").write_text("whole")
-        return [{"task": "rest"}]
+        return [BoldRun("sub-01", folder / "whole.txt")]
 
-    finish("sub-01", "preprocess", tmp_path / "sub-01", tmp_path / "sub-01.json", "exclude", None, work)
+    finish(BEFORE, "preprocess", tmp_path / "sub-01", tmp_path / "sub-01.json", "exclude", work)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sub-01", "sub-01.json"]
     assert [path.name for path in (tmp_path / "sub-01").iterdir()] == ["whole.txt"]

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import Run
 from gradspec.preprocess.geometry import write_itk_transforms
 from gradspec.preprocess.interfaces.functional import CorrectSliceTiming, EstimateMotion, ResampleBold
 from gradspec.preprocess.realignment import realign_run
@@ -97,8 +97,8 @@ def test_denoising(run: Path, tmp_path: Path) -> None:
     everywhere = np.ones(nib.load(run).shape[:3], np.uint8)
     everywhere[0] = 0
     nib.save(nib.Nifti1Image(everywhere, AFFINE), tmp_path / "mask.nii")
-    source = Run(run, None, None, "rest", None, 2.0, N_VOLUMES, mask=tmp_path / "mask.nii")
+    source = BoldRun("sub-01", run, mask=tmp_path / "mask.nii", repetition_time=2.0, n_volumes=N_VOLUMES)
     denoise = {"strategy": "none", "linear_trend": True, "scrub": False, "high_pass": 0.008}
     settings = {"denoise": {**denoise, "min_degrees_of_freedom": 10}, "fwhm": 6.0, "intensity": "grand_mean"}
     with at_most(3, size_of(run)):
-        denoise_participant("sub-01", [source], tmp_path, settings, measured=False)
+        denoise_participant("sub-01", [source], tmp_path, settings)

@@ -1,14 +1,18 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.config import resolve
-from gradspec.preprocess.derivatives import Run, name_anatomical, name_functional
-from gradspec.preprocess.group import COLUMNS, tabulate_quality
+from gradspec.preprocess.derivatives import name_anatomical, name_functional
 from gradspec.preprocess.pages import PICTURES, render_group, render_participant
+from gradspec.preprocess.status import Status, gather_runs
+from gradspec.selection.quality import COLUMNS, tabulate_quality
 
 BOUNDS = {"max_mean_fd": 0.5, "min_tsnr": 40.0}
 NOBODY = pd.DataFrame({"participant_id": [], "reason": []})
@@ -39,19 +43,16 @@ def parse(page: str) -> Balanced:
     return parser
 
 
-def make_run(run: str | None, **quality: float) -> dict[str, Any]:
-    return {"session": None, "task": "rest", "run": run, "quality": quality}
+def make_run(run: str | None, **quality: float) -> BoldRun:
+    index = f"_run-{run}" if run else ""
+    return BoldRun("sub-01", Path(f"sub-01_task-rest{index}_bold.nii.gz"), quality=quality)
 
 
 @pytest.fixture
 def table() -> pd.DataFrame:
     runs = [make_run("1", mean_fd=0.2, tsnr=60.0), make_run("2", mean_fd=0.9, tsnr=30.0)]
-    statuses = [
-        {"participant_id": "sub-01", "runs": runs},
-        {"participant_id": "sub-02", "runs": []},
-    ]
     excluded = pd.DataFrame({"participant_id": ["sub-02"], "reason": [HOSTILE]})
-    return tabulate_quality(statuses, excluded, BOUNDS)
+    return tabulate_quality(gather_runs([Status("sub-01", runs)]), excluded, BOUNDS)
 
 
 def test_the_page_of_a_participant_shows_every_picture_and_what_is_beyond_a_limit() -> None:
@@ -68,10 +69,10 @@ def test_the_page_of_a_participant_shows_every_picture_and_what_is_beyond_a_limi
 
 
 def test_every_picture_that_is_written_is_explained(tmp_path: Any) -> None:
-    run = Run(tmp_path / "sub-01_task-rest_bold.nii.gz", None, None, "rest", None, 2.0, 80)
+    run = BoldRun("sub-01", tmp_path / "sub-01_task-rest_bold.nii.gz", repetition_time=2.0, n_volumes=80)
     settings = resolve({"cohort": {"source": "simulated"}})["preprocess"]
-    outputs = [*name_anatomical("sub-01", tmp_path / "t1w.nii", settings), *name_functional("sub-01", run, settings)]
-    outputs += name_functional("sub-02", run, settings, has_t1w=False)
+    outputs = [*name_anatomical("sub-01", tmp_path / "t1w.nii", settings), *name_functional(run, settings)]
+    outputs += name_functional(run, settings, has_t1w=False)
     pictures = list(dict.fromkeys(output.path for output in outputs if output.path.endswith(".png")))
     assert len(pictures) == len(PICTURES)
     parse(render_participant("sub-01", [make_run(None, mean_fd=0.1)], pictures, BOUNDS, []))
@@ -96,16 +97,16 @@ def test_a_wide_table_scrolls_inside_the_page_with_its_first_column_in_sight(tab
 
 
 def test_who_has_no_t1w_image_is_named_as_such() -> None:
-    runs = [{**make_run(None, mean_fd=0.1), "normalized": way} for way in ("T1w", "BOLD")]
+    runs = [replace(make_run(None, mean_fd=0.1), normalized=way) for way in ("T1w", "BOLD")]
     with_t1w, without = (render_participant("sub-01", [run], [], BOUNDS, []) for run in runs)
     assert "No T1w image was used" in without
     assert "No T1w image was used" not in with_t1w
-    table = tabulate_quality([{"participant_id": "sub-01", "runs": [runs[1]]}], NOBODY, BOUNDS)
+    table = tabulate_quality(gather_runs([Status("sub-01", [runs[1]])]), NOBODY, BOUNDS)
     assert table["normalized"].tolist() == ["BOLD"]
 
 
 def test_values_of_the_data_never_become_markup(table: pd.DataFrame) -> None:
-    run = {**make_run(None, mean_fd=0.9), "task": HOSTILE}
+    run = replace(make_run(None, mean_fd=0.9), bold=Path(f"sub-01_task-{HOSTILE.replace('/', '')}_bold.nii.gz"))
     for page in (
         render_group(table, BOUNDS, {}, [HOSTILE]),
         render_participant(HOSTILE, [run], [f"figures/{HOSTILE}_desc-tsnr_bold.png"], BOUNDS, [HOSTILE]),

@@ -11,26 +11,26 @@ from nipype.interfaces.base import CommandLine
 from nipype.interfaces.utility import Function
 from nipype.pipeline.engine import Node, Workflow
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.config import resolve
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json
 from gradspec.preprocess.denoised import denoise_participant
-from gradspec.preprocess.derivatives import PAGE, Run, bids_uri, describe_derivatives, name_functional, read_runs
+from gradspec.preprocess.derivatives import bids_uri, describe_derivatives, name_functional
 from gradspec.preprocess.interfaces.anatomical import ConformT1w
 from gradspec.preprocess.interfaces.save import SaveDerivative
+from gradspec.preprocess.pages import PAGE
 from gradspec.preprocess.participant import _run, init_participant_wf, preprocess_participant
 
 SETTINGS: dict[str, Any] = resolve({"cohort": {"source": "simulated"}, "preprocess": {"motion": "fast"}})["preprocess"]
 
 
 @pytest.fixture
-def run() -> Run:
-    return Run(
-        bold=Path("/data/sub-01/ses-a/func/sub-01_ses-a_task-rest_acq-mb_run-2_bold.nii.gz"),
+def run() -> BoldRun:
+    return BoldRun(
+        "sub-01",
+        Path("/data/sub-01/ses-a/func/sub-01_ses-a_task-rest_acq-mb_run-2_bold.nii.gz"),
         t1w=Path("/data/sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz"),
-        session="a",
-        task="rest",
-        run="2",
         repetition_time=0.8,
         n_volumes=100,
     )
@@ -42,24 +42,14 @@ def one_node(tmp_path: Path, interface: Any) -> Workflow:
     return workflow
 
 
-def test_runs_are_read_from_table_cells() -> None:
-    cells = {"bold": "/b.nii", "t1w": "n/a", "mask": float("nan"), "confounds": None, "session": "n/a", "task": "rest"}
-    (found,) = read_runs([{**cells, "run": None, "repetition_time": 2, "n_volumes": 80.0}])
-    assert found == Run(Path("/b.nii"), None, None, "rest", None, 2.0, 80)
-
-
-def test_slice_times_are_read_from_their_cell(run: Run) -> None:
-    cells = dict.fromkeys(["t1w", "mask", "confounds", "session", "task", "run"])
-    row = {**cells, "bold": "/b.nii", "repetition_time": 2, "n_volumes": 80, "slice_timing": "0,0.5,1.5"}
-    (found,) = read_runs([{**row, "slice_encoding_direction": "k-"}])
-    assert (found.slice_timing, found.slice_encoding_direction) == ((0.0, 0.5, 1.5), "k-")
-    outputs = name_functional("sub-01", found, {**SETTINGS, "slice_timing": True})
+def test_slice_times_are_said_in_the_sidecar(run: BoldRun) -> None:
+    outputs = name_functional(replace(run, slice_timing=(0.0, 0.5, 1.5)), {**SETTINGS, "slice_timing": True})
     sidecar = next(output.sidecar for output in outputs if output.field == "bold_template")
     assert (sidecar["SliceTimingCorrected"], sidecar["StartTime"]) == (True, 0.75)
 
 
-def test_derivatives_keep_all_entities_and_the_repetition_time(run: Run) -> None:
-    outputs = {output.field: output for output in name_functional("sub-01", run, SETTINGS)}
+def test_derivatives_keep_all_entities_and_the_repetition_time(run: BoldRun) -> None:
+    outputs = {output.field: output for output in name_functional(run, SETTINGS)}
     stem = "ses-a/func/sub-01_ses-a_task-rest_acq-mb_run-2"
     assert outputs["bold_template"].path == f"{stem}_space-MNI152NLin2009aSym_desc-preproc_bold.nii.gz"
     assert outputs["motion"].path == f"{stem}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt"
@@ -72,11 +62,6 @@ def test_a_file_is_named_from_its_participant_on_in_its_own_data_set() -> None:
     path = Path("/results/preprocess/sub-01/ses-a/func/sub-01_ses-a_bold.nii.gz")
     assert bids_uri(path, "sub-01") == "bids::sub-01/ses-a/func/sub-01_ses-a_bold.nii.gz"
     assert bids_uri(Path("/elsewhere/image.nii"), "sub-01", "raw") == "bids:raw:image.nii"
-
-
-def test_names_of_derivatives_lose_space_and_description(run: Run) -> None:
-    bold = Path("sub-01_task-rest_space-MNI152NLin2009cAsym_res-2_desc-preproc_bold.nii.gz")
-    assert replace(run, bold=bold).prefix == "sub-01_task-rest"
 
 
 def test_the_data_set_is_described_as_derivative(tmp_path: Path) -> None:
@@ -138,9 +123,10 @@ def test_a_real_participant_lands_on_the_template(test_data: Path, tmp_path: Pat
     short = tmp_path / "sub-02" / "func" / "sub-02_task-oneback_run-1_bold.nii.gz"
     short.parent.mkdir(parents=True)
     nib.save(image.slicer[..., :50], short)
-    source = Run(short, raw / "anat" / "sub-02_T1w.nii.gz", None, "oneback", "1", 2.0, 50)
-    (status,) = preprocess_participant("sub-02", [source], tmp_path / "out", SETTINGS, seed=1)
-    quality = status["quality"]
+    t1w = raw / "anat" / "sub-02_T1w.nii.gz"
+    source = BoldRun("sub-02", short, t1w=t1w, repetition_time=2.0, n_volumes=50)
+    (done,) = preprocess_participant("sub-02", [source], tmp_path / "out", SETTINGS, seed=1)
+    quality = done.quality
     assert quality["normalization_overlap"] > 0.95
     assert quality["overlap"] > 0.85
     assert 0.02 < quality["mean_fd"] < 0.4
@@ -149,8 +135,8 @@ def test_a_real_participant_lands_on_the_template(test_data: Path, tmp_path: Pat
     page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
     assert page.count("<img") == 8
     assert f"ANTs of antspyx {version('antspyx')}" in page or "ANTs 2" in page
-    confounds = pd.read_csv(tmp_path / "out" / status["confounds"], sep="\t", na_values="n/a")
+    confounds = pd.read_csv(done.confounds, sep="\t", na_values="n/a")
     assert len(confounds) == 50
-    paths = {key: tmp_path / "out" / status[key] for key in ("bold", "mask", "confounds")}
-    (denoised,) = denoise_participant("sub-02", [replace(source, **paths)], tmp_path / "denoised", SETTINGS)
-    assert denoised["quality"]["degrees_of_freedom"] == 50 - 1 - denoised["quality"]["n_confounds"]
+    (denoised,) = denoise_participant("sub-02", [done], tmp_path / "denoised", SETTINGS)
+    assert denoised.quality["degrees_of_freedom"] == 50 - 1 - denoised.quality["n_confounds"]
+    assert denoised.quality["tsnr"] == quality["tsnr"]

@@ -1,12 +1,12 @@
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.config import resolve
 from gradspec.errors import ParticipantError
-from gradspec.preprocess.group import COLUMNS, tabulate_quality
 from gradspec.preprocess.quality import LIMITS, QUALITY_COLUMNS, dice, find_flags, judge, measure_run, temporal_snr
 
 BOUNDS = {"max_mean_fd": 0.5, "min_overlap": 0.7}
@@ -58,7 +58,7 @@ def test_what_a_table_lacks_is_not_measured() -> None:
 
 def test_every_run_beyond_a_limit_is_named() -> None:
     runs = [
-        {"session": None, "task": "rest", "run": str(number), "quality": {"mean_fd": fd, "overlap": 0.9}}
+        BoldRun("sub-01", Path(f"sub-01_task-rest_run-{number}_bold.nii"), quality={"mean_fd": fd, "overlap": 0.9})
         for number, fd in ((1, 0.2), (2, 0.9))
     ]
     limits = {"max_mean_fd": 0.5, "min_overlap": 0.7}
@@ -85,39 +85,11 @@ def test_every_limit_of_the_configuration_has_a_number_that_it_limits() -> None:
         assert list(find_flags(beyond, {limit.key: 0.5})) == [limit.column]
 
 
-def make_status(participant: str, stage: str, runs: list[str | None], **quality: float) -> dict[str, Any]:
-    entities = [{"session": None, "task": "rest", "run": run} for run in runs]
-    return {
-        "participant_id": participant,
-        "stage": stage,
-        "status": "included",
-        "reason": None,
-        "runs": [{**entity, "quality": quality} for entity in entities],
-    }
-
-
-def test_the_group_table_brings_both_stages_and_the_excluded_together() -> None:
-    statuses = [
-        make_status("sub-02", "preprocess", ["1", "2"], mean_fd=0.2, overlap=0.9),
-        make_status("sub-01", "preprocess", [None], mean_fd=0.9, overlap=0.9),
-        make_status("sub-02", "denoise", ["1", "2"], degrees_of_freedom=60, n_confounds=9),
-        make_status("sub-03", "preprocess", []),
-    ]
-    excluded = pd.DataFrame(
-        {"participant_id": ["sub-01", "sub-03"], "reason": ["it moved", "the file is cut short"], "stage": "preprocess"}
-    )
-    table = tabulate_quality(statuses, excluded, BOUNDS)
-    assert list(table) == list(COLUMNS)
-    assert table["participant_id"].tolist() == ["sub-01", "sub-02", "sub-02", "sub-03"]
-    assert table["exclude"].tolist() == ["true", "false", "false", "true"]
-    assert table["reason"].tolist()[0] == "it moved"
-    assert table["reason"].tolist()[3] == "the file is cut short"
-    assert table.loc[table["participant_id"] == "sub-02", "degrees_of_freedom"].tolist() == [60, 60]
-    assert table["run"].tolist()[1:3] == ["1", "2"]
-
-
-def test_without_anybody_excluded_the_table_is_whole() -> None:
-    empty = pd.DataFrame({"participant_id": [], "group": [], "stage": [], "reason": []})
-    table = tabulate_quality([make_status("sub-01", "denoise", [None], n_confounds=9)], empty, BOUNDS)
-    assert table["exclude"].tolist() == ["false"]
-    assert table["reason"].isna().all()
+def test_changes_that_are_missing_later_than_dummy_scans_are_no_quality() -> None:
+    changes = [np.nan, np.nan, np.nan, 0.2, 0.4]
+    table = pd.DataFrame({"dvars": changes, "non_steady_state_outlier_00": 0, "non_steady_state_outlier_01": 0})
+    assert measure_run(table, np.array([50.0]))["mean_dvars"] == 0.3
+    with pytest.raises(ParticipantError, match="column dvars of the confounds is missing in row 3 of 5"):
+        measure_run(table.drop(columns="non_steady_state_outlier_01"), np.array([50.0]))
+    with pytest.raises(ParticipantError, match="column dvars of the confounds holds no numbers"):
+        measure_run(pd.DataFrame({"dvars": ["a", "b"]}, dtype=object), np.array([50.0]))

@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.config import resolve
 from gradspec.errors import ConfigError
 from gradspec.preprocess.confounds import GROUPS, MOTION_COLUMNS, describe_columns, make_confounds
-from gradspec.preprocess.derivatives import Run, name_anatomical, name_functional
+from gradspec.preprocess.derivatives import name_anatomical, name_functional
 from gradspec.preprocess.geometry import rigid_matrix
 from gradspec.preprocess.participant import init_participant_wf
 from gradspec.preprocess.steps import check_steps
 
-RUN = Run(
-    bold=Path("/data/sub-01/func/sub-01_task-rest_bold.nii.gz"),
+RUN = BoldRun(
+    "sub-01",
+    Path("/data/sub-01/func/sub-01_task-rest_bold.nii.gz"),
     t1w=Path("/data/sub-01/anat/sub-01_T1w.nii.gz"),
-    session=None,
-    task="rest",
-    run=None,
     repetition_time=2.0,
     n_volumes=80,
 )
@@ -88,7 +87,7 @@ def test_a_switch_reaches_its_step(
 def test_every_result_has_a_place(tmp_path: Path, preprocess: dict[str, Any]) -> None:
     settings = make_settings(**preprocess)
     has_t1w = settings["coregistration"]
-    outputs = name_functional("sub-01", RUN, settings, has_t1w)
+    outputs = name_functional(RUN, settings, has_t1w)
     outputs += name_anatomical("sub-01", RUN.t1w, settings) if has_t1w and RUN.t1w else []
     assert len({output.path for output in outputs}) == len(outputs)
     saved = {name for name in nodes_of(settings, tmp_path) if name.startswith("save_")}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradspec.spectra.features import FEATURES, drop_rounding, rounding_tolerance
+from gradspec.spectra.features import FEATURES, drop_rounding, raise_rounding, rounding_tolerance
 
 NAN = math.nan
 
@@ -190,6 +190,21 @@ def test_rounding_of_single_precision_does_not_reach_the_condition_number():
     assert np.count_nonzero(clean) == 2
     assert FEATURES["condition_number"].function(clean) == pytest.approx(spectrum[0] / spectrum[1])
     assert FEATURES["condition_number"].function(spectrum) > 1e6
+
+
+def test_rounding_about_the_tolerance_does_not_move_the_logarithm_of_the_condition_number():
+    """The read-out of two classes has rank one, and a second value of rounding on either side of the tolerance."""
+    tolerance = rounding_tolerance((2, 16))
+    spectra = np.stack([np.ones(5), tolerance * np.array([0.0, 1e-3, 0.99, 1.01, 2.0])], axis=1)
+    digits = FEATURES["log_condition_number"]
+    assert np.ptp(digits.function(raise_rounding(spectra, tolerance))) == pytest.approx(np.log10(2))
+    assert np.ptp(digits.function(drop_rounding(spectra, tolerance))) > 5
+    assert digits.takes_floor and not FEATURES["condition_number"].takes_floor
+
+
+def test_raising_rounding_leaves_what_is_undefined():
+    found = raise_rounding(np.array([[1.0, 1e-9, NAN], [NAN, NAN, NAN], [0, 0, NAN]]), 1e-6)
+    np.testing.assert_array_equal(found, [[1, 1e-6, NAN], [NAN, NAN, NAN], [0, 0, NAN]])
 
 
 def test_dropping_rounding_leaves_what_is_undefined():

@@ -37,6 +37,18 @@ def test_a_row_is_the_mean_over_the_steps_of_its_epoch(table_of):
         assert table.loc[("hidden.weight", 1, "patient"), name] == expected
 
 
+def test_a_tail_of_rounding_is_zero_and_the_floor_of_the_logarithm(table_of):
+    fold = make_fold(batches=(3,))
+    spectra = fold["hidden.weight"]["gradient"].values
+    smallest = np.isfinite(spectra).sum(axis=-1, keepdims=True) - 1
+    np.put_along_axis(spectra, smallest, 1e-12, axis=-1)
+    row = table_of(fold).set_index(["layer", "epoch", "group"]).loc[("hidden.weight", 0, "patient")]
+    assert row["numerical_rank"] == smallest[0, 1, 0]
+    floor = max(SHAPES["hidden.weight"]) * 2.0**-23
+    assert row["log_condition_number"] == pytest.approx(-np.log10(floor))
+    assert row["condition_number"] < 1 / floor
+
+
 def test_padded_steps_change_nothing(table_of, tmp_path):
     short = make_fold(0, 1, batches=(2, 3))
     alone = extract_features(merge_folds(write_folds(tmp_path / "alone", short)))

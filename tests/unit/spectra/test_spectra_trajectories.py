@@ -127,3 +127,8 @@ def test_every_run_layer_group_and_feature_has_a_row(tmp_path):
 def test_the_page_that_defines_the_features_is_up_to_date():
     page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     assert HEADING + page.partition(HEADING)[2] == describe_features(), "run `make docs`"
+
+
+def test_a_change_by_rounding_has_no_half():
+    values = 0.1 + 1e-9 * np.random.default_rng(0).normal(size=(1, len(EPOCHS)))
+    assert np.isnan(SUMMARIES["time_to_half"].function(values, EPOCHS)).all()

@@ -147,3 +147,11 @@ def test_where_repeats_do_not_differ_it_is_the_jackknife():
     found = corrected_resampled_t_test(runs, mean_overlap(is_training), df=within_df(REPEATS, FOLDS, N_PEOPLE))
     expected = noise_corrected_jackknife_t_test(runs.reshape(REPEATS, FOLDS, -1), N_PEOPLE)
     np.testing.assert_allclose(found.p_value, expected.p_value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_runs", range(3, 12))
+def test_equal_differences_have_no_statistic_whatever_rounding_makes_of_their_mean(n_runs):
+    values = np.array([0.1, 1 / 3, 20.3, 1e-9])
+    found = corrected_resampled_t_test(np.tile(values, (n_runs, 1)), 0.2)
+    assert np.isnan(found.statistic).all() and np.isnan(found.ci_low).all()
+    np.testing.assert_allclose(found.difference, values)

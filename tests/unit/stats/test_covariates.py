@@ -147,6 +147,51 @@ def test_a_network_that_predicts_nan_is_not_tested_and_the_other_is():
     assert np.isfinite(row_of(table, "covariates")["p_value"])
 
 
+@pytest.mark.parametrize(
+    ("alone", "gone", "why"),
+    [
+        ("D", "site: D", "only those left out have it"),
+        ("A", "site: B", "the others are held against it, since those left out are gone"),
+    ],
+)
+def test_the_only_person_of_a_site_is_left_out_with_the_column(alone, gone, why, caplog):
+    predictions, participants, _ = make_cohort(group_effect=0.5)
+    site = np.random.default_rng(0).choice(["B", "C"], 60).astype(object)
+    site[7] = alone
+    participants = participants.assign(site=site)
+    found = regress(predictions, participants, ["age", "site"])
+    others = regress(predictions[predictions["participant_id"] != IDS[7]], participants, ["age", "site"])
+    tested = found[~found["test"].str.startswith("not tested")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(tested.drop(columns="left_out"), others.drop(columns="left_out"), rtol=1e-9)
+    assert set(found["left_out"]) == {IDS[7]} and set(others["left_out"]) == {""}
+    assert set(found["n_missing"]) == {0} and IDS[7] in caplog.text
+    lost = row_of(found, "covariates", gone)
+    assert lost["test"] == f"not tested: {why}" and np.isnan(lost["p_value"])
+
+
+def test_whoever_is_alone_once_others_are_left_out_is_left_out_too():
+    predictions, participants, _ = make_cohort()
+    site, scanner = np.tile(["B", "B", "C"], 20).astype(object), np.repeat(["x", "y"], 30).astype(object)
+    site[[7, 8]], scanner[7] = "D", "z"
+    table = regress(predictions, participants.assign(site=site, scanner=scanner), ["site", "scanner"])
+    assert set(table["left_out"]) == {f"{IDS[7]}, {IDS[8]}"}
+    assert np.isfinite(row_of(table, "covariates")["p_value"]) and np.isfinite(row_of(table, "none")["p_value"])
+
+
+def test_a_group_of_one_is_not_tested_and_says_why():
+    predictions, participants, _ = make_cohort()
+    predictions["group"] = np.where(predictions["participant_id"] == IDS[7], "patient", "control")
+    for adjustment in ("none", "covariates"):
+        row = row_of(regress(predictions, participants), adjustment)
+        assert row["test"].startswith("not tested: without participants of leverage 1") and np.isnan(row["p_value"])
+
+
+def test_a_cohort_without_covariates_is_not_tested_and_says_why():
+    predictions, participants, _ = make_cohort()
+    table = regress(predictions, participants.assign(age=np.nan))
+    assert table["test"].str.contains("0 participants are too few").all()
+
+
 def test_the_table_can_be_written(tmp_path):
     table = regress(*make_cohort()[:2])
     write_table(table, tmp_path / "scores.tsv", describe_scores(LEVELS, ["age", "sex"], "holm", 0.05))

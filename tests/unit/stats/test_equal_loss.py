@@ -125,3 +125,13 @@ def test_losses_are_the_means_over_the_steps_of_an_epoch_in_the_order_of_the_run
 def test_the_table_can_be_written(tmp_path):
     write_table(compare(*make_trajectories()), tmp_path / "equal_loss.tsv", describe_equal_loss(LEVELS, 0.05))
     assert "parabola" in (tmp_path / "equal_loss.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-9])
+def test_losses_that_are_equal_but_for_rounding_leave_no_way_to_tell(rounding):
+    rng = np.random.default_rng(0)
+    reference, comparison = rng.normal(5.0, 1.0, size=(2, 4, EPOCHS, 1))
+    losses = 0.3 * (1 + rounding * rng.normal(size=(4, EPOCHS, 2)))
+    assert np.isnan(differences_at_equal_loss(reference, comparison, losses)).all()
+    apart = np.broadcast_to([0.2, 0.4], (4, EPOCHS, 2)) * (1 + rounding * rng.normal(size=(4, EPOCHS, 2)))
+    assert np.isnan(differences_at_equal_loss(reference, comparison, apart)).all()

@@ -182,6 +182,8 @@ def test_there_is_no_slope_where_a_threshold_parts_the_classes_or_all_are_alike(
     weights[1, 4] = 0
     assert np.isnan(calibration_slope(positive, np.linspace(0.1, 0.9, 8), weights)).all()
     assert np.isnan(calibration_slope(positive, np.full(8, 0.3), weights)).all()
+    nearly = np.full(8, 0.3) + 1e-8 * np.random.default_rng(0).normal(size=8)  # a dead network, in single precision
+    assert np.isnan(calibration_slope(positive, nearly, weights)).all()
 
 
 def test_a_metric_that_many_resamples_lack_has_no_interval():

@@ -63,3 +63,9 @@ def test_random_groups_are_told_apart_in_no_more_than_one_cohort_of_twenty(decay
     rejected = np.mean(np.array(p_values) < 0.05)
     assert rejected <= high < np.mean(as_if_independent(p_values) < 0.05)
     assert rejected >= low or decay
+
+
+@pytest.mark.parametrize("n_people", [5, 7, 30, 41])
+def test_equal_votes_say_nothing_whatever_rounding_makes_of_their_mean(n_people):
+    for vote in (0.1, 1 / 3, 2 / 3, 20.3):
+        assert np.isnan(p_against_chance(np.full(n_people, vote), np.arange(n_people) < 2))

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from restricted_likelihood import fit_on_a_grid
 from scipy import stats
+from trajectory_tables import over_runs
 
 from gradspec.files import write_table
 from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass
-from gradspec.stats.mixed_model import fit_mixed_model
+from gradspec.stats.mixed_model import COMPLETE, MIXED, WEIGHTED, fit_mixed_model
 from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
 from gradspec.stats.runs import pair_groups
@@ -115,7 +117,16 @@ def test_mixed_models_are_those_of_each_trajectory_alone():
         rows = rows_of(table[table["kind"] == names["kind"]], names["layer"], names["feature"])
         alone = fit_mixed_model(trajectories.reference[..., test], trajectories.comparison[..., test], jackknife)
         assert list(rows["effect"]) == ["group", "group × epoch"]
-        for column in ("estimate", "ci_low", "ci_high", "statistic", "p_value", "design_effect"):
+        for column in (
+            "estimate",
+            "ci_low",
+            "ci_high",
+            "statistic",
+            "p_value",
+            "design_effect",
+            "df",
+            "relative_width",
+        ):
             np.testing.assert_allclose(rows[column], getattr(alone, column))
     for _, family in table.groupby("kind"):
         np.testing.assert_allclose(family["p_corrected"], correct(family["p_value"].to_numpy(), "holm"))
@@ -123,21 +134,65 @@ def test_mixed_models_are_those_of_each_trajectory_alone():
     assert (rows_of(table)["p_value"] < 0.05).all()
 
 
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (lambda table: table["epoch"].eq(2) & table["fold"].eq(1), "undefined in some epochs"),
-        (lambda table: table["epoch"].ge(0), "the difference is the same in every run and epoch"),
-    ],
-)
-def test_a_trajectory_that_cannot_be_tested_says_why_and_the_others_are_tested(spoil, reason):
+def test_mixed_models_are_those_of_brute_force():
+    trajectories = pair_groups(make_features(shift=0.5, kinds=("gradient", "delta")), LEVELS, NAMES)
+    for reference, comparison in zip(
+        np.moveaxis(trajectories.reference, 2, 0), np.moveaxis(trajectories.comparison, 2, 0), strict=True
+    ):
+        found = fit_mixed_model(reference, comparison, over_runs)
+        estimate, error = fit_on_a_grid(comparison - reference, np.isfinite(reference))
+        np.testing.assert_allclose(found.estimate, estimate, rtol=1e-3)
+        np.testing.assert_allclose(found.estimate / found.statistic, error, rtol=1e-3)
+
+
+def spoil(features, where, value):
+    features.loc[where & features["layer"].eq("hidden.weight"), "effective_rank"] = value
+    return features
+
+
+def test_where_a_run_lacks_an_epoch_there_are_no_clusters_but_a_mixed_model():
     features = make_features(shift=0.5)
-    spoilt = spoil(features) & features["layer"].eq("hidden.weight")
-    features.loc[spoilt, "effective_rank"] = np.nan if reason.startswith("undefined") else 1.0
+    features = spoil(features, features["epoch"].eq(2) & features["fold"].eq(1), np.nan)
+    clusters, models = find(features), model(features)
+    assert set(rows_of(clusters, "hidden.weight")["test"]) == {"not tested: undefined in some epochs"}
+    assert set(rows_of(models, "hidden.weight")["note"]) == {WEIGHTED} and models["p_value"].notna().all()
+    assert set(rows_of(models)["note"]) == {COMPLETE} and set(models["test"]) == {MIXED}
+
+
+def test_epochs_in_which_the_groups_differ_by_rounding_alone_are_in_no_cluster():
+    features = make_features(shift=2.0)
+    rounding = 5 + 1e-9 * (1 + features["group"].eq("patient")) * (1 + 1e-3 * features["fold"])
+    features = spoil(features, features["epoch"].lt(4), rounding)
+    late = features["layer"].eq("hidden.weight") & features["group"].eq("patient") & features["epoch"].ge(4)
+    features.loc[late, "effective_rank"] += 2.0
+    found = rows_of(find(features), "hidden.weight")
+    assert found["first_epoch"].min() == 4
+
+
+def test_a_run_of_one_epoch_has_no_line():
+    features = make_features()
+    features = spoil(features, features["epoch"].gt(0) & features["fold"].eq(1), np.nan)
+    rows = rows_of(model(features), "hidden.weight")
+    assert set(rows["test"]) == {"not tested: undefined in all epochs but one, or in all, of a run"}
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-15])
+def test_a_difference_that_is_the_same_everywhere_but_for_rounding_is_not_tested(rounding):
+    features = make_features(shift=0.5)
+    value = 1 + 0.1 * features["group"].eq("patient") + rounding * np.random.default_rng(0).normal(size=len(features))
+    features = spoil(features, features["epoch"].ge(0), value)
     for table in (find(features), model(features)):
         rows = rows_of(table, "hidden.weight")
-        assert set(rows["test"]) == {f"not tested: {reason}"} and rows["p_value"].isna().all()
-        assert not rows_of(table)["test"].str.startswith("not tested").any()
+        assert set(rows["test"]) == {"not tested: the difference is the same in every run and epoch"}
+        assert rows["p_value"].isna().all() and not rows_of(table)["test"].str.startswith("not tested").any()
+
+
+def test_an_effect_that_is_the_same_in_every_run_is_not_tested_and_the_other_is():
+    features = make_features()
+    value = 1 + features["group"].eq("patient") * (0.1 * features["epoch"] + features["fold"] / 3 + features["repeat"])
+    rows = rows_of(model(spoil(features, features["epoch"].ge(0), value)), "hidden.weight")
+    assert list(rows["test"]) == [MIXED, "not tested: the same in every run"]
+    assert list(rows["p_value"].notna()) == [True, False] and rows["estimate"].iloc[1] == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(

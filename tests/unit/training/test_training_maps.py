@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from training_maker import LEVELS, make_fold, make_sides, train
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.files import write_dataset
 from gradspec.ica.images import maps_to_image, save_image
 from gradspec.ica.maps import alff_maps, component_maps
-from gradspec.ica.runs import Run
 from gradspec.training.samples import load_samples
 
 N = 40
@@ -42,8 +42,10 @@ def write_runs(folder):
         slow = np.cumsum(signal, axis=0)
         slow /= slow.std(axis=0)
         signal = np.where(CORNER & bool(group), slow, signal).astype(np.float32)
-        save_image(maps_to_image(signal, MASK), folder / f"{who}_bold.nii.gz")
-        runs.append(Run(who, "task-rest", folder / f"{who}_bold.nii.gz", folder / "mask.nii.gz", 2.0))
+        save_image(maps_to_image(signal, MASK), folder / f"{who}_task-rest_bold.nii.gz")
+        runs.append(
+            BoldRun(who, folder / f"{who}_task-rest_bold.nii.gz", mask=folder / "mask.nii.gz", repetition_time=2.0)
+        )
     return alff_maps(runs, MASK, shrink=2)
 
 

@@ -3,6 +3,9 @@
 It stands alone: it needs torch, numpy and xarray, and imports nothing else of gradspec.
 """
 
+from gradspec.capture._discovery import register_layer
+from gradspec.capture._layer import Layer
+from gradspec.capture._linear import captured_linear
 from gradspec.capture.errors import (
     AttachedTwiceError,
     CaptureError,
@@ -20,10 +23,13 @@ __all__ = [
     "BalancedBatchSampler",
     "CaptureError",
     "GroupError",
+    "Layer",
     "NothingCapturedError",
     "RowsError",
     "SpectraRecorder",
     "UnsupportedError",
+    "captured_linear",
     "group_sorting_collate",
     "per_group_mean",
+    "register_layer",
 ]

@@ -1,6 +1,6 @@
 """What the arguments of a recorder may be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gradspec.capture._discovery import EXTRAS
 from gradspec.capture._distributed import check_initialised
@@ -35,10 +35,21 @@ def check_arguments(
 
 
 def check_choices(
-    definition: str, processes: str, kinds: Sequence[str], keep_grams: bool | int, every: int | str
+    definition: str,
+    check_rows: str,
+    rows: object,
+    processes: str,
+    kinds: Sequence[str],
+    keep_grams: bool | int,
+    every: int | str,
 ) -> None:
     if definition not in ("rows", "loss"):
         raise CaptureError(f"definition must be 'rows' or 'loss', not {definition!r}")
+    for each in rows.values() if isinstance(rows, Mapping) else [rows]:
+        if each not in ("samples", "sample-major"):
+            raise CaptureError(f"rows must be 'samples' or 'sample-major', or a dict of them, not {rows!r}")
+    if check_rows not in ("first", "every", "never"):
+        raise CaptureError(f"check_rows must be 'first', 'every' or 'never', not {check_rows!r}")
     if processes not in ("own", "all"):
         raise CaptureError(f"processes must be 'own' or 'all', not {processes!r}")
     if keep_grams < 0:

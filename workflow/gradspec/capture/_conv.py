@@ -8,55 +8,60 @@ are asked for. A grouped convolution is a block-diagonal matrix, with one spectr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from gradspec.capture._layer import (
-    Layer,
-    Weight,
-    autocast_inputs,
-    check_eager,
-    is_low_precision,
-    receives_gradient,
-    total,
-)
+from gradspec.capture._graph import demand
+from gradspec.capture._layer import Layer, Weight, autocast_inputs, is_low_precision, total
 from gradspec.capture._register import WHOLE, Register
+from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture
 from gradspec.capture._vectors import watched_bias
+from gradspec.capture.errors import UnsupportedError
 
 KINDS = ("gradient", "activation", "delta")
 
-ConvModule = nn.Conv1d | nn.Conv2d | nn.Conv3d
+ConvModule = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Stride, zero padding and dilation a dimension, and the number of blocks of a grouped convolution."""
+    """Stride, zero padding and dilation per dimension, and the number of blocks of a grouped convolution.
+
+    A transposed convolution has a padding of the output too.
+    """
 
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     blocks: int
+    output_padding: tuple[int, ...] | None = None
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        no_output_padding = [0] * len(self.stride)
-        return torch.convolution(
-            x, weight, bias, self.stride, self.padding, self.dilation, False, no_output_padding, self.blocks
-        )
+        return torch.convolution(x, weight, bias, *self._arguments)
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        output_padding = self.output_padding or (0,) * len(self.stride)
+        is_transposed = self.output_padding is not None
+        return self.stride, self.padding, self.dilation, is_transposed, output_padding, self.blocks
+
+    def positions(self, x: Tensor, delta: Tensor) -> int:
+        """Rows of a sample: positions of the output, of the input where the convolution is transposed."""
+        return prod((delta if self.output_padding is None else x).shape[2:])
 
     def backward(self, delta: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]) -> Sequence[Tensor]:
         """Gradients of input, weight and bias; the ones not wanted are None."""
-        no_output_padding = [0] * len(self.stride)
+        n_outputs = len(weight) if self.output_padding is None else weight.shape[1] * self.blocks
         gradients: Sequence[Tensor] = torch.ops.aten.convolution_backward(
-            delta, x, weight, [len(weight)], self.stride, self.padding, self.dilation, False, no_output_padding,
-            self.blocks, wanted,
-        )  # fmt: skip
+            delta, x, weight, [n_outputs], *self._arguments, wanted
+        )
         return gradients
 
     def patches(
@@ -74,63 +79,142 @@ class Geometry:
 # Gives the gradients of weight and bias from the layer's input, the gradient of its output, the kernel, and whether
 # the bias is wanted; and keeps what the spectra need.
 Sink = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
+# Makes one, for another use of the weight.
+Sinks = Callable[[], Sink]
 
 
 class ConvLayer(Layer):
     """``nn.Conv1d``, ``nn.Conv2d`` and ``nn.Conv3d``."""
 
-    def __init__(self, name: str, module: ConvModule, register: Register) -> None:
-        super().__init__(name, module)
+    functions: ClassVar[tuple[str, ...]] = ("conv1d", "conv2d", "conv3d")
+    is_parametrisable = True
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+
+    def __init__(self, name: str, module: ConvModule, register: Register, samples: SampleDim) -> None:
+        super().__init__(name, module, register, samples)
         self.module: ConvModule = module
         self.agreement = "summed over groups, within rounding"
-        shape = (module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size))
         blocks = WHOLE if module.groups == 1 else [f"/block{block}" for block in range(module.groups)]
-        self._matrices = register.matrices(self, "weight", shape, KINDS, blocks)
-        self._biases = register.vectors(self, "bias")
-        self.weights = [*self._matrices, *self._biases]
+        self._matrices = register.matrices(self, "weight", self.shape(module), self.kinds, blocks)
+        biases = register.vectors(self, "bias")
+        self.biases = {id(module._parameters.get("bias")): biases}
+        self.weights = [*self._matrices, *biases]
 
-    def forward(self, step: StepCapture, input: Float[Tensor, "sample channel *space"]) -> Tensor:
-        module = self.module
-        # A parametrised weight is computed whenever it is asked for, which spectral_norm counts as a step of its own.
-        weight, bias = module.weight, module.bias
+    @staticmethod
+    def shape(module: ConvModule) -> tuple[int, int]:
+        """Outputs and inputs of a block of the matrix that the kernel is."""
+        return module.out_channels // module.groups, module.in_channels // module.groups * prod(module.kernel_size)
+
+    def call(
+        self,
+        step: StepCapture,
+        function: Callable[..., Tensor],
+        input: Float[Tensor, "sample channel *space"],
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | str | tuple[int, ...] = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        if not self._records(weight, bias):
+            return function(input, weight, bias, stride, padding, dilation, groups)
+        if input.ndim < weight.ndim:  # a single sample
+            call = partial(self.call, step, function)
+            return call(input[None], weight, bias, stride, padding, dilation, groups).squeeze(0)
+        n_space = weight.ndim - 2
+        stride, dilation = _each(stride, n_space), _each(dilation, n_space)
+        padded, padding = _pad(input, weight.shape[2:], padding, dilation)
+        return self._captured(step, padded, weight, bias, Geometry(stride, padding, dilation, groups))
+
+    def _records(self, weight: Tensor, bias: Tensor | None) -> bool:
+        return (bool(self._matrices) and weight.requires_grad) or bool(self.biases.get(id(bias), ()))
+
+    def _captured(
+        self, step: StepCapture, padded: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
+    ) -> Tensor:
+        """The convolution of an input that is padded already, whose backward adds to what a step has captured."""
         records_weight = bool(self._matrices) and weight.requires_grad
-        if not torch.is_grad_enabled() or not (records_weight or self._biases):
-            bare: Tensor = module._conv_forward(input, weight, bias)
-            return bare
-        check_eager(self)
-        step.groups.check_batch(input.shape if input.ndim == weight.ndim else (), 0, str(self))
-        padded, padding = _pad(module, input)
-        # After padding, as in PyTorch: autocast pads by reflection in float32.
+        biases = self.biases.get(id(bias), ())
+        rows = self.rows_in(step, padded.shape, 0)
+        check = partial(rows.check_batch, padded.shape, 0, self)
         padded, weight, bias = autocast_inputs(padded, weight, bias)
-        geometry = Geometry(module.stride, padding, module.dilation, module.groups)
 
-        use = step.use()
+        def new_sink() -> Sink:
+            use = step.use(check, rows)
 
-        def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
-            use.spend()
-            return _weight_gradient(step, self._matrices, geometry, x, delta, kernel, with_bias)
+            def sink(x: Tensor, delta: Tensor, kernel: Tensor, with_bias: bool) -> tuple[Tensor, Tensor | None]:
+                use.spend()
+                return _weight_gradient(step, self._matrices, geometry, x, delta, kernel, with_bias)
+
+            return sink
 
         output: Tensor
         if records_weight:
-            output = _Convolution.apply(padded, weight, bias, geometry, sink)  # type: ignore[no-untyped-call]
+            output = _Convolution.apply(padded, weight, bias, geometry, new_sink)  # type: ignore[no-untyped-call]
         else:
             output = geometry.convolve(padded, weight, bias)
-        return watched_bias(step, self._biases, output, bias, batch_dim=0, bias_dim=1)
+        return watched_bias(step, rows, biases, output, bias, batch_dim=0, bias_dim=1, check=check)
 
 
-def _pad(module: ConvModule, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-    """Apply what is not a symmetric padding with zeros; the rest is left to the convolution, as PyTorch does."""
-    if module.padding_mode != "zeros":
-        padded = F.pad(x, module._reversed_padding_repeated_twice, mode=module.padding_mode)
-        return padded, (0,) * len(module.stride)
-    if module.padding == "valid":
-        return x, (0,) * len(module.stride)
-    if module.padding == "same":
-        totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+class ConvTransposeLayer(ConvLayer):
+    r"""``nn.ConvTranspose1d``, ``nn.ConvTranspose2d`` and ``nn.ConvTranspose3d``.
+
+    The transpose of a convolution that leads from its outputs to its inputs: with the rows
+    :math:`X \in R^{NP \times n}` of P input positions and the patches of :math:`\Delta` that each reaches, the gradient
+    is :math:`X^T \Delta`, of as many rows as inputs, and columns as outputs · kernel.
+    """
+
+    functions: ClassVar[tuple[str, ...]] = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+    kinds: ClassVar[tuple[str, ...]] = ("gradient",)
+
+    @staticmethod
+    def shape(module: ConvModule) -> tuple[int, int]:
+        return module.in_channels // module.groups, module.out_channels // module.groups * prod(module.kernel_size)
+
+    def call(  # type: ignore[override]
+        self,
+        step: StepCapture,
+        function: Callable[..., Tensor],
+        input: Float[Tensor, "sample channel *space"],
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
+        output_padding: int | tuple[int, ...] = 0,
+        groups: int = 1,
+        dilation: int | tuple[int, ...] = 1,
+    ) -> Tensor:
+        if not self._records(weight, bias):
+            return function(input, weight, bias, stride, padding, output_padding, groups, dilation)
+        if input.ndim < weight.ndim:  # a single sample
+            call = partial(self.call, step, function)
+            return call(input[None], weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
+        stride, padding, dilation, output_padding = (
+            _each(each, weight.ndim - 2) for each in (stride, padding, dilation, output_padding)
+        )
+        return self._captured(step, input, weight, bias, Geometry(stride, padding, dilation, groups, output_padding))
+
+
+def _each(value: int | tuple[int, ...], n_space: int) -> tuple[int, ...]:
+    """A number a dimension of space."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * n_space if len(values) == 1 else values
+
+
+def _pad(
+    x: Tensor, kernel: Sequence[int], padding: int | str | tuple[int, ...], dilation: Sequence[int]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Apply what is not symmetric of a padding with zeros; the rest is left to the convolution, as PyTorch does."""
+    if padding == "valid":
+        return x, (0,) * len(kernel)
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         if any(amount % 2 for amount in totals):
             x = F.pad(x, [side for amount in reversed(totals) for side in (0, amount % 2)])
         return x, tuple(amount // 2 for amount in totals)
-    return x, module.padding  # type: ignore[return-value]
+    assert not isinstance(padding, str)
+    return x, _each(padding, len(kernel))
 
 
 class _Convolution(torch.autograd.Function):
@@ -141,21 +225,61 @@ class _Convolution(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, sink: Sink) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, new_sink: Sinks
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.geometry, ctx.sink = geometry, sink
+        ctx.geometry, ctx.new_sink, ctx.sink = geometry, new_sink, new_sink()
         return geometry.convolve(x, weight, bias)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable_backward(ctx, x, weight, delta)
         with_input, with_bias = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
-        if not receives_gradient(ctx, 1):
-            input_gradient, _, bias_gradient = ctx.geometry.backward(delta, x, weight, (with_input, False, with_bias))
-            return input_gradient, None, bias_gradient, None, None
+        is_wanted, is_recorded = demand(ctx, 1)
+        if not is_recorded:
+            return *ctx.geometry.backward(delta, x, weight, (with_input, is_wanted, with_bias)), None, None
         input_gradient = ctx.geometry.backward(delta, x, weight, (True, False, False))[0] if with_input else None
         return input_gradient, *ctx.sink(x, delta, weight, with_bias), None, None
+
+
+def _differentiable_backward(ctx: Any, x: Tensor, weight: Tensor, delta: Tensor) -> tuple[Tensor | None, ...]:
+    """The same for ``create_graph=True``: gradients that can be differentiated, as penalties on gradients are."""
+    with_input, with_bias = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
+    is_wanted, is_recorded = demand(ctx, 1)
+    if is_recorded:
+        with torch.no_grad():
+            ctx.sink(x, delta, weight, False)
+    input_gradient = _InputGradient.apply(delta, weight, x.detach(), ctx.geometry, ctx.new_sink) if with_input else None  # type: ignore[no-untyped-call]
+    # The kernel's gradient does not depend on the kernel.
+    others = ctx.geometry.backward(delta, x, weight.detach(), (False, is_wanted, with_bias))[1:]
+    return input_gradient, *others, None, None
+
+
+class _InputGradient(torch.autograd.Function):
+    """The gradient of the input, whose own gradient u is an input of the convolution where that of the weight goes."""
+
+    @staticmethod
+    def forward(ctx: Any, delta: Tensor, weight: Tensor, x: Tensor, geometry: Geometry, new_sink: Sinks) -> Tensor:
+        ctx.save_for_backward(delta, weight)
+        ctx.geometry, ctx.sink = geometry, new_sink()
+        return geometry.backward(delta, x, weight, (True, False, False))[0]
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise UnsupportedError("third derivatives of a convolution cannot be recorded; leave it out: exclude=[…]")
+        delta, weight = ctx.saved_tensors
+        is_wanted, is_recorded = demand(ctx, 1)
+        weight_gradient = None
+        if is_recorded:
+            weight_gradient = ctx.sink(u, delta, weight, False)[0]
+        elif is_wanted:
+            weight_gradient = ctx.geometry.backward(delta, u, weight, (False, True, False))[1]
+        delta_gradient = ctx.geometry.convolve(u, weight, None) if ctx.needs_input_grad[0] else None
+        return delta_gradient, weight_gradient, None, None, None
 
 
 def _weight_gradient(
@@ -167,7 +291,7 @@ def _weight_gradient(
     kernel: Float[Tensor, "m n_block *taps"],
     with_bias: bool,
 ) -> tuple[Float[Tensor, "m n_block *taps"], Float[Tensor, " m"] | None]:
-    groups = step.groups
+    groups = step.rows
     whole = None
     if is_low_precision(x):
         whole = geometry.backward(delta, x, kernel, (False, True, with_bias))[1:]
@@ -183,13 +307,13 @@ def _weight_gradient(
     for part, gradient in zip(groups.filled, gradients, strict=True):
         for weight, block in zip(weights, gradient.reshape(len(weights), m, n), strict=True):
             step[weight].add_gradient(part, block)
-            step[weight].count_rows(part, positions=prod(delta.shape[2:]))
-    if "activation" in step.kinds:
+            step[weight].count_rows(part, positions=geometry.positions(x, delta))
+    if "activation" in step[weights[0]].moments:
         # (row, channel, tap): the channels of a block and their taps are the inputs of that block
         patches = [geometry.patches(h, kernel.shape[2:]).reshape(-1, len(weights), n) for h in x_parts]
         for block, weight in enumerate(weights):
             step[weight].add_moments("activation", [patch[:, block] for patch in patches])
-    if "delta" in step.kinds:
+    if "delta" in step[weights[0]].moments:
         rows = [d.movedim(1, -1).reshape(-1, len(weights), m) for d in delta_parts]
         for block, weight in enumerate(weights):
             step[weight].add_moments("delta", [row[:, block] for row in rows])

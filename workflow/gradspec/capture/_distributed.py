@@ -33,6 +33,7 @@ def reduce_over_processes(step: StepCapture) -> None:
     """
     for capture in step.weights.values():
         capture.settle(parameter_side=True)
+        capture.row_counts = capture.row_counts or [0] * len(step.counts)  # of a weight that is not used here
     device = next(gradient.device for capture in step.weights.values() for gradient in capture.gradients.values())
     step.counts, step.weight_sums = _sum(step.counts, device), _sum(step.weight_sums, device)
     for weight, capture in step.weights.items():

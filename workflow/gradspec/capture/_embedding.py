@@ -8,12 +8,13 @@ The layer's own lookup runs and gives the optimiser its gradient: padding, ``max
 without the recorder. ``scale_grad_by_freq`` divides every :math:`\delta_i` by how often its id occurs in the batch.
 """
 
+from collections.abc import Callable
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gradspec.capture._layer import Layer, check_eager
+from gradspec.capture._layer import Layer
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture
@@ -38,29 +39,37 @@ class EmbeddingLayer(Layer):
         Where the ids have their samples.
     """
 
+    functions = ("embedding",)
+    is_parametrisable = True
+    request = "embedding"
+
     def __init__(self, name: str, module: nn.Embedding, register: Register, samples: SampleDim) -> None:
-        super().__init__(name, module)
+        super().__init__(name, module, register, samples)
         self.module: nn.Embedding = module
         self.agreement = "bitwise equal"
-        self.samples = samples
         self.weights = register.matrices(self, "weight", (module.num_embeddings, module.embedding_dim), KINDS)
         (self._weight,) = self.weights
 
-    def forward(self, step: StepCapture, input: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d"]:
-        module = self.module
-        weight = module.weight
-        if weight.requires_grad and torch.is_grad_enabled():
-            check_eager(self)
-            self.samples.check(input.shape, step.groups, self)
-            self._refuse_positions(input)
-        output = F.embedding(
-            input, weight, module.padding_idx, module.max_norm, module.norm_type, module.scale_grad_by_freq,
-            module.sparse,
-        )  # fmt: skip
-        if not (weight.requires_grad and torch.is_grad_enabled()):
+    def call(
+        self,
+        step: StepCapture,
+        function: Callable[..., Tensor],
+        input: Int[Tensor, "*batch"],
+        weight: Tensor,
+        *options: object,
+        **named: object,
+    ) -> Float[Tensor, "*batch d"]:
+        output = function(input, weight, *options, **named)
+        if not weight.requires_grad:
             return output
 
-        use = step.use()
+        rows = self.rows_in(step, input.shape, self.samples.dim)
+
+        def check() -> None:
+            self.samples.check(input.shape, rows, self)
+            self._refuse_positions(input)
+
+        use = step.use(check, rows)
 
         def sink(delta: Tensor, received: list[bool], ids: Tensor) -> None:
             use.spend()
@@ -84,7 +93,7 @@ class EmbeddingLayer(Layer):
             )
 
     def _add(self, step: StepCapture, ids: Int[Tensor, "*batch"], delta: Float[Tensor, "*batch d"]) -> None:
-        groups, capture, dim = step.groups, step[self._weight], self.samples.dim
+        groups, capture, dim = step.rows, step[self._weight], self.samples.dim
         shape = self._weight.shape
         rows = delta / _frequencies(ids).unsqueeze(-1) if self.module.scale_grad_by_freq else delta
         for part in groups.filled:

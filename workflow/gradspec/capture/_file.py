@@ -162,7 +162,8 @@ class SpectraFile:
             width = values.shape[-1]
             if node.dimensions["index"].size < width:
                 node.resize_dimension("index", width)
-            node.variables[kind][old:new, :, :width] = values
+            if width:
+                node.variables[kind][old:new, :, :width] = values
 
     def _publish(self) -> None:
         with self._partial.open("rb") as file:

@@ -1,6 +1,7 @@
 """Which samples of a batch belong to which group, and how rows of a tensor are picked by group."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -44,6 +45,8 @@ class Groups:
         The label that the samples of each part have; that of the first where there are several.
     filled : list of int
         The parts that have samples.
+    times : int
+        Rows of a sample that follow one another in place of it.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class Groups:
         given: list[int] = ids.tolist()
         _check_range(given, names)
         self.size = len(given)
+        self.times = 1
         self.n_groups = len(names)
         self.labels = [label if label >= 0 else self.n_groups for label in given]
         self.counts = count(self.labels, self.n_groups + 1)
@@ -77,11 +81,21 @@ class Groups:
         if self.division == "whole":
             return [slice(0, self.size)]
         if self.division == "samples":
-            return [slice(sample, sample + 1) for sample in range(self.size)]
+            return [slice(start, start + self.times) for start in range(0, self.size, self.times)]
         ends = list(accumulate(self.counts))
         spans = [slice(ends[label] - self.counts[label], ends[label]) for label in self.part_labels]
         order = self._order
         return [span if order is None else _as_slice(order[span]) for span in spans]
+
+    def repeated(self, times: int) -> "Groups":
+        """The division of a batch in which so many rows of each sample follow one another in place of each sample."""
+        groups = copy(self)
+        for cached in ("parts", "_order", "_inverse"):
+            vars(groups).pop(cached, None)
+        groups.size, groups.times = self.size * times, times
+        groups.labels = [label for label in self.labels for _ in range(times)]
+        groups.counts = [count * times for count in self.counts]
+        return groups
 
     @cached_property
     def _order(self) -> list[int] | None:
@@ -109,14 +123,14 @@ class Groups:
             return joined
         return joined.index_select(dim, self._inverse.to(joined.device))
 
-    def check_batch(self, shape: Sequence[int], dim: int, layer: str) -> None:
+    def check_batch(self, shape: Sequence[int], dim: int, layer: object) -> None:
         """Raise `RowsError` unless dimension `dim` of what a layer sees is the batch."""
         if dim < len(shape) and shape[dim] == self.size:
             return
         raise RowsError(
             f"{layer} saw a tensor of shape {tuple(shape)}, whose dimension {dim} should be the batch of {self.size} "
             f"samples that the group labels describe. Pass the labels of the samples of this batch to step(); where "
-            f"samples and positions were flattened into one dimension, give the layer (sample, position, feature)."
+            f"samples and positions were flattened into one dimension, sample by sample, say rows='sample-major'."
         )
 
 

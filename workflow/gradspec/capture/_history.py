@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gradspec.capture._layer import Weight
+from gradspec.capture._logits import LogitRows, saturated
 from gradspec.capture._spectra import WeightSpectra
 from gradspec.capture.errors import CaptureError
 
@@ -44,6 +45,7 @@ class Step:
     epoch: int | None = None
     loss: float | None = None
     group_loss: list[float] | None = None
+    _share: float = field(default=1.0, repr=False)  # of the batches by whose number the loss was divided
     _open_batch: Batch | None = field(default=None, repr=False)
     _backward: GroupBackward | None = field(default=None, repr=False)
 
@@ -145,6 +147,10 @@ class Record:
         By which the loss was multiplied before backward.
     kept : Kept, optional
         What `regroup` needs.
+    logits : list of LogitRows
+        Gradients of logits that tell whether the softmax is saturated.
+    unknown : list of int
+        Groups, then pooled, whose gradients are rounding.
     """
 
     step: Step
@@ -153,9 +159,22 @@ class Record:
     solved: dict[Weight, WeightSpectra]
     loss_scale: float = 1.0
     kept: "Kept | None" = None
+    logits: list[LogitRows] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
 
     def finish(self) -> None:
-        """Take the scale of the loss out, once the spectra are there."""
+        """Take out the scale of the loss, and what is rounding, once the spectra are there."""
+        gradients = list(self.logits)
+        for weight_spectra in self.solved.values():
+            if weight_spectra.readout is not None:
+                gradients += weight_spectra.readout.settle()
+                weight_spectra.readout = None
+        self.unknown = saturated(gradients, len(self.counts) - 1)
+        self.logits = []
+        for weight_spectra in self.solved.values() if self.unknown else ():
+            for kind, spectrum in weight_spectra.spectra.items():
+                if kind != "activation":
+                    spectrum[self.unknown] = np.nan
         if self.loss_scale != 1:
             for weight_spectra in self.solved.values():
                 for kind, spectrum in weight_spectra.spectra.items():
@@ -170,6 +189,7 @@ class Record:
             bool(np.isfinite(spectrum[present, 0]).all())
             for weight in self.solved.values()
             for spectrum in weight.spectra.values()
+            if spectrum.shape[1]  # what a step does not use
         )
 
     def group_loss(self) -> list[float]:
@@ -203,7 +223,8 @@ class History:
         for record in records:
             self.records.append(record)
             for weight, solved in record.solved.items():
-                self.routes.setdefault(weight, set()).add(solved.route)
+                if solved.route:
+                    self.routes.setdefault(weight, set()).add(solved.route)
 
     def route(self, weight: Weight) -> str:
         """The route of a weight, or the routes where it changed with the batch; empty before the first step."""

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from math import prod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from gradspec.capture._layer import Layer, check_eager
+from gradspec.capture._groups import Groups
+from gradspec.capture._layer import Layer
 from gradspec.capture._register import Register
 from gradspec.capture._samples import SampleDim
 from gradspec.capture._step import StepCapture
@@ -42,8 +43,11 @@ class NormLayer(Layer):
         them first and the channels second.
     """
 
+    functions = ("layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm")
+    request = "vectors"
+
     def __init__(self, name: str, module: nn.Module, register: Register, samples: SampleDim) -> None:
-        super().__init__(name, module)
+        super().__init__(name, module, register, samples)
         self.agreement = "bitwise equal"
         self.samples = samples if isinstance(module, ByFeature) else SampleDim()
         self._vectors = {
@@ -51,17 +55,16 @@ class NormLayer(Layer):
         }
         self.weights = [weight for weights in self._vectors.values() for weight in weights]
 
-    def forward(self, step: StepCapture, input: Tensor) -> Tensor:
-        module = self.module
-        vectors = {local: getattr(module, local) for local, weights in self._vectors.items() if weights}
-        vectors = {local: vector for local, vector in vectors.items() if vector.requires_grad}
-        if not (vectors and torch.is_grad_enabled()):
-            return self._bare(input)
-        check_eager(self)
-        self._check(input, step)
-        standardise = _standardiser(module, input)
-
-        use = step.use()
+    def call(
+        self, step: StepCapture, function: Callable[..., Tensor], input: Tensor, *args: object, **kwargs: object
+    ) -> Tensor:
+        found = {local: self.module._parameters[local] for local, weights in self._vectors.items() if weights}
+        vectors = {local: vector for local, vector in found.items() if vector is not None and vector.requires_grad}
+        if not vectors:
+            return function(input, *args, **kwargs)
+        standardise = _standardiser(self.module, input)
+        groups = self.rows_in(step, input.shape, self.samples.dim)
+        use = step.use(lambda: self._check(input, groups), groups)
 
         def sink(delta: Tensor, received: list[bool], x: Tensor) -> None:
             use.spend()
@@ -71,20 +74,20 @@ class NormLayer(Layer):
                     rows = delta * standardise(x.double()) if local == "weight" else delta
                     add_vector(step, self._vectors[local][0], self._per_sample(rows, vector.numel()))
 
-        return watched(self._bare(input), [*vectors.values()], [input], sink)
+        def spoil() -> None:
+            reason = "second derivatives of a normalisation are not captured"
+            step.spoiled |= {self._vectors[local][0]: reason for local in vectors}
 
-    def _bare(self, input: Tensor) -> Tensor:
-        output: Tensor = type(self.module).forward(self.module, input)
-        return output
+        return watched(function(input, *args, **kwargs), [*vectors.values()], [input], sink, spoil)
 
-    def _check(self, input: Tensor, step: StepCapture) -> None:
+    def _check(self, input: Tensor, groups: Groups) -> None:
         if isinstance(self.module, ByFeature):
             shape = input.shape[: input.ndim - len(self.module.normalized_shape)]
-            self.samples.check(shape, step.groups, self)
+            self.samples.check(shape, groups, self)
             return
         if isinstance(self.module, _InstanceNorm) and input.ndim == self.module._get_no_batch_dim():  # type: ignore[no-untyped-call]
             raise RowsError(f"{self} saw an unbatched input of shape {tuple(input.shape)}; give it a batch dimension")
-        self.samples.check(input.shape, step.groups, self)
+        self.samples.check(input.shape, groups, self)
 
     def _per_sample(self, rows: Tensor, entries: int) -> Tensor:
         """Sums over the rows of each sample, an entry of the vector each."""
@@ -98,19 +101,19 @@ def _standardiser(module: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     """The normalisation as it is at this moment, without its affine parameters."""
     match module:
         case nn.LayerNorm():
-            return lambda x: F.layer_norm(x, module.normalized_shape, eps=module.eps)
+            return lambda x: layer_norm(x, module.normalized_shape, eps=module.eps)
         case nn.RMSNorm():
             # The default depends on the precision of the input, which is not that in which this runs.
             eps = torch.finfo(x.dtype).eps if module.eps is None else module.eps
-            return lambda x: F.rms_norm(x, module.normalized_shape, eps=eps)
+            return lambda x: rms_norm(x, module.normalized_shape, eps=eps)
         case nn.GroupNorm():
-            return lambda x: F.group_norm(x, module.num_groups, eps=module.eps)
+            return lambda x: group_norm(x, module.num_groups, eps=module.eps)
     assert isinstance(module, _BatchNorm | _InstanceNorm)
     eps = module.eps
     running_mean, running_var = module.running_mean, module.running_var
     if module.training or running_mean is None or running_var is None:
         if isinstance(module, _BatchNorm):
-            return lambda x: F.batch_norm(x, None, None, training=True, eps=eps)
-        return lambda x: F.instance_norm(x, eps=eps)
+            return lambda x: batch_norm(x, None, None, training=True, eps=eps)
+        return lambda x: instance_norm(x, eps=eps)
     mean, variance = running_mean.double().clone(), running_var.double().clone()
-    return lambda x: F.batch_norm(x, mean, variance, training=False, eps=eps)
+    return lambda x: batch_norm(x, mean, variance, training=False, eps=eps)

@@ -29,8 +29,12 @@ class PackedParts:
     ----------
     rows : list of Tensor
         Rows of ``packed.data`` of each part that has samples, in order.
-    samples : list of Tensor
-        The samples of each such part, longest first.
+    places : list of Tensor
+        The places of each such part, at which its sequences stand, longest first.
+    order : array of int
+        The sample at each place of the batch, longest first.
+    lengths : array of int
+        The length of the sequence at each place.
     """
 
     def __init__(self, packed: PackedSequence, groups: Groups) -> None:
@@ -40,12 +44,14 @@ class PackedParts:
         place = torch.arange(len(packed.data)) - starts.repeat_interleave(sizes)
         self._time = torch.arange(len(sizes)).repeat_interleave(sizes)
         order = torch.arange(groups.size) if packed.sorted_indices is None else packed.sorted_indices.cpu()
+        self.order = order.numpy()
+        self.lengths = (sizes[:, None] > torch.arange(groups.size)).sum(0).numpy()
         self.rows: list[Int[Tensor, " row"]] = []
-        self.samples: list[Int[Tensor, " sample"]] = []
+        self.places: list[Int[Tensor, " place"]] = []
         for part in groups.filled:
             belongs = torch.zeros(groups.size, dtype=torch.bool)
             belongs[groups.pick(torch.arange(groups.size), part)] = True
-            self.samples.append(order[belongs[order]])
+            self.places.append(belongs[order].nonzero()[:, 0])
             self.rows.append(belongs[order][place].nonzero()[:, 0])
 
     def sequences(self) -> list[PackedSequence]:
@@ -56,19 +62,17 @@ class PackedParts:
             for rows in self.rows
         ]
 
-    def pick_states(self, state: Float[Tensor, "layer sample hidden"], position: int) -> Tensor:
-        """States of the samples of the part at a position of the list, in the order of its sequences."""
-        return state.index_select(1, self.samples[position].to(state.device))
+    def pick_states(self, state: Float[Tensor, "layer place hidden"], position: int) -> Tensor:
+        """States of the sequences of the part at a position of the list, from those of all places."""
+        return state.index_select(1, self.places[position].to(state.device))
 
-    def join(self, outputs: Sequence[PackedSequence]) -> PackedSequence:
-        """The sequences of the whole batch from those of its parts, ordered as `packed` is."""
-        data = _in_order([output.data for output in outputs], self.rows, dim=0)
-        packed = self.packed
-        return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+    def join(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Rows of the whole batch, ordered as those of `packed`, from those of its parts."""
+        return _in_order(outputs, self.rows, dim=0)
 
-    def join_states(self, states: Sequence[Float[Tensor, "layer part_sample hidden"]]) -> Tensor:
-        """States of the whole batch, in the order of the samples."""
-        return _in_order(states, self.samples, dim=1)
+    def join_states(self, states: Sequence[Float[Tensor, "layer part_place hidden"]]) -> Tensor:
+        """States of all places, longest first, from those of the parts."""
+        return _in_order(states, self.places, dim=1)
 
 
 def _in_order(parts: Sequence[Tensor], places: Sequence[Int[Tensor, " entry"]], dim: int) -> Tensor:

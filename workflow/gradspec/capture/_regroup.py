@@ -57,6 +57,8 @@ class Kept:
         For the weights on the parameter side, the gradient (sample, m, n) of each sample.
     row_counts : dict
         For those, the rows of each sample.
+    readouts : list of Weight
+        Those of which the rows of Δ add up to zero.
     """
 
     step: Step
@@ -66,6 +68,7 @@ class Kept:
     rows: list[KeptRows]
     gradients: dict[Weight, Float[Tensor, "sample m n"]]
     row_counts: dict[Weight, Int[np.ndarray, " sample"]]
+    readouts: list[Weight]
 
     @property
     def size(self) -> int:
@@ -80,21 +83,28 @@ class Kept:
         for stack in shared:
             uses = stack.captures[0].uses
             row_samples = [
-                np.arange(use.groups.size).repeat(len(use.h) // use.groups.size) + offsets[use.batch] for use in uses
+                np.arange(use.groups.size).repeat(len(use.h) // use.groups.size) // use.groups.times
+                + offsets[use.batch]
+                for use in uses
             ]
             weights = [weight_capture.weight for weight_capture in stack.captures]
             rows.append(KeptRows(weights, np.concatenate(row_samples), stack.triangles))
         gradients = {
             weight: _stack_samples(weight_capture.samples, offsets)
-            for weight, weight_capture in capture.weights.items()
+            for weight, weight_capture in capture.known().items()
             if weight_capture.samples
         }
         row_counts = {
-            weight: np.array([capture[weight].positions.get(batch, 0) for batch in range(len(capture.batch_sizes))])
+            weight: np.concatenate(
+                [
+                    np.broadcast_to(capture[weight].positions.get(batch, 0), size)
+                    for batch, size in enumerate(capture.batch_sizes)
+                ]
+            )
             for weight in gradients
         }
-        row_counts = {weight: counts.repeat(capture.batch_sizes) for weight, counts in row_counts.items()}
-        return cls(step, capture.sample_weights(), loss_scale, capture.samples(), rows, gradients, row_counts)
+        readouts = [weight for weight in gradients if capture[weight].is_readout]
+        return cls(step, capture.sample_weights(), loss_scale, capture.samples(), rows, gradients, row_counts, readouts)
 
     def regroup(self, groups: Groups, kinds: Sequence[str], problems: Problems) -> Record:
         """A record of the step with its samples in other groups, to be solved with the problems."""
@@ -128,7 +138,9 @@ class Kept:
     ) -> None:
         labels = np.array(groups.labels)
         members = [labels == group for group in range(groups.n_groups)] + [labels >= 0]
-        ranks = [min(*weight.shape, int(self.row_counts[weight][member].sum())) for member in members]
+        m, n = weight.shape
+        m -= weight in self.readouts
+        ranks = [min(m, n, int(self.row_counts[weight][member].sum())) for member in members]
         spectrum = np.full((len(members), max(ranks)), np.nan)
         solved[weight] = WeightSpectra(PARAMETER_SIDE, {"gradient": spectrum} if "gradient" in kinds else {})
         for row, rank, gradient in zip(spectrum, ranks, sum_members(gradients, np.stack(members)), strict=True):
@@ -152,6 +164,7 @@ class Kept:
             "loss_scale": self.loss_scale,
             "rows": [[weight.node for weight in rows.weights] for rows in self.rows],
             "gradients": [weight.node for weight in self.gradients],
+            "readouts": [weight.node for weight in self.readouts],
         }
         partial = path.with_name(f".partial-{path.name}")
         with partial.open("wb") as file:
@@ -177,7 +190,10 @@ class Kept:
                 row_counts[weights[node]] = arrays[f"gradient{index}_rows"]
             step = Step(recorded=True, **about["step"])
             samples = arrays.get("samples")
-            return cls(step, arrays["sample_weights"], about["loss_scale"], samples, rows, gradients, row_counts)
+            readouts = [weights[node] for node in about["readouts"]]
+            return cls(
+                step, arrays["sample_weights"], about["loss_scale"], samples, rows, gradients, row_counts, readouts
+            )
 
 
 def regroup(

@@ -37,9 +37,18 @@ class ParameterReport:
 
 @dataclass(frozen=True)
 class Report:
-    """A row a parameter; prints as a table."""
+    """A row per parameter; prints as a table.
+
+    Attributes
+    ----------
+    rows : tuple of ParameterReport
+        The rows.
+    share : float
+        Of the entries of the trained parameters with two and more dimensions, those that are recorded.
+    """
 
     rows: tuple[ParameterReport, ...]
+    share: float
 
     def __iter__(self) -> Iterator[ParameterReport]:
         return iter(self.rows)
@@ -57,4 +66,5 @@ class Report:
         table = [tuple(field.name for field in fields(ParameterReport)), *map(astuple, self.rows)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+        lines.append(f"recorded: {self.share:.1%} of the entries of trained weights")
         return "\n".join(line.rstrip() for line in lines)

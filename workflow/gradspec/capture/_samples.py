@@ -38,7 +38,7 @@ class SampleDim:
                 f"{layer} saw rows of shape {tuple(shape)} in a model with layers of batch_first=False: "
                 "whether its first or second dimension is the batch cannot be told; use batch_first=True throughout"
             )
-        groups.check_batch(shape, self.dim, str(layer))
+        groups.check_batch(shape, self.dim, layer)
 
 
 def sample_dim(name: str, modules: dict[str, nn.Module]) -> SampleDim:

@@ -1,7 +1,7 @@
 """From what steps have captured to their singular values, equal shapes solved together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from math import isfinite
@@ -13,29 +13,35 @@ from torch import Tensor
 
 from gradspec.capture._groups import RowOrder
 from gradspec.capture._layer import Weight
+from gradspec.capture._logits import Readout
 from gradspec.capture._solve import root_eigenvalues, small_gram, span_of_triangle, triangle
 from gradspec.capture._step import StepCapture
 from gradspec.capture._weight_capture import SAMPLE_SIDE, WeightCapture
 
 # Singular values of each group, then pooled: descending, NaN beyond the rank that the group can have.
 Spectrum = Float64[np.ndarray, "group index"]
+# Where the singular values of one group go: as many as there can be.
+Target = Float64[np.ndarray, " index"]
+# Of each kind, where the singular values of each group, then pooled, go.
+Targets = Mapping[str, Sequence[Target] | Spectrum]
 # Triangles of H of a weight, of its Δ, of H of the next, and so on, whose columns belong to the rows of the layer.
 Triangles = Float64[Tensor, "factor row row"]
 
 
 @dataclass
 class WeightSpectra:
-    """The route by which a weight is solved, and its spectrum of each kind."""
+    """The route of a weight, its spectrum of each kind, and what is to be looked at once they are there."""
 
     route: str
     spectra: dict[str, Spectrum]
+    readout: Readout | None = None
 
 
 @dataclass
 class SharedRows:
     """Weights on the sample side that saw the same rows of samples, their order by group, and their triangles."""
 
-    captures: list[WeightCapture]
+    captures: Sequence[WeightCapture]
     order: RowOrder
     triangles: Triangles
 
@@ -47,7 +53,7 @@ class FewRows:
     h: Float64[Tensor, "row n"]
     delta: Float64[Tensor, "row m"]
     labels: list[int]
-    targets: list[Spectrum]
+    targets: Sequence[Target]
 
 
 class Problems:
@@ -55,28 +61,28 @@ class Problems:
 
     def __init__(self) -> None:
         self._matrices: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        self._matrix_targets: dict[torch.Size, list[Spectrum]] = defaultdict(list)
+        self._matrix_targets: dict[torch.Size, list[Target]] = defaultdict(list)
         self._grams: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        self._gram_targets: dict[torch.Size, list[Spectrum]] = defaultdict(list)
+        self._gram_targets: dict[torch.Size, list[Target]] = defaultdict(list)
         self._few_rows: dict[tuple[int, ...], list[FewRows]] = defaultdict(list)
         self._triangles: dict[tuple[tuple[int, int], ...], list[Triangles]] = defaultdict(list)
-        self._triangle_targets: dict[tuple[tuple[int, int], ...], list[dict[str, Spectrum]]] = defaultdict(list)
+        self._triangle_targets: dict[tuple[tuple[int, int], ...], list[Targets]] = defaultdict(list)
         self.n_bytes = 0
 
-    def add_triangles(self, triangles: Triangles, order: RowOrder, targets: Sequence[dict[str, Spectrum]]) -> None:
+    def add_triangles(self, triangles: Triangles, order: RowOrder, targets: Sequence[Targets]) -> None:
         """Add the triangles of some weights, and where the spectra of each go."""
         in_order = triangles if order.order is None else triangles.index_select(2, order.order)
         self._triangles[order.spans].append(in_order)
         self._triangle_targets[order.spans] += targets
         self.n_bytes += triangles.nbytes
 
-    def add_matrices(self, matrices: Float64[Tensor, "problem row column"], targets: Iterable[Spectrum]) -> None:
+    def add_matrices(self, matrices: Float64[Tensor, "problem row column"], targets: Iterable[Target]) -> None:
         """Add matrices, and where their singular values go."""
         self._matrices[matrices.shape[1:]].append(matrices)
         self._matrix_targets[matrices.shape[1:]] += targets
         self.n_bytes += matrices.nbytes
 
-    def add_gram(self, gram: Float64[Tensor, "side side"], target: Spectrum) -> None:
+    def add_gram(self, gram: Float64[Tensor, "side side"], target: Target) -> None:
         """Add the Gram matrix of a matrix, and where its singular values go."""
         self._grams[gram.shape].append(gram)
         self._gram_targets[gram.shape].append(target)
@@ -114,14 +120,14 @@ class Problems:
         self._grams.clear()
         self._gram_targets.clear()
 
-    def _add_products(self, triangles: Triangles, targets: Sequence[tuple[dict[str, Spectrum], int]]) -> None:
+    def _add_products(self, triangles: Triangles, targets: Sequence[tuple[Targets, int]]) -> None:
         h, delta = triangles[0::2], triangles[1::2]
         for kind in targets[0][0]:
             matrices = delta @ h.mT if kind == "gradient" else {"activation": h, "delta": delta}[kind]
             self.add_matrices(matrices, [spectra[kind][group] for spectra, group in targets])
 
     def add_rows(
-        self, h: Float64[Tensor, "row n"], delta: Float64[Tensor, "row m"], spectra: dict[str, Spectrum], group: int
+        self, h: Float64[Tensor, "row n"], delta: Float64[Tensor, "row m"], spectra: Targets, group: int
     ) -> None:
         """Add the rows that a group alone has of a weight, where they are finite."""
         if len(h) and bool(h.isfinite().all() & delta.isfinite().all()):
@@ -148,38 +154,44 @@ def reduce(step: StepCapture, problems: Problems) -> tuple[dict[Weight, WeightSp
         The triangles of the weights on the sample side.
     """
     solved = {}
-    stacks: dict[tuple[int, ...], list[WeightCapture]] = defaultdict(list)
+    stacks: dict[tuple[int, ...], list[tuple[WeightCapture, Targets]]] = defaultdict(list)
     for weight, capture in step.weights.items():
+        if capture.empty or weight in step.spoiled:
+            unknown = np.empty((step.n_groups + 1, 0))
+            solved[weight] = WeightSpectra("", {kind: unknown for kind in step.kinds if kind in weight.kinds})
+            continue
         route = capture.settle()
-        spectra = {kind: _blank(capture, kind) for kind in step.kinds if kind in weight.kinds}
-        solved[weight] = WeightSpectra(route, spectra)
+        ranks = {kind: capture.ranks(kind) for kind in step.kinds if kind in weight.kinds}
+        spectra = {kind: np.full((len(of_kind), max(of_kind)), np.nan) for kind, of_kind in ranks.items()}
+        solved[weight] = WeightSpectra(route, spectra, capture.readout(spectra))
+        targets = {kind: [*map(_leading, spectra[kind], of_kind)] for kind, of_kind in ranks.items()}
         if route == SAMPLE_SIDE:
-            stacks[tuple(map(id, capture.row_labels))].append(capture)
+            stacks[tuple(map(id, capture.row_labels))].append((capture, targets))
         elif capture.uses:
-            _add_few_rows(capture, spectra, problems)
+            _add_few_rows(capture, targets, problems)
         else:
-            _add_gradients(capture, spectra, problems)
-    shared = [_share_rows(captures) for captures in stacks.values()]
-    for rows in shared:
-        _add_shared_rows(rows, solved, problems)
+            _add_gradients(capture, targets, problems)
+    shared = []
+    for stack in stacks.values():
+        captures, of_captures = zip(*stack, strict=True)
+        shared.append(_share_rows(captures))
+        _add_shared_rows(shared[-1], of_captures, problems)
     return solved, shared
 
 
-def _share_rows(captures: list[WeightCapture]) -> SharedRows:
+def _share_rows(captures: Sequence[WeightCapture]) -> SharedRows:
     """Factorise the rows of weights that saw equally many of the same samples."""
     order = captures[0].step.order_of(captures[0].row_labels)
     triangles = torch.stack([each for capture in captures for each in capture.triangles()])
     return SharedRows(captures, order, triangles)
 
 
-def _blank(capture: WeightCapture, kind: str) -> Spectrum:
-    ranks = capture.ranks(kind)
-    return np.full((len(ranks), max(ranks)), np.nan)
+def _leading(row: Target, rank: int) -> Target:
+    return row[:rank]
 
 
-def _add_shared_rows(shared: SharedRows, solved: dict[Weight, WeightSpectra], problems: Problems) -> None:
+def _add_shared_rows(shared: SharedRows, targets: Sequence[Targets], problems: Problems) -> None:
     order = shared.order
-    targets = [solved[capture.weight].spectra for capture in shared.captures]
     if isfinite(float(shared.triangles.sum())):
         problems.add_triangles(shared.triangles, order, targets)
         return
@@ -189,11 +201,10 @@ def _add_shared_rows(shared: SharedRows, solved: dict[Weight, WeightSpectra], pr
             problems.add_rows(h[start:end], delta[start:end], spectra, group)
 
 
-def _add_few_rows(capture: WeightCapture, spectra: dict[str, Spectrum], problems: Problems) -> None:
-    if "gradient" in spectra:
-        targets = [row[:rank] for row, rank in zip(spectra["gradient"], capture.ranks(), strict=True)]
+def _add_few_rows(capture: WeightCapture, targets: Targets, problems: Problems) -> None:
+    if "gradient" in targets:
         labels = [label for labels in capture.row_labels for label in labels]
-        problems.add_few_rows(FewRows(*capture.rows(), labels, targets))
+        problems.add_few_rows(FewRows(*capture.rows(), labels, [*targets["gradient"]]))
 
 
 def _products_by_group(problems: Sequence[FewRows]) -> Float64[Tensor, "problem group m n"]:
@@ -211,19 +222,18 @@ def _products_by_group(problems: Sequence[FewRows]) -> Float64[Tensor, "problem 
     return products.view(*members.shape[:2], -1, h.shape[2])
 
 
-def _add_gradients(capture: WeightCapture, spectra: dict[str, Spectrum], problems: Problems) -> None:
-    if "gradient" in spectra:
-        for row, rank, gradient in zip(spectra["gradient"], capture.ranks(), capture.group_gradients(), strict=True):
+def _add_gradients(capture: WeightCapture, targets: Targets, problems: Problems) -> None:
+    if "gradient" in targets:
+        for target, gradient in zip(targets["gradient"], capture.group_gradients(), strict=True):
             if gradient is not None:
-                problems.add_gram(small_gram(gradient), row[:rank])
+                problems.add_gram(small_gram(gradient), target)
     for kind, moments in capture.moments.items():
-        grams = moments.gram_matrices(capture.step.n_groups)
-        for row, rank, gram in zip(spectra[kind], capture.ranks(kind), grams, strict=True):
+        for target, gram in zip(targets[kind], moments.gram_matrices(capture.step.n_groups), strict=True):
             if gram is not None:
-                problems.add_gram(gram, row[:rank])
+                problems.add_gram(gram, target)
 
 
-def _solve(function: Callable[[Tensor], Tensor], matrices: Tensor, targets: list[Spectrum]) -> None:
+def _solve(function: Callable[[Tensor], Tensor], matrices: Tensor, targets: list[Target]) -> None:
     if not isfinite(float(matrices.sum())):  # the solvers refuse them
         finite = matrices.sum((1, 2)).isfinite()
         matrices = matrices[finite]

@@ -1,19 +1,23 @@
 """What one step captures: which batch is open, and that every forward and backward through it counts once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from operator import add
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from gradspec.capture._groups import Batch, Groups, RowOrder
 from gradspec.capture._layer import Weight
+from gradspec.capture._logits import LogitRows
 from gradspec.capture._weight_capture import WeightCapture
-from gradspec.capture.errors import CaptureError
+from gradspec.capture.errors import CaptureError, RowsError
 
 
 class StepCapture:
@@ -32,6 +36,8 @@ class StepCapture:
     ----------
     groups : Groups
         The division of the batch that is open.
+    rows : Groups
+        The division of the rows of the use whose backward runs.
     counts : list of int
         Samples of each group so far; last, those of the rest.
     weight_sums : list of float
@@ -48,6 +54,16 @@ class StepCapture:
         Whether a layer ran under autocast.
     label : int, optional
         The label that everything counts as.
+    packed : dict
+        The packed sequences that modules were called with, by the identity of their data.
+    problem : RowsError, optional
+        What is wrong with the rows that a layer saw first.
+    marks : set of Node, optional
+        Where the outputs of captured layers stand in autograd's graph, where somebody wants to know.
+    spoiled : dict
+        The weights of which not all was captured, and why.
+    logits : list of LogitRows
+        Gradients of logits that no recorded layer gives, where a softmax may be saturated.
     """
 
     def __init__(self, weights: Sequence[Weight], n_groups: int, kinds: Sequence[str]) -> None:
@@ -56,8 +72,15 @@ class StepCapture:
         self.weight_sums = [0.0] * (n_groups + 1)
         self.n_groups = n_groups
         self.groups: Groups
+        self.rows: Groups
+        self._repeated: dict[tuple[int, int], Groups] = {}
         self.batch = -1
         self._in_batch = False
+        self.packed: dict[int, PackedSequence] = {}
+        self.problem: RowsError | None = None
+        self.marks: set[Any] | None = None
+        self.spoiled: dict[Weight, str] = {}
+        self.logits: list[LogitRows] = []
         self.batch_sizes: list[int] = []
         self._batches: list[Batch] = []
         self.passes = 0
@@ -65,7 +88,7 @@ class StepCapture:
         self.closed = False
         self.in_low_precision = False
         self.label: int | None = None
-        self._row_labels: dict[tuple[int, int, int | None], list[int]] = {}
+        self._row_labels: dict[tuple[int, int, int | None, int], list[int]] = {}
         self._orders: dict[tuple[int, ...], RowOrder] = {}
         self.weights = {weight: WeightCapture(weight, self) for weight in weights}
 
@@ -77,7 +100,7 @@ class StepCapture:
         if self._in_batch:
             raise CaptureError("a batch of this step is open already; close it before the next")
         self._in_batch = True
-        self.groups = batch.groups
+        self.groups = self.rows = batch.groups
         self.batch += 1
         self.batch_sizes.append(batch.groups.size)
         self._batches.append(batch)
@@ -88,6 +111,17 @@ class StepCapture:
     def close(self) -> None:
         """End a batch."""
         self._in_batch = False
+        self.packed.clear()
+
+    def mark(self, output: Any) -> None:
+        """Note where the output of a layer stands in autograd's graph."""
+        for tensor in output if isinstance(output, tuple) else (output,):
+            if self.marks is not None and isinstance(tensor, Tensor) and tensor.grad_fn is not None:
+                self.marks.add(tensor.grad_fn)
+
+    def known(self) -> dict[Weight, "WeightCapture"]:
+        """What was captured of the weights of which all was."""
+        return {w: each for w, each in self.weights.items() if not each.empty and w not in self.spoiled}
 
     def sample_weights(self) -> Float64[np.ndarray, " sample"]:
         """Weight of each sample in the loss."""
@@ -117,18 +151,38 @@ class StepCapture:
         finally:
             self.label = None
 
-    def use(self) -> "Use":
-        """A forward through a layer, to be told when its backward comes."""
+    def repeated(self, times: int) -> Groups:
+        """The division of the open batch with so many rows in place of each sample."""
+        key = (self.batch, times)
+        if key not in self._repeated:
+            self._repeated[key] = self.groups.repeated(times)
+        return self._repeated[key]
+
+    def use(self, check: Callable[[], None] | None = None, rows: Groups | None = None) -> "Use":
+        """A forward through a layer, to be told when its backward comes.
+
+        It sees the division `rows`, that of the batch if not given. What `check` raises about them is raised only then:
+        a call whose result reaches no gradient, as one that probes a layer, may see any rows.
+        """
+        problem = None
+        if check is not None:
+            try:
+                check()
+            except RowsError as error:
+                problem = error
+                self.problem = self.problem or error
         self.in_low_precision |= torch._C._is_any_autocast_enabled()
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing computes forward again
-        return Use(self, self.batch, repeated=self.backward_seen and not in_backward)
+        return Use(
+            self, self.batch, rows or self.groups, repeated=self.backward_seen and not in_backward, problem=problem
+        )
 
     def row_labels(self, positions: int) -> list[int]:
         """Label of each row of the open batch, where a sample has so many; the same list for the same rows."""
-        key = (self.batch, positions, self.label)
+        key = (self.batch, positions, self.label, self.rows.times)
         labels = self._row_labels.get(key)
         if labels is None:
-            labels = self.groups.labels if self.label is None else [self.label] * self.groups.size
+            labels = self.rows.labels if self.label is None else [self.label] * self.rows.size
             labels = labels if positions == 1 else [label for label in labels for _ in range(positions)]
             self._row_labels[key] = labels
         return labels
@@ -147,12 +201,20 @@ class Use:
 
     step: StepCapture
     batch: int
+    rows: Groups
     repeated: bool
+    problem: RowsError | None = None
     spent: int = -1
+
+    def again(self) -> "Use":
+        """The same forward, for another of the weights that take part in it."""
+        return replace(self)
 
     def spend(self) -> None:
         """Note that its backward runs; raise `CaptureError` where that would count something wrongly or twice."""
         step = self.step
+        if self.problem is not None:
+            raise self.problem
         if step.closed:
             raise CaptureError("backward ran after its step was closed: what it adds to the gradients is not recorded")
         if self.repeated or self.batch != step.batch:
@@ -166,4 +228,5 @@ class Use:
                 "call backward once"
             )
         self.spent = step.passes
+        step.rows = self.rows
         step.backward_seen = True

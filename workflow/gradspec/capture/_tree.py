@@ -35,8 +35,9 @@ def alignment_tree(steps: Sequence[AlignedStep], groups: list[str], attrs: dict[
     epochs = [-1 if each.step.epoch is None else each.step.epoch for each in steps]
     coords = {"step": [each.step.index for each in steps], "group": groups}
     nodes = {"/": xr.Dataset({"epoch": ("step", epochs)}, coords=coords, attrs=attrs)}
-    for weight in steps[0].weights:
-        values = np.stack([each.weights[weight] for each in steps])
+    for weight in dict.fromkeys(weight for each in steps for weight in each.weights):
+        unknown = np.full((len(groups), len(ALIGNMENTS)), np.nan)
+        values = np.stack([each.weights.get(weight, unknown) for each in steps])
         variables = {name: (("step", "group"), values[..., i]) for i, name in enumerate(ALIGNMENTS)}
         nodes[weight.node] = xr.Dataset(variables, attrs={"layer": weight.layer, "shape": list(weight.shape)})
         if weight.node != weight.parameter:
@@ -62,7 +63,7 @@ def step_variables(records: Sequence[Record], n_groups: int) -> dict[str, tuple[
 
 def stack_spectra(records: Sequence[Record], weight: Weight) -> dict[str, np.ndarray]:
     """Spectra (step, group, index) of each kind of a weight, NaN where a step has fewer."""
-    spectra = [record.solved[weight].spectra for record in records]
+    spectra = [record.solved[weight].spectra if weight in record.solved else {} for record in records]
     width = max((spectrum.shape[1] for kinds in spectra for spectrum in kinds.values()), default=0)
     unknown = np.empty((len(records[0].counts) if records else 0, 0))
     kinds = dict.fromkeys(kind for kinds in spectra for kind in kinds)

@@ -14,16 +14,23 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from gradspec.capture._layer import Weight, receives_gradient
+from gradspec.capture._graph import demand
+from gradspec.capture._groups import Groups
+from gradspec.capture._layer import Weight
 from gradspec.capture._step import StepCapture
 
 # Gets the gradient of an output, which of the parameters receive one too, and the tensors that were saved for it.
 Sink = Callable[..., None]
 
 
-def watched(output: Tensor, parameters: Sequence[Tensor], saved: Sequence[Tensor], sink: Sink) -> Tensor:
+def watched(
+    output: Tensor,
+    parameters: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    sink: Sink,
+    spoil: Callable[[], None] | None = None,
+) -> Tensor:
     """`output`, whose gradient is shown to a sink on its way back.
 
     Parameters
@@ -35,25 +42,34 @@ def watched(output: Tensor, parameters: Sequence[Tensor], saved: Sequence[Tensor
     saved : sequence of Tensor
         What the sink needs.
     sink : callable
-        Gets the gradient, a list that says which parameters receive one, and what was saved.
+        Gets the gradient, a list that says to which parameters it is added, and what was saved.
+    spoil : callable, optional
+        Called where backward makes a graph: second derivatives then reach the parameters by another way.
     """
-    result: Tensor = _Watched.apply(output, *parameters, *saved, len(parameters), sink)  # type: ignore[no-untyped-call]
+    result: Tensor = _Watched.apply(output, *parameters, *saved, len(parameters), sink, spoil)  # type: ignore[no-untyped-call]
     return result
 
 
 def watched_bias(
-    step: StepCapture, weights: Sequence[Weight], output: Tensor, bias: Tensor | None, batch_dim: int, bias_dim: int
+    step: StepCapture,
+    rows: Groups,
+    weights: Sequence[Weight],
+    output: Tensor,
+    bias: Tensor | None,
+    batch_dim: int,
+    bias_dim: int,
+    check: Callable[[], None],
 ) -> Tensor:
     """`output`, to which a bias was added along `bias_dim`, with the bias recorded in equal blocks."""
     if not weights or bias is None or not bias.requires_grad:
         return output
 
-    use = step.use()
+    use = step.use(check, rows)
 
     def sink(delta: Tensor, received: list[bool]) -> None:
         use.spend()
-        rows = delta.movedim((batch_dim, bias_dim), (0, -1))
-        blocks = rows.reshape(len(rows), -1, rows.shape[-1]).double().sum(1).chunk(len(weights), dim=1)
+        deltas = delta.movedim((batch_dim, bias_dim), (0, -1))
+        blocks = deltas.reshape(len(deltas), -1, deltas.shape[-1]).double().sum(1).chunk(len(weights), dim=1)
         for weight, per_sample in zip(weights, blocks, strict=True):
             add_vector(step, weight, per_sample)
 
@@ -62,8 +78,8 @@ def watched_bias(
 
 def add_vector(step: StepCapture, weight: Weight, per_sample: Float64[Tensor, "sample entry"]) -> None:
     """Record the gradient of a vector, given each sample's share."""
-    for part in step.groups.filled:
-        step[weight].add_gradient(part, step.groups.pick(per_sample, part).sum(0)[:, None])
+    for part in step.rows.filled:
+        step[weight].add_gradient(part, step.rows.pick(per_sample, part).sum(0)[:, None])
         step[weight].count_rows(part, positions=1)
 
 
@@ -72,16 +88,18 @@ class _Watched(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, *others: Any) -> Tensor:
-        *tensors, ctx.n_parameters, ctx.sink = others
+        *tensors, ctx.n_parameters, ctx.sink, ctx.spoil = others
         ctx.save_for_backward(*tensors[ctx.n_parameters :])
         # Not a view for autograd, which would forbid changing it in place, as nn.ReLU(inplace=True) does.
         identity: Tensor = torch.ops.aten._unsafe_view(output, list(output.shape))
         return identity
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, delta: Float[Tensor, "..."]) -> tuple[Tensor | None, ...]:
-        received = [receives_gradient(ctx, position) for position in range(1, 1 + ctx.n_parameters)]
+        if ctx.spoil is not None and torch.is_grad_enabled():
+            ctx.spoil()
+        received = [demand(ctx, position)[1] for position in range(1, 1 + ctx.n_parameters)]
         if any(received):
-            ctx.sink(delta, received, *ctx.saved_tensors)
+            with torch.no_grad():
+                ctx.sink(delta, received, *ctx.saved_tensors)
         return delta, *[None] * (len(ctx.needs_input_grad) - 1)

@@ -11,12 +11,14 @@ from math import isfinite
 from operator import add
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from gradspec.capture._groups import Groups
 from gradspec.capture._layer import Weight, total
+from gradspec.capture._logits import LogitRows, Readout
 from gradspec.capture._solve import small_gram, triangle_of_long
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ PARAMETER_SIDE = "parameter side"
 # Rows of a use that are kept as rows whichever the side: taking a few apart by group costs more than their product,
 # unless it is done for several steps at once.
 FEW_ROWS = 64
+
+# Rows of every sample of a batch: as many, or so many of each.
+Positions = int | Int[np.ndarray, " sample"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class WeightCapture:
         Gradient (m, n) of each label that has samples, summed over the uses on the parameter side.
     samples : dict
         Where every sample is captured apart, the gradient (m, n) of each, by batch and place in it.
+    logits : list of Tensor or None
+        Its outputs in every use, where they are the logits of a softmax.
     moments : dict
         For ``activation`` and ``delta`` on the parameter side: rows of each label, to be reduced by `Moments`.
     """
@@ -68,9 +75,10 @@ class WeightCapture:
         self.uses: list[RowUse] = []
         self.row_labels: list[list[int]] = []
         self.row_counts: list[int] = []
-        self.positions: dict[int, int] = {}
+        self.positions: dict[int, Positions] = {}
         self.gradients: dict[int, Float[Tensor, "m n"]] = {}
         self.samples: dict[tuple[int, int], Float[Tensor, "m n"]] = {}
+        self.logits: list[Tensor | None] = []
         self.sample_labels: dict[tuple[int, int], int] = {}
         m, n = weight.shape
         widths = {"activation": n, "delta": m}
@@ -84,24 +92,24 @@ class WeightCapture:
         """Add one use of the layer on the sample side, by its rows in the order of the samples."""
         step = self.step
         # Copies, so that a buffer which is reused before the step ends does no harm.
-        self.uses.append(RowUse(h.clone(), delta.clone(), step.groups, step.batch, step.label))
+        self.uses.append(RowUse(h.clone(), delta.clone(), step.rows, step.batch, step.label))
         self.row_labels.append(step.row_labels(positions))
         self._count(positions)
 
     def add_gradient(self, part: int, gradient: Float[Tensor, "m n"]) -> None:
         """Add the gradient, dense or with sparse rows, of one part of the batch in one use on the parameter side."""
         step = self.step
-        self._add_gradient(step.groups, step.batch, step.label, part, gradient)
+        self._add_gradient(step.rows, step.batch, step.label, part, gradient)
 
-    def count_rows(self, part: int, positions: int) -> None:
-        """Count one use of the layer with so many rows a sample, told once for each part."""
-        if part == self.step.groups.filled[0]:
+    def count_rows(self, part: int, positions: Positions) -> None:
+        """Count one use of the layer with so many rows per sample, told once for each part."""
+        if part == self.step.rows.filled[0]:
             self._count(positions)
 
     def add_moments(self, kind: str, rows: Sequence[Float[Tensor, "row width"]]) -> None:
         """Add the rows of H or Δ of one use on the parameter side, a part of the batch each."""
         if kind in self.moments:
-            self._add_moments(kind, rows, self.step.groups, self.step.label)
+            self._add_moments(kind, rows, self.step.rows, self.step.label)
 
     def ranks(self, kind: str = "gradient") -> list[int]:
         """Most non-zero singular values that each group, then pooled, can have."""
@@ -109,6 +117,24 @@ class WeightCapture:
         width = {"gradient": min(m, n), "activation": n, "delta": m}[kind]
         counts = self.row_counts
         return [min(width, count) for count in (*counts[:-1], sum(counts))]
+
+    @property
+    def is_readout(self) -> bool:
+        """Whether its outputs are the logits of a softmax in every use, so that a dimension is missing."""
+        readout = self.readout({})
+        if readout is not None:
+            readout.settle()
+        return readout is not None and readout.adds_up_to_zero
+
+    def readout(self, spectra: dict[str, Float64[np.ndarray, "group index"]]) -> Readout | None:
+        """What is to be looked at where all uses are read-outs, once the spectra are there."""
+        if not self.logits or any(each is None for each in self.logits) or self.weight.shape[0] == 1:
+            return None
+        logits = [each for each in self.logits if each is not None]
+        rows = [(labels, use.delta) for use, labels in zip(self.uses, self.row_labels, strict=True)]
+        of_labels = [*self.gradients.items(), *((self.sample_labels[key], g) for key, g in self.samples.items())]
+        gradients = [LogitRows.of([label] * len(each.mT), each.mT, torch.float32) for label, each in of_labels]
+        return Readout(gradients, rows, logits, [of_kind for kind, of_kind in spectra.items() if kind != "activation"])
 
     @property
     def is_on_sample_side(self) -> bool:
@@ -179,10 +205,16 @@ class WeightCapture:
         gradients = [*(by_label.get(group) for group in range(self.step.n_groups)), total(list(by_label.values()))]
         return [_nonzero_rows(gradient) for gradient in gradients]
 
-    def _count(self, positions: int) -> None:
+    def _count(self, positions: Positions) -> None:
         step = self.step
-        self.positions[step.batch] = self.positions.get(step.batch, 0) + positions
-        counts = [count * positions for count in step.groups.counts]
+        times = step.rows.times
+        of_samples = positions * times if isinstance(positions, int) else positions.reshape(-1, times).sum(1)
+        self.positions[step.batch] = self.positions.get(step.batch, 0) + of_samples
+        if isinstance(positions, int):
+            counts = [count * positions for count in step.rows.counts]
+        else:
+            n_labels = len(step.rows.counts)
+            counts = np.bincount(step.rows.labels, positions, minlength=n_labels).astype(int).tolist()
         if step.label is not None:
             counts = [sum(counts) if label == step.label else 0 for label in range(len(counts))]
         self.row_counts = [*map(add, self.row_counts, counts)] if self.row_counts else counts

@@ -1,5 +1,9 @@
 """What can go wrong while spectra are recorded, each with a name of its own."""
 
+from collections.abc import Sequence
+
+_MOST_NAMES = 10
+
 
 class CaptureError(RuntimeError):
     """Base of every error that the recorder raises on purpose."""
@@ -23,3 +27,9 @@ class AttachedTwiceError(CaptureError):
 
 class UnsupportedError(CaptureError):
     """The recorder cannot give right numbers in this setting, and refuses to give wrong ones."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """At most ten names, and how many more there are."""
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"

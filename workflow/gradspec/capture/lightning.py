@@ -24,7 +24,9 @@ class SpectraCallback(Callback):
 
     A step of the recorder is a step of the optimiser: all batches whose gradients Lightning accumulates, with the loss
     that was backpropagated and the number of the epoch. Steps in which ``training_step`` skips a batch (by returning
-    None) are not recorded. A closure that the optimiser calls several times, as LBFGS does, is recorded the first time.
+    None) are not recorded. Where the last batches of an epoch are fewer than are accumulated, Lightning divides their
+    losses by the full number all the same; spectra and loss are those of the mean over the batches that there were. A
+    closure that the optimiser calls several times, as LBFGS does, is recorded the first time.
 
     The recorder is made when training starts, and detached when it ends or fails. A checkpoint brings its file up to
     date; with ``resume=True`` a fit from that checkpoint goes on in the file from there.
@@ -76,6 +78,14 @@ class SpectraCallback(Callback):
         self._next_index: int | None = None
 
     @property
+    def state_key(self) -> str:
+        """Name of its state in a checkpoint, which tells several callbacks of one trainer apart."""
+        place = self._places["group"]
+        options = {name: str(self._options.get(name)) for name in ("layers", "exclude", "path")}
+        where = getattr(place, "__qualname__", type(place).__name__) if callable(place) else str(place)
+        return self._generate_state_key(groups=self._groups, group_of=where, **options)
+
+    @property
     def recorder(self) -> SpectraRecorder:
         """The recorder of the latest fit, for its spectra and its report.
 
@@ -110,7 +120,7 @@ class SpectraCallback(Callback):
         """Open the batch, and a step with the first one: where Lightning sets the gradients to zero."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self._discard()
-            self._open = _OpenStep(self.recorder, trainer.current_epoch)
+            self._open = _OpenStep(self.recorder, trainer.current_epoch, trainer.accumulate_grad_batches)
         if self._open is not None:
             places = {name: place for name, place in self._places.items() if place is not None}
             self._open.open_batch(**{name: look_up(batch, place) for name, place in places.items()})
@@ -186,9 +196,11 @@ class _OpenStep:
         What was backpropagated of each batch.
     """
 
-    def __init__(self, recorder: SpectraRecorder, epoch: int) -> None:
+    def __init__(self, recorder: SpectraRecorder, epoch: int, n_batches: int) -> None:
         self._blocks = ExitStack()
         self._batch: ExitStack | None = None
+        self._n_batches = n_batches
+        self._n_closed = 0
         self.step = self._blocks.enter_context(recorder.accumulate(epoch=epoch))
         self.losses: list[Tensor] = []
 
@@ -207,12 +219,14 @@ class _OpenStep:
         if self._batch is not None:
             self._batch.close()
             self._batch = None
+            self._n_closed += 1
 
     def close(self, scaler: "torch.amp.GradScaler | None") -> None:
         """Have the step recorded, with its loss before it was scaled."""
+        self.step._share = self._n_closed / self._n_batches
         if self.losses:
             loss_scale = 1.0 if scaler is None else scaler.get_scale()
-            self.step.record(loss=torch.stack(self.losses).sum() / loss_scale)
+            self.step.record(loss=torch.stack(self.losses).sum() / loss_scale / self.step._share)
         self._blocks.close()
 
     def discard(self) -> None:

@@ -1,8 +1,8 @@
 """`SpectraRecorder`: what a training loop sees of the capture."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -14,24 +14,23 @@ from weakref import WeakKeyDictionary, ref
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradspec.capture._alignment import align
 from gradspec.capture._arguments import POOLED, check_arguments, check_choices
-from gradspec.capture._discovery import discover
+from gradspec.capture._checks import Checks, warn_of_small_share
+from gradspec.capture._discovery import Rows, discover
 from gradspec.capture._distributed import reduce_over_processes
 from gradspec.capture._groups import Batch, Division, check_labels
 from gradspec.capture._history import GroupBackward, History, Record, Step, check_losses
+from gradspec.capture._hold import Hold, Holding
 from gradspec.capture._live import Writer, write_scalars
 from gradspec.capture._regroup import Kept, kept_path, read_kept, regroup
 from gradspec.capture._report import ParameterReport, Report
 from gradspec.capture._schedule import Budget, EveryKth, Schedule
-from gradspec.capture._selfcheck import SelfCheck
-from gradspec.capture._snapshot import Snapshot
 from gradspec.capture._solver import Solver
 from gradspec.capture._spectra import Problems, reduce
 from gradspec.capture._step import StepCapture
-from gradspec.capture.errors import AttachedTwiceError, CaptureError, NothingCapturedError
+from gradspec.capture.errors import AttachedTwiceError, CaptureError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,8 +58,16 @@ class SpectraRecorder:
     groups : sequence of str
         Names of the groups. A sample's label is a position in this list, or -1 for one that counts only in pooled.
     layers : "auto" or sequence of str
-        Names of the modules to record, or all of a known kind with trainable weights: Linear, Conv1d/2d/3d,
-        RNN/LSTM/GRU and their cells, MultiheadAttention (and the transformer layers made of them).
+        Names of the modules to record, or all of a known kind with trainable weights: Linear, Conv1d/2d/3d and
+        their transposes, RNN/LSTM/GRU and their cells, MultiheadAttention (and the transformer layers made of them).
+    exclude : sequence of str
+        Names of modules to leave out, with all that is within them.
+    rows : "samples" or "sample-major" or dict
+        With ``sample-major``, several rows of a sample (times, windows, regions) may have been flattened into the
+        batch: layers see a multiple of the batch, sample by sample. For all layers, or by name of the module.
+    sample_dim : int or dict, optional
+        Which dimension of what linear layers, embeddings and layer normalisations see runs over the samples; of those
+        that a dict names, by name of the module. Found out if not given: the first but in time-major transformers.
     kinds : sequence of str
         Of ``gradient``, ``activation`` (:math:`\sigma(H_g)`) and ``delta`` (:math:`\sigma(\Delta_g)`). Fused recurrent
         layers have only the first.
@@ -77,6 +84,10 @@ class SpectraRecorder:
         What the gradient of a group is where layers let samples meet, as batch normalisation in training mode does:
         its rows' share of the pooled gradient, or the gradient of its samples' share of the loss. The latter takes a
         backward pass a group, through ``step.backward(losses)``. Elsewhere they agree.
+    check_rows : "first" or "every" or "never"
+        Whether to compare, in the first recorded step or in every one, what was captured of one group with a backward
+        pass of its samples' loss alone, which finds rows that are not in the order of the labels. It takes the time of
+        a backward pass.
     keep_grams : bool or int
         Whether to keep what `regroup` needs, of every step or of one in so many: for weights on the sample side two N×N
         triangles; for those on the parameter side the gradient of every sample, which takes N times the memory of the
@@ -143,8 +154,12 @@ class SpectraRecorder:
         every: int | Literal["auto"] = 1,
         *,
         budget: float = 0.05,
+        exclude: Sequence[str] = (),
+        rows: Rows = "samples",
+        sample_dim: int | Mapping[str, int] | None = None,
         extras: Sequence[str] = (),
         definition: Literal["rows", "loss"] = "rows",
+        check_rows: Literal["first", "every", "never"] = "first",
         keep_grams: bool | int = False,
         worker: bool = False,
         processes: Literal["own", "all"] = "own",
@@ -155,7 +170,7 @@ class SpectraRecorder:
         writer: Writer | None = None,
     ) -> None:
         check_arguments(groups, kinds, every, budget, extras, flush_every)
-        check_choices(definition, processes, kinds, keep_grams, every)
+        check_choices(definition, check_rows, rows, processes, kinds, keep_grams, every)
         self._names = list(groups)
         self._kinds = tuple(kinds)
         self._every = every
@@ -165,14 +180,14 @@ class SpectraRecorder:
         self._scaler = scaler
         self._writer = writer
         self._flush_every = flush_every
-        discovery = discover(model, layers, frozenset(extras))
+        discovery = discover(model, layers, frozenset(extras), exclude, rows, sample_dim)
         self._layers = discovery.layers
         self._skipped = discovery.skipped
+        self._share = discovery.share
         self._weights = [weight for layer in self._layers for weight in layer.weights]
-        self._snapshot = Snapshot(model)
-        self._self_check: SelfCheck | None = SelfCheck(model, self._weights)
-        self._batch_norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-        self._batch_norm_seen = False
+        self._hold = Hold(self._layers)
+        self._checks = Checks(model, self._weights, definition, check_rows)
+        self._saturation_seen = False
         self._history = History([*self._names, POOLED])
         self._kept: list[Kept] = []
         self._schedule: Schedule = Budget(budget) if every == "auto" else EveryKth(every)
@@ -186,6 +201,8 @@ class SpectraRecorder:
         if path is not None:
             self._open_file(Path(path), resume)
         self._claim()
+        if layers == "auto" and not exclude:
+            warn_of_small_share(self._share, self._skipped)
 
     @contextmanager
     def step(
@@ -346,7 +363,8 @@ class SpectraRecorder:
         names = list(groups) if groups is not None else self._names
         history = History([*names, POOLED])
         history.add(regroup(self._kept_steps(), labels, names, self._kinds))
-        return spectra_tree(history, list(history.records[0].solved), {**self._attrs(), "regrouped": 1})
+        weights = dict.fromkeys(weight for record in history.records for weight in record.solved)
+        return spectra_tree(history, list(weights), {**self._attrs(), "regrouped": 1})
 
     def alignment(
         self,
@@ -382,7 +400,7 @@ class SpectraRecorder:
         return alignment_tree(steps, [*names, POOLED], self._attrs())
 
     def report(self) -> Report:
-        """Every parameter of the model: recorded by which route, or skipped and why."""
+        """Every parameter of the model: recorded by which route, or skipped and why; and the share that is recorded."""
         self._collect(everything=True)
         rows = []
         for layer in self._layers:
@@ -402,7 +420,7 @@ class SpectraRecorder:
         for name, skipped in self._skipped.items():
             shape = "×".join(map(str, skipped.shape))
             rows.append(ParameterReport(name, "skipped", skipped.layer, shape, note=skipped.reason))
-        return Report(tuple(rows))
+        return Report(tuple(rows), self._share)
 
     def detach(self) -> None:
         """Give the model up; what was recorded stays, and is in the file. Harmless when repeated."""
@@ -476,18 +494,14 @@ class SpectraRecorder:
                 yield step, None
                 trained = perf_counter() - began
             else:
-                self._snapshot.check()
-                self._note_batch_norm()
+                self._checks.before()
                 capture = StepCapture(self._weights, len(self._names), self._kinds)
                 loss_scale = 1.0 if self._scaler is None else float(self._scaler.get_scale())
-                with nullcontext() if self._self_check is None else self._self_check.watching():
+                with self._checks.watching():
                     yield step, capture
-                self._check_complete(capture)
-                if self._self_check is not None:
-                    self._self_check.check(capture, stacklevel=6)
-                    self._self_check = None
+                self._checks.after(capture)
                 check_losses(step, self._names)
-                self._take(step, capture, loss_scale)
+                self._take(step, capture, loss_scale * step._share)
         finally:
             step._backward = step._open_batch = None
             self._in_step = False
@@ -499,13 +513,10 @@ class SpectraRecorder:
     def _capturing(self, capture: StepCapture, batch: Batch) -> Iterator[None]:
         """Let the forward of every layer go through the capture."""
         capture.open(batch)
-        for layer in self._layers:
-            layer.install(capture)
         try:
-            yield
+            with Holding(self._hold, capture), self._checks.watching_rows(capture):
+                yield
         finally:
-            for layer in self._layers:
-                layer.remove()
             capture.close()
 
     def _take(self, step: Step, capture: StepCapture, loss_scale: float) -> None:
@@ -514,14 +525,14 @@ class SpectraRecorder:
         if self._processes == "all":
             reduce_over_processes(capture)
         keep = self._keeps(step.index)
-        if self._snapshot.is_on_accelerator:
+        if self._checks.is_on_accelerator:
             capture.to_host()
         counts = [*capture.counts[:-1], sum(capture.counts)]
         weight_sums = [*capture.weight_sums[:-1], sum(capture.weight_sums)]
 
         def job(problems: Problems) -> Record:
             solved, shared = reduce(capture, problems)
-            record = Record(step, counts, weight_sums, solved, loss_scale)
+            record = Record(step, counts, weight_sums, solved, loss_scale, logits=capture.logits)
             if keep:
                 record.kept = Kept.of(step, capture, shared, loss_scale)
             capture.weights.clear()  # which refer to the capture: memory is not to wait for the garbage collector
@@ -537,6 +548,13 @@ class SpectraRecorder:
         """Take over what has been solved."""
         records = self._solver.collect(everything)
         self._history.add(records)
+        if any(record.unknown for record in records) and not self._saturation_seen:
+            self._saturation_seen = True
+            warnings.warn(
+                "the softmax is saturated: in the precision of the loss the gradient of a group is rounding, and its "
+                "spectra are NaN in such steps (compute the loss in float64, or stop training earlier)",
+                stacklevel=3,
+            )
         for record in records:
             if record.kept is not None:
                 self._keep(record.kept)
@@ -578,33 +596,10 @@ class SpectraRecorder:
 
         return backward
 
-    def _check_complete(self, capture: StepCapture) -> None:
-        silent = [weight.node for weight, captured in capture.weights.items() if captured.empty]
-        if silent:
-            raise NothingCapturedError(
-                f"no gradient reached {', '.join(silent)} in this step: forward and backward must both run inside the "
-                "step block and through the module itself (not through a copy compiled before the recorder came); "
-                "leave layers that a step does not use out with layers=[…]"
-            )
-        if self._definition == "loss" and not capture.passes:
-            raise CaptureError("definition='loss' needs step.backward(losses) in place of loss.backward()")
-
-    def _note_batch_norm(self) -> None:
-        if self._batch_norm_seen or not any(module.training for module in self._batch_norms):
-            return
-        self._batch_norm_seen = True
-        if self._definition == "loss":
-            return
-        warnings.warn(
-            "batch normalisation in training mode makes samples of different groups meet: recorded is each group's "
-            "share of the pooled gradient (definition 'rows'), not the gradient of that group's own loss",
-            stacklevel=6,
-        )
-
     def _attrs(self) -> dict[str, Any]:
         return {
             "group_definition": self._definition,
-            "batch_norm_in_training": int(self._batch_norm_seen),
+            "batch_norm_in_training": int(self._checks.batch_norm_seen),
             "every": self._every,
             "kinds": ", ".join(self._kinds),
             "processes": self._processes,

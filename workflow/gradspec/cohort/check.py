@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from gradspec.cohort.findings import Finding, Run, join
+from gradspec.cohort.findings import DataFile, Finding, join
 from gradspec.cohort.participants import MEAN_FD
+from gradspec.cohort.runs import REPETITION_TIME_TOLERANCE, BoldRun, tabulate_runs
 from gradspec.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def check_cohort(findings: Sequence[Finding], config: Mapping[str, Any]) -> tupl
     ConfigError
         If a group has fewer than two participants left, or, with ``on_error: stop``, if anything cannot be used.
     """
-    _settle(findings)
+    _settle(findings, config["cohort"])
     for finding in findings:
         for fault in finding.faults:
             log.warning("%s", fault)
@@ -69,47 +70,59 @@ def describe_participants(columns: Sequence[str], levels: Sequence[str]) -> dict
     return {name: known.get(name, "Covariate, as given in the participants table of the data set") for name in columns}
 
 
-RUN_COLUMNS = {
-    "participant_id": "Id of the participant",
-    "session": "Value of the ses- entity",
-    "task": "Value of the task- entity",
-    "run": "Value of the run- entity",
-    "bold": "BOLD series",
-    "t1w": "T1-weighted image",
-    "mask": "Brain mask on the grid of the BOLD series",
-    "confounds": "Table of confounds",
-    "file": "File of time courses, connectivity or features",
-    "repetition_time": {"Description": "Time between volumes", "Units": "s"},
-    "n_volumes": "Number of volumes",
-    "slice_timing": {"Description": "Times of the slices after the start of a volume, comma-separated", "Units": "s"},
-    "slice_encoding_direction": "Axis of the slices (i, j, k), with - where the times run backwards",
-}
-
-
-def _settle(findings: Sequence[Finding]) -> None:
+def _settle(findings: Sequence[Finding], cohort: Mapping[str, Any]) -> None:
     """Leave out what differs from the rest of the cohort: what most runs have is the cohort's."""
     _drop_others(findings, lambda run: run.form, lambda form: f"{form}")
     _drop_others(findings, lambda run: run.names, _describe_names)
-    _drop_others(
-        findings,
-        lambda run: None if run.repetition_time is None else round(run.repetition_time, 3),
-        lambda time: f"a repetition time of {time} s",
+    _drop_others(findings, _settle_repetition_times(findings), lambda time: f"a repetition time of {time} s")
+    _settle_length(findings, cohort["timeseries"]["n_volumes"] if cohort["source"] == "timeseries" else None)
+
+
+def _settle_length(findings: Sequence[Finding], wanted: int | None) -> None:
+    """Say what is cut: all series get the length that is wanted, or that of the shortest, since who moved has fewer."""
+    shortest = min(
+        ((run.n_volumes, finding.participant.id) for finding in findings for run in finding.runs if run.n_volumes),
+        default=None,
     )
-    lengths = Counter(run.n_volumes for finding in findings for run in finding.runs if run.n_volumes is not None)
-    if not lengths:
+    if shortest is None:
         return
-    common = min(lengths, key=lambda length: (-lengths[length], length))
+    length = wanted or shortest[0]
+    reason = "cohort.timeseries.n_volumes" if wanted else f"the length of the shortest series ({shortest[1]})"
+    n_cut = 0
     for finding in findings:
         for run in list(finding.runs):
             assert run.n_volumes is not None
-            if run.n_volumes < common:
-                finding.drop(run, f"has {run.n_volumes} volumes, but most of the cohort has {common}; leave it out")
-            elif run.n_volumes > common:
+            if run.n_volumes < length:
+                finding.drop(
+                    run, f"has {run.n_volumes} volumes, fewer than {reason} = {length}; lower it or leave it out"
+                )
+            elif run.n_volumes > length:
                 which = f"{run.label}: " if run.label else ""
-                finding.notes.append(f"{which}cut from {run.n_volumes} to the {common} volumes of most of the cohort")
+                finding.notes.append(f"{which}cut from {run.n_volumes} to {length} volumes, {reason}")
+                n_cut += 1
+    if n_cut:
+        log.warning("%d series are cut to %d volumes, %s", n_cut, length, reason)
 
 
-def _drop_others(findings: Sequence[Finding], value: Callable[[Run], Hashable], describe: Callable[[Any], str]) -> None:
+def _settle_repetition_times(findings: Sequence[Finding]) -> Callable[[BoldRun | DataFile], Hashable]:
+    """Say which repetition time a run has: that of the cohort where it is so near that only rounding differs."""
+    times = Counter(run.repetition_time for finding in findings for run in finding.runs if run.repetition_time)
+    if not times:
+        return lambda run: None
+
+    def near(time: float, other: float) -> bool:
+        return abs(time - other) <= REPETITION_TIME_TOLERANCE * other
+
+    def rank(time: float) -> tuple[int, int, str]:
+        return -sum(count for other, count in times.items() if near(other, time)), -times[time], str(time)
+
+    common = min(times, key=rank)
+    return lambda run: common if run.repetition_time and near(run.repetition_time, common) else run.repetition_time
+
+
+def _drop_others(
+    findings: Sequence[Finding], value: Callable[[BoldRun | DataFile], Hashable], describe: Callable[[Any], str]
+) -> None:
     """Drop the runs whose value is not the one that most runs have; the first by order of text wins a tie."""
     counts = Counter(value(run) for finding in findings for run in finding.runs)
     if len(counts) < 2:
@@ -159,17 +172,13 @@ def _participants_table(findings: Sequence[Finding], covariates: Sequence[str]) 
                 "status": "included" if finding.runs else "excluded",
                 "reason": finding.reason,
                 "n_runs": len(finding.runs),
-                "note": "; ".join([*finding.notes, *left_out]) or None,
+                "note": "; ".join([*finding.participant.notes, *finding.notes, *left_out]) or None,
             }
         )
     return pd.DataFrame(rows)
 
 
 def _runs_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    rows = [
-        {"participant_id": finding.participant.id} | {name: getattr(run, name) for name in list(RUN_COLUMNS)[1:]}
-        for finding in findings
-        for run in finding.runs
-    ]
-    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    return table.astype({"n_volumes": "Int64"})
+    return tabulate_runs(
+        run.row() | {"participant_id": finding.participant.id} for finding in findings for run in finding.runs
+    )

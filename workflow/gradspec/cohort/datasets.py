@@ -41,7 +41,7 @@ def timecourses_dataset(
         {
             "timecourses": (
                 ("participant", "time", "component"),
-                values.astype(np.float32),
+                values.astype(np.float32, copy=False),
                 {"long_name": "time courses of the regions", "units": "arbitrary"},
             )
         },
@@ -56,7 +56,7 @@ def timecourses_dataset(
 
 
 def fnc_dataset(
-    values: Float[np.ndarray, "participant component component"], participants: Sequence[str]
+    values: Float[np.ndarray, "participant component component"], participants: Sequence[str], components: Sequence[str]
 ) -> "xr.Dataset":
     """Put connectivity matrices into a data set.
 
@@ -66,6 +66,8 @@ def fnc_dataset(
         Symmetric, with a zero diagonal.
     participants : sequence of str
         Id of each matrix.
+    components : sequence of str
+        Names of the components.
 
     Returns
     -------
@@ -78,14 +80,14 @@ def fnc_dataset(
         {
             "fnc": (
                 ("participant", "component", "component_2"),
-                values.astype(np.float32),
+                values.astype(np.float32, copy=False),
                 {"long_name": "functional network connectivity", "units": "Fisher z"},
             )
         },
         coords={
             "participant": list(participants),
             "run": ("participant", [""] * len(participants)),
-            "component": numbered("component", values.shape[1]),
+            "component": list(components),
         },
     )
 
@@ -110,7 +112,7 @@ def features_dataset(
     import xarray as xr
 
     return xr.Dataset(
-        {"features": (("participant", "feature"), values.astype(np.float32), {"units": "arbitrary"})},
+        {"features": (("participant", "feature"), values.astype(np.float32, copy=False), {"units": "arbitrary"})},
         coords={
             "participant": list(participants),
             "run": ("participant", [""] * len(participants)),

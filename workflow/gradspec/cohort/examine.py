@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradspec.cohort.findings import Finding, Run
-from gradspec.cohort.participants import Participant, read_participants
-from gradspec.cohort.plan import participants_table
+from gradspec.cohort.findings import DataFile, Finding
+from gradspec.cohort.participants import Participant, participants_table, read_participants
 
 
 def examine_cohort(config: Mapping[str, Any]) -> list[Finding]:
@@ -48,23 +47,22 @@ def _as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
 def _people(cohort: Mapping[str, Any]) -> list[Participant]:
     if cohort["source"] != "numerical":
         return read_participants(participants_table(cohort), cohort)
+    from gradspec.cohort.identities import find_listed
     from gradspec.cohort.numerical import numerical_participants
-    from gradspec.files import participant_id
 
-    wanted = {participant_id(value) for value in cohort["participants"]}
     everybody = numerical_participants(cohort["numerical"]["n_samples"], cohort["group"]["levels"])
+    wanted = {find_listed(value, {who: who for who in everybody}) for value in cohort["participants"]}
     return [Participant(who, group, {}) for who, group in everybody.items() if not wanted or who in wanted]
 
 
 def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
-    from gradspec.cohort.bids import examine_bids
-    from gradspec.cohort.derivatives import examine_derivatives
+    from gradspec.cohort.bold import examine_bold
     from gradspec.cohort.fnc import examine_fnc
     from gradspec.cohort.timeseries import examine_timeseries
 
     examine: dict[str, Callable[[], list[Finding]]] = {
-        "bids": lambda: examine_bids(people, cohort["bids"], cohort["min_volumes"]),
-        "fmriprep": lambda: examine_derivatives(people, cohort["fmriprep"], cohort["min_volumes"]),
+        "bids": lambda: examine_bold(people, cohort),
+        "fmriprep": lambda: examine_bold(people, cohort),
         "timeseries": lambda: examine_timeseries(people, cohort),
         "fnc": lambda: examine_fnc(people, cohort),
         "numerical": lambda: [Finding(person, runs=[_made_run(cohort["numerical"])]) for person in people],
@@ -72,9 +70,9 @@ def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Findi
     return examine[cohort["source"]]()
 
 
-def _made_run(section: Mapping[str, Any]) -> Run:
+def _made_run(section: Mapping[str, Any]) -> DataFile:
     from gradspec.cohort.numerical import REPETITION_TIME
 
     if section["kind"] != "gaussian-mixture":
-        return Run(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
-    return Run()
+        return DataFile(repetition_time=REPETITION_TIME, n_volumes=section["n_volumes"])
+    return DataFile()

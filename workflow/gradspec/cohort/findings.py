@@ -2,61 +2,51 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from gradspec.cohort.participants import Participant
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.files import PathLike, read_json, write_json
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run (or file, or made sample) of a participant that can be used.
+class DataFile:
+    """A file of time courses, connectivity or features (or a made sample) of a participant that can be used.
 
     Attributes
     ----------
-    session, task, run : str or None
-        Labels without prefix.
-    bold, t1w, mask, confounds, file : str or None
-        Paths, absolute or from where the workflow runs.
+    file : str or None
+        Path, absolute or from where the workflow runs; None for what the workflow makes itself.
     repetition_time : float or None
         Time between volumes, in seconds.
     n_volumes : int or None
         Length of the series.
-    slice_timing : str or None
-        Time of each slice in seconds after the start of its volume, separated by commas.
-    slice_encoding_direction : str or None
-        Axis of the slices, such as ``k``, or ``k-`` where the times run backwards.
     form : str
         Size in words, such as ``200 regions``; the same for the whole cohort.
     names : tuple of str
         Names of the regions where the file gives any; the same for the whole cohort.
+    reading : str
+        How the file is read where it could be read otherwise, such as ``regions in rows``.
     """
 
-    session: str | None = None
-    task: str | None = None
-    run: str | None = None
-    bold: str | None = None
-    t1w: str | None = None
-    mask: str | None = None
-    confounds: str | None = None
     file: str | None = None
     repetition_time: float | None = None
     n_volumes: int | None = None
-    slice_timing: str | None = None
-    slice_encoding_direction: str | None = None
     form: str = ""
     names: tuple[str, ...] = ()
+    reading: str = ""
+
+    label: ClassVar[str] = ""
 
     @property
     def source(self) -> str:
-        """The file that the run is read from."""
-        return self.bold or self.file or "made by the workflow"
+        """The file, for messages."""
+        return self.file or "made by the workflow"
 
-    @property
-    def label(self) -> str:
-        """Labels joined, such as ``ses-1_task-rest_run-2``; empty where the run has none."""
-        return run_label(self.session, self.task, self.run)
+    def row(self) -> dict[str, Any]:
+        """Return the file as a row of a table or of JSON."""
+        return asdict(self)
 
 
 @dataclass
@@ -66,7 +56,7 @@ class Finding:
     Attributes
     ----------
     participant : Participant
-    runs : list of Run
+    runs : list of BoldRun or of DataFile
         What can be used.
     faults : list of ParticipantError
         What cannot; with no run left, the participant is excluded.
@@ -75,7 +65,7 @@ class Finding:
     """
 
     participant: Participant
-    runs: list[Run] = field(default_factory=list)
+    runs: list[BoldRun | DataFile] = field(default_factory=list)
     faults: list[ParticipantError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -86,10 +76,10 @@ class Finding:
             return None
         return join(self.faults) or "no run that can be used"
 
-    def drop(self, run: Run, reason: str) -> None:
+    def drop(self, run: BoldRun | DataFile, reason: str) -> None:
         """Leave a run out."""
         self.runs.remove(run)
-        self.faults.append(ParticipantError(reason, participant=self.participant.id, file=run.source))
+        self.faults.append(ParticipantError(reason, participant=self.participant.id, file=str(run.source)))
 
 
 def join(faults: Sequence[ParticipantError]) -> str:
@@ -98,15 +88,18 @@ def join(faults: Sequence[ParticipantError]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
-def run_label(session: str | None, task: str | None, run: str | None) -> str:
-    """Join the labels of a run in the order of BIDS."""
-    parts = (("ses", session), ("task", task), ("run", run))
-    return "_".join(f"{name}-{value}" for name, value in parts if value)
-
-
 def write_findings(findings: Sequence[Finding], path: PathLike) -> None:
     """Write what was found, for the check that compares all participants."""
-    write_json([asdict(finding) | {"faults": [vars(fault) for fault in finding.faults]} for finding in findings], path)
+    found = [
+        {
+            "participant": vars(finding.participant),
+            "runs": [run.row() for run in finding.runs],
+            "faults": [vars(fault) for fault in finding.faults],
+            "notes": finding.notes,
+        }
+        for finding in findings
+    ]
+    write_json(found, path)
 
 
 def read_findings(path: PathLike) -> list[Finding]:
@@ -119,7 +112,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         Participant(**participant),
-        [Run(**run | {"names": tuple(run["names"])}) for run in runs],
+        [BoldRun.from_row(run) if "bold" in run else DataFile(**run | {"names": tuple(run["names"])}) for run in runs],
         [ParticipantError(**fault) for fault in faults],
         notes,
     )

@@ -15,9 +15,10 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from gradspec.cohort.limits import require_image_size
-from gradspec.errors import ParticipantError
+from gradspec.errors import ParticipantError, raise_machine_fault
 
-_TIME_UNITS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+_TIME_UNITS = {0: ("unknown", 1.0), 8: ("sec", 1.0), 16: ("msec", 1e-3), 24: ("usec", 1e-6)}  # by NIfTI's codes
+_TIME_BITS = 0x38  # of xyzt_units; the others are the unit of space
 _SCANNER = 1  # NIfTI code of coordinates that the scanner gave
 _SURPLUS = 1 << 24  # bytes behind the image that are read in any case
 _CANNOT_READ = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
@@ -77,6 +78,8 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
         raise fault("is missing, or a link whose content was not fetched (datalad get); fetch or restore it")
     try:
         image = nib.load(path)
+        if not isinstance(image, nib.Nifti1Image):  # NIfTI-2 is one too; CIFTI has the same ending, and no voxels
+            raise fault(f"is not a NIfTI image of voxels ({type(image).__name__}); convert it, or leave the run out")
         shape = tuple(int(size) for size in image.shape)
         while len(shape) > n_axes and shape[-1] == 1:
             shape = shape[:-1]
@@ -87,6 +90,7 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
             )
         bad, empty = _examine_volumes(image, str(path), shape, fault)
     except _CANNOT_READ as error:
+        raise_machine_fault(error, path)
         raise fault(
             f"cannot be read to its end, it is truncated or damaged ({error}); copy or convert it again"
         ) from error
@@ -96,9 +100,9 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
     if empty:
         raise fault("holds only zeros; convert it again or leave the run out")
     _require_one_orientation(image, shape, fault)
-    unit = str(image.header.get_xyzt_units()[1])
-    unit = unit if unit in _TIME_UNITS else "unknown"
-    time = float(image.header["pixdim"][4]) * _TIME_UNITS[unit] if n_axes == 4 else 0.0
+    # nibabel's get_xyzt_units raises KeyError where either unit has a code that NIfTI does not define
+    unit, seconds = _TIME_UNITS.get(int(image.header["xyzt_units"]) & _TIME_BITS, _TIME_UNITS[0])
+    time = float(image.header["pixdim"][4]) * seconds if n_axes == 4 else 0.0
     return ImageFacts(str(path), shape, image.affine, time, unit)
 
 
@@ -120,6 +124,8 @@ def _require_one_orientation(image: Any, shape: tuple[int, ...], fault: Any) -> 
 def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], participant: str) -> float:
     """Return the repetition time that sidecar and header agree on.
 
+    A header that says 1 in no unit says nothing: nibabel and nilearn leave it so in images that they make.
+
     Parameters
     ----------
     facts : ImageFacts
@@ -137,23 +143,33 @@ def settle_repetition_time(facts: ImageFacts, metadata: Mapping[str, Any], parti
     Raises
     ------
     ParticipantError
-        If neither gives a time, or if they are at odds.
+        If neither gives a time, if they are at odds, or if volumes are at times of their own (``VolumeTiming``).
     """
 
     def fault(reason: str) -> ParticipantError:
         return ParticipantError(reason, participant=participant, file=facts.path)
 
+    if metadata.get("VolumeTiming") is not None:
+        raise fault(
+            "has VolumeTiming in its JSON sidecar: volumes that were taken at times of their own have no repetition "
+            "time, which all that follows needs; if they are evenly spaced, write RepetitionTime instead, else leave "
+            "the run out"
+        )
     header = facts.header_time if math.isfinite(facts.header_time) and facts.header_time > 0 else 0.0
+    filler = header == 1.0 and facts.time_unit == "unknown"
     stated = metadata.get("RepetitionTime")
     if stated is None:
-        if not header:
+        if not header or filler:
+            unsaid = " (it is 1 without unit, as software writes it that does not know the time)" if filler else ""
             raise fault(
-                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header; add "
-                "RepetitionTime in seconds to the sidecar"
+                "has no repetition time: neither RepetitionTime in its JSON sidecar nor pixdim[4] in its header"
+                f"{unsaid}; add RepetitionTime in seconds to the sidecar"
             )
         return round(header, 6)
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not math.isfinite(stated) or stated <= 0:
         raise fault(f"RepetitionTime in the JSON sidecar is {stated!r}; a number of seconds is expected")
+    if filler:
+        return float(stated)
     possible = [header] if facts.time_unit != "unknown" else [header, header / 1000]
     if header and not any(math.isclose(stated, time, rel_tol=1e-3) for time in possible):
         raise fault(

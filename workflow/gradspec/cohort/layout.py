@@ -23,6 +23,11 @@ _LONG_NAMES = {
     "res": "resolution",
     "den": "density",
 }
+_SHORT_NAMES = {long: short for short, long in _LONG_NAMES.items()}
+_ORDER = (
+    *("subject", "session", "task", "acquisition", "ceagent", "reconstruction", "direction", "run", "echo", "part"),
+    *("from", "to", "mode", "hemi", "space", "cohort", "chunk", "resolution", "density", "label", "desc"),
+)
 _FILTERS = ("acquisition", "ceagent", "reconstruction", "direction", "echo", "part", "chunk", "cohort", "desc")
 
 _LABEL = re.compile(r"[A-Za-z0-9+]+")
@@ -105,7 +110,7 @@ class Selection:
         """Say whether the image is one of those asked for, the task left aside."""
         wanted = {"session": self.sessions, "run": self.runs, **self.filters}
         return all(
-            not values or any(_same_label(image.entities.get(name), value) for value in values)
+            not values or any(same_label(image.entities.get(name), value) for value in values)
             for name, values in wanted.items()
         )
 
@@ -212,7 +217,7 @@ def _texts(values: Iterable[str | int]) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _same_label(label: str | None, wanted: str) -> bool:
+def same_label(label: str | None, wanted: str) -> bool:
     """Compare labels; the index 1 is also written 01."""
     if label is not None and label.isdecimal() and wanted.isdecimal():
         return int(label) == int(wanted)
@@ -222,3 +227,26 @@ def _same_label(label: str | None, wanted: str) -> bool:
 def _describe(selection: Selection) -> str:
     parts = {"task": selection.task, "sessions": selection.sessions, "runs": selection.runs, **selection.filters}
     return ", ".join(f"{name}: {value}" for name, value in parts.items() if value) or "any run"
+
+
+def bids(entities: Mapping[str, str | None], **changes: str | None) -> str:
+    """Build a file name of entities, in the order of BIDS; the inverse of `ImageFile.from_path`.
+
+    Parameters
+    ----------
+    entities : mapping of str to str
+        Values by the long names of the entities, with ``suffix`` and ``extension``.
+    **changes : str or None
+        What is added or replaced; None takes an entity out. ``from_`` is the entity ``from``.
+
+    Returns
+    -------
+    str
+        For example ``sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz``.
+    """
+    wanted = {**entities, **{name.rstrip("_"): value for name, value in changes.items()}}
+    suffix, extension = wanted.pop("suffix", None), wanted.pop("extension", None)
+    named = [(name, value) for name, value in wanted.items() if value is not None]
+    named.sort(key=lambda pair: _ORDER.index(pair[0]) if pair[0] in _ORDER else _ORDER.index("part"))
+    pairs = [f"{_SHORT_NAMES.get(name, name)}-{value}" for name, value in named]
+    return "_".join([*pairs, *([suffix] if suffix else [])]) + (extension or "")

@@ -4,16 +4,26 @@ Called each time Snakemake reads the workflow, so only names and small tables ar
 imported. Everything that is wrong with the whole data set is refused here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gradspec.cohort.fmriprep import find_preprocessed
-from gradspec.cohort.layout import NIFTI, ImageFile, Selection, list_files, require_folder, select_runs
-from gradspec.cohort.participants import Participant, read_participants, read_rows, require_group_sizes
+from gradspec.cohort.identities import find_listed
+from gradspec.cohort.layout import require_folder
+from gradspec.cohort.participants import (
+    Participant,
+    find_tables,
+    participants_table,
+    read_participants,
+    read_roster,
+    require_group_sizes,
+)
+from gradspec.cohort.raw import find_raw
+from gradspec.cohort.runs import BoldRun
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError
-from gradspec.files import participant_id
 
 _CONNECTIVITY_MODELS = ("mlp", "cnn2d")
 """Networks that learn from connectivity; those that can choose have the key ``input``, all others take time courses."""
@@ -39,6 +49,8 @@ class CohortPlan:
         Rows of the participants table, of those who take part; empty for a cohort that is made.
     simulated_files : list of str
         Templates (``{subject}``) of the files of a simulated participant.
+    remarks : list of str
+        What is worth knowing of the tables: rows of neither group, spellings of what is missing, values nearly alike.
     """
 
     participants: list[str]
@@ -48,6 +60,7 @@ class CohortPlan:
     has_features: bool = False
     rows: list[Mapping[str, str]] = field(default_factory=list)
     simulated_files: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
@@ -70,14 +83,25 @@ def plan_cohort(config: Mapping[str, Any]) -> CohortPlan:
     """
     planners: dict[str, Callable[[Mapping[str, Any]], CohortPlan]] = {
         "simulated": _plan_simulated,
-        "bids": _plan_bids,
-        "fmriprep": _plan_fmriprep,
+        "bids": _plan_images,
+        "fmriprep": _plan_images,
         "timeseries": _plan_timeseries,
         "fnc": _plan_fnc,
         "numerical": _plan_numerical,
     }
     source = config["cohort"]["source"]
+    if source in ("simulated", "numerical") and (config["cohort"]["group"]["values"] or config["cohort"]["tables"]):
+        raise ConfigError(
+            f"cohort.source {source!r} makes its participants: they have no tables, and the names of the groups as "
+            "values; give cohort.group.levels as a list and leave cohort.tables empty"
+        )
     plan = planners[source](config)
+    if plan.tables:
+        plan = replace(
+            plan,
+            tables=list(dict.fromkeys([*plan.tables, *find_tables(config["cohort"], plan.participants)])),
+            remarks=read_roster(participants_table(config["cohort"]), config["cohort"]).remarks,
+        )
     _check_inputs(config, plan)
     if "cnn2d" in {_class_of(*network) for network in config["training"]["models"].items()} and _gives_features(
         config["cohort"]
@@ -126,31 +150,6 @@ def _class_of(model: str, hyperparameters: Mapping[str, Any]) -> str:
     return str(hyperparameters.get("class", model))
 
 
-def participants_table(cohort: Mapping[str, Any]) -> Path:
-    """Return the path of the participants table of a source that has one.
-
-    Raises
-    ------
-    ConfigError
-        If the key that names it is not set, or the data set is missing.
-    """
-    source = cohort["source"]
-    section = cohort[source]
-    if section.get("participants"):
-        return Path(section["participants"]).expanduser()
-    if source in ("bids", "fmriprep"):
-        table = require_folder(section["root"], f"cohort.{source}.root") / "participants.tsv"
-        if source == "fmriprep" and not table.is_file():
-            raise ConfigError(
-                f"{table} does not exist: derivatives often come without it; name the table that holds the groups in "
-                "cohort.fmriprep.participants"
-            )
-        return table
-    raise ConfigError(
-        f"cohort.{source}.participants is not set: name the tab-separated table that lists the participants there"
-    )
-
-
 def data_file(person: Participant, column: str, table: str | Path) -> Path | None:
     """Return the file that a row of the participants table names, or None if it names none."""
     value = person.row[column]
@@ -196,60 +195,74 @@ def _made(config: Mapping[str, Any], everybody: list[str], size_key: str) -> lis
     levels, folds = config["cohort"]["group"]["levels"], config["training"]["folds"]
     groups = {who: levels[index % 2] for index, who in enumerate(everybody)}
     require_group_sizes(groups, levels, folds, f"raise {size_key} or lower training.folds")
-    wanted = [participant_id(value) for value in config["cohort"]["participants"]]
-    if unknown := sorted(set(wanted) - set(everybody)):
+    found = {value: find_listed(value, {who: who for who in everybody}) for value in config["cohort"]["participants"]}
+    if unknown := [str(value) for value, who in found.items() if who is None]:
         raise ConfigError(f"cohort.participants: {', '.join(unknown)} is not among the {len(everybody)} that are made")
-    return sorted(wanted or everybody)
+    return sorted(who for who in found.values() if who is not None) or sorted(everybody)
 
 
-def _plan_bids(config: Mapping[str, Any]) -> CohortPlan:
-    cohort = config["cohort"]
-    root = require_folder(cohort["bids"]["root"], "cohort.bids.root")
+def find_bold(participants: Sequence[str], cohort: Mapping[str, Any]) -> tuple[Path, dict[str, list[BoldRun]]]:
+    """Find the BOLD runs that the config asks for, by their names: the same for planning and for the check.
+
+    Parameters
+    ----------
+    participants : sequence of str
+        Participant ids.
+    cohort : mapping
+        The section ``cohort`` of the configuration.
+
+    Returns
+    -------
+    root : Path
+        Folder of the data set.
+    runs : dict
+        Runs by participant, not yet looked into; an empty list for who has none.
+    """
+    source = cohort["source"]
+    root = require_folder(cohort[source]["root"], f"cohort.{source}.root")
+    find = {"bids": find_raw, "fmriprep": find_preprocessed}[source]
+    return root, find(root, participants, cohort[source])
+
+
+def _plan_images(config: Mapping[str, Any]) -> CohortPlan:
     table, people = _people(config)
-    files = {person.id: [ImageFile.from_path(path) for path in list_files(root / person.id)] for person in people}
-    _require_any(files, f"{root}: none of the {len(files)} participants of {table} has a folder sub-* with files there")
-    bold = {
-        who: [image for image in theirs if image.entities["suffix"] == "bold" and image.entities["extension"] in NIFTI]
-        for who, theirs in files.items()
-    }
-    chosen = select_runs(bold, Selection.from_config(cohort["bids"], "cohort.bids"))
-    read = {
-        who: [image.path for image in theirs if image in chosen[who] or _is_read_with_bold(image)]
-        for who, theirs in files.items()
-    }
-    sidecars = sorted(str(path) for path in root.glob("*.json") if path.name != "participants.json")
-    return CohortPlan(_ids(people), _there(read), [str(table), *sidecars], rows=_rows(people))
-
-
-def _is_read_with_bold(image: ImageFile) -> bool:
-    suffix, extension = image.entities["suffix"], image.entities["extension"]
-    return (suffix == "T1w" and extension in (*NIFTI, ".json")) or (suffix == "bold" and extension == ".json")
-
-
-def _plan_fmriprep(config: Mapping[str, Any]) -> CohortPlan:
-    section = config["cohort"]["fmriprep"]
-    root = require_folder(section["root"], "cohort.fmriprep.root")
-    table, people = _people(config)
-    runs = find_preprocessed(root, _ids(people), section)
-    files = {who: [name for run in theirs for name in run.files] for who, theirs in runs.items()}
-    return CohortPlan(_ids(people), _there(files), [str(table)], rows=_rows(people))
+    _, runs = find_bold([person.id for person in people], config["cohort"])
+    files = {who: dict.fromkeys(str(path) for run in theirs for path in run.files) for who, theirs in runs.items()}
+    return _plan(people, files, table)
 
 
 def _plan_timeseries(config: Mapping[str, Any]) -> CohortPlan:
     table, files, people = _plan_files(config)
-    return CohortPlan(_ids(people), files, [str(table)], has_series=True, rows=_rows(people))
+    return _plan(people, files, table, has_series=True)
 
 
 def _plan_fnc(config: Mapping[str, Any]) -> CohortPlan:
-    features = config["cohort"]["fnc"]["table"]
-    if not features:
+    section = config["cohort"]["fnc"]
+    if section["table"] and section["stack"]:
+        raise ConfigError("cohort.fnc: table and stack are both set; keep one of them")
+    if not (section["table"] or section["stack"]):
         table, files, people = _plan_files(config)
-        return CohortPlan(_ids(people), files, [str(table)], rows=_rows(people))
+        return _plan(people, files, table)
     table, people = _people(config)
-    features = str(Path(features).expanduser())
-    read_rows(features)
-    nothing: dict[str, list[str]] = {person.id: [] for person in people}
-    return CohortPlan(_ids(people), nothing, [str(table), features], rows=_rows(people))
+    shared = Path(section["table"] or section["stack"]).expanduser()
+    if section["table"]:
+        read_rows(shared)
+    elif not shared.is_file():
+        raise ConfigError(f"cohort.fnc.stack: there is no file {shared}")
+    return _plan(people, {person.id: [] for person in people}, table, shared)
+
+
+def _plan(people: Sequence[Participant], files: Mapping[str, Iterable[str]], *tables: Path, **known: Any) -> CohortPlan:
+    """Plan a cohort that is there, with those of its files that exist; the check says what is missing."""
+    for who, theirs in files.items():
+        if strange := [path for path in theirs if set(path) & set("<>{}\r\n")]:
+            raise ConfigError(
+                f"{who}: the file name {strange[0]!r} has < > {{ }} or a line break, which Snakemake cannot take; "
+                "rename the file, or its folder"
+            )
+    there = {who: [path for path in theirs if Path(path).exists()] for who, theirs in files.items()}
+    rows = [person.row for person in people]
+    return CohortPlan([person.id for person in people], there, list(map(str, tables)), rows=rows, **known)
 
 
 def _plan_files(config: Mapping[str, Any]) -> tuple[Path, dict[str, list[str]], list[Participant]]:
@@ -264,13 +277,12 @@ def _plan_files(config: Mapping[str, Any]) -> tuple[Path, dict[str, list[str]], 
         files[person.id] = [] if path is None else [str(path)]
         if path is not None and (other := owner.setdefault(path, person.id)) != person.id:
             raise ConfigError(f"{table}: {other} and {person.id} name the same file {path}; each needs its own")
-    there = _there(files)
-    _require_any(
-        there,
-        f"{table}: none of the files in column {column!r} exists (the first is {next(iter(owner), 'n/a')}); paths are "
-        f"relative to {table.parent}",
-    )
-    return table, there, people
+    if not any(path.exists() for path in owner):
+        raise ConfigError(
+            f"{table}: none of the files in column {column!r} exists (the first is {next(iter(owner), 'n/a')}); paths "
+            f"are relative to {table.parent}"
+        )
+    return table, files, people
 
 
 def _people(config: Mapping[str, Any], required: Sequence[str] = ()) -> tuple[Path, list[Participant]]:
@@ -283,27 +295,3 @@ def _people(config: Mapping[str, Any], required: Sequence[str] = ()) -> tuple[Pa
         f"add participants to {table}, or lower training.folds",
     )
     return table, people
-
-
-def _ids(people: Sequence[Participant]) -> list[str]:
-    return [person.id for person in people]
-
-
-def _rows(people: Sequence[Participant]) -> list[Mapping[str, str]]:
-    return [person.row for person in people]
-
-
-def _there(files: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Keep the files that exist; the check of the cohort says what is missing."""
-    for who, theirs in files.items():
-        if strange := [path for path in theirs if set(path) & set("<>{}\r\n")]:
-            raise ConfigError(
-                f"{who}: the file name {strange[0]!r} has < > {{ }} or a line break, which Snakemake cannot take; "
-                "rename the file, or its folder"
-            )
-    return {who: [path for path in theirs if Path(path).exists()] for who, theirs in files.items()}
-
-
-def _require_any(files: Mapping[str, Sequence[object]], message: str) -> None:
-    if not any(files.values()):
-        raise ConfigError(message)

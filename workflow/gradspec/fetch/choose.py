@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradspec.cohort.groups import group_of
+from gradspec.cohort.identities import find_listed, identify
 from gradspec.errors import ConfigError
-from gradspec.files import participant_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,17 +51,18 @@ def choose_participants(
             f"the participants table of the data set has no column {', '.join(map(repr, lacking))}; it has "
             f"{', '.join(map(str, table.columns))}: mend cohort.group.column or fetch"
         )
-    people = table[table[column].isin(levels)]
-    people = people.dropna(subset=list(filled))
-    people = people.assign(participant_id=[participant_id(str(who)) for who in people["participant_id"]])
+    people = table.assign(group=[group_of(str(value), cohort["group"]) for value in table[column]])
+    people = people.dropna(subset=["group", *filled])
+    people = people.assign(participant_id=[identify(str(who)) for who in people["participant_id"]])
     if cohort["participants"]:
-        people = people[people["participant_id"].isin([participant_id(str(who)) for who in cohort["participants"]])]
+        known = {who: who for who in people["participant_id"]}
+        people = people[people["participant_id"].isin([find_listed(who, known) for who in cohort["participants"]])]
     if per_group is not None:
-        people = people.groupby(column, sort=False).head(per_group)
-    if empty := [level for level in levels if level not in set(people[column])]:
+        people = people.groupby("group", sort=False).head(per_group)
+    if empty := [level for level in levels if level not in set(people["group"])]:
         raise ConfigError(
             f"no participant to fetch in group {', '.join(map(repr, empty))} of column {column!r}, which has "
             f"{', '.join(sorted(map(repr, table[column].dropna().unique())))}; mend cohort.group.levels, "
             "cohort.participants or fetch"
         )
-    return people[["participant_id", column]].rename(columns={column: "group"}).reset_index(drop=True)
+    return people[["participant_id", "group"]].reset_index(drop=True)

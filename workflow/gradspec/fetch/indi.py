@@ -5,10 +5,10 @@ phenotypes (``COBRE_phenotypic_data.csv``: an id, Current Age, Gender, Subject T
 """
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
+from gradspec.cohort.tables import NOT_AVAILABLE, read_rows
 from gradspec.errors import ConfigError
 from gradspec.files import participant_id, write_json, write_text
 
@@ -82,20 +82,17 @@ def _read_phenotypes(source: Path) -> list[dict[str, str]]:
             f"{source} has {len(tables)} tables *phenotypic*.csv, expected one; put INDI's table of phenotypes there"
         )
     people = []
-    with tables[0].open(newline="", encoding="utf-8-sig") as stream:
-        for row in csv.DictReader(stream):
-            cells = {
-                (name or "id").strip().lower(): (value or "").strip() for name, value in row.items() if name is not None
+    for row in read_rows(tables[0], key=None).rows:
+        cells = {(name or "id").lower(): value for name, value in row.items()}
+        label = cells.get("id") or next(iter(cells.values()))
+        people.append(
+            {
+                "id": label.zfill(7) if label.isdigit() else label,
+                "group": _GROUPS.get(cells.get("subject type", "").lower(), ""),
+                "age": cells.get("current age", NOT_AVAILABLE),
+                "sex": _SEXES.get(cells.get("gender", "").lower(), NOT_AVAILABLE),
             }
-            label = cells.get("id") or cells.get("") or next(iter(cells.values()))
-            people.append(
-                {
-                    "id": label.zfill(7) if label.isdigit() else label,
-                    "group": _GROUPS.get(cells.get("subject type", "").lower(), ""),
-                    "age": cells.get("current age", "") or "n/a",
-                    "sex": _SEXES.get(cells.get("gender", "").lower(), "n/a"),
-                }
-            )
+        )
     return people
 
 

@@ -6,10 +6,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradspec.cohort.groups import kept_values
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError
 from gradspec.fetch.choose import choose_participants
 from gradspec.fetch.store import fetch_files, list_store
-from gradspec.files import read_table
 from gradspec.progress import track
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def fetch_openneuro(fetch: Mapping[str, Any], cohort: Mapping[str, Any]) -> "pd.
     """
     settings, folder = fetch["openneuro"], Path(fetch["folder"])
     _download(settings, folder, ["/participants.tsv"])
-    table = read_table(folder / "participants.tsv")
+    table = read_rows(
+        folder / "participants.tsv", missing_values=cohort["missing_values"], keep=kept_values(cohort)
+    ).to_frame()
     people = choose_participants(table, cohort, per_group=fetch["per_group"], filled=settings["filled"])
     if settings["derivatives"]:
         found = _fetch_derivatives(settings, folder / "derivatives", list(people["participant_id"]))

@@ -22,7 +22,6 @@ PACKAGES = (
     "nipype",
     "numpy",
     "pandas",
-    "pybids",
     "scikit-learn",
     "scipy",
     "snakemake",

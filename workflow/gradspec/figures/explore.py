@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gradspec.figures.style import POOLED, group_colours, layer_label
+from gradspec.figures.style import POOLED, UNITS, group_colours, layer_label, unit_of
 from gradspec.files import PathLike, atomic_path
 from gradspec.spectra.features import FEATURES
 from gradspec.spectra.file import iterate_layers
@@ -146,7 +146,10 @@ def summarise_for_page(
     return {
         "alpha": alpha,
         "features": {
-            name: {"label": name.replace("_", " "), "unit": FEATURE_COLUMNS[name]["Units"]}
+            name: {
+                "label": name.replace("_", " "),
+                "units": {kind: unit_of(FEATURE_COLUMNS[name]["Units"], kind) for kind in UNITS},
+            }
             | {"formula": FEATURES[name.removesuffix("_per_loss")].formula}
             for name in names
         },

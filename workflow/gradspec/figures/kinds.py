@@ -69,7 +69,7 @@ def plot_kinds(table: pd.DataFrame, levels: Sequence[str], model: str) -> Figure
                 ax.fill_between(curve["epoch"], low, high, color=colours[group], alpha=0.18, lw=0)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
-        axes[0].set_ylabel("Effective rank\n(dimensions)", fontsize=8)
+        axes[0].set_ylabel("Effective rank\n(dimensionless)", fontsize=8)
         axes[0].set_title(layer_label(layer), fontweight="bold", fontsize=9)
     for kind, ax in zip(kinds, panels[0], strict=True):
         ax.annotate(

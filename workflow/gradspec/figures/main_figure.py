@@ -16,6 +16,7 @@ from gradspec.figures.style import (
     MISSING_COLOUR,
     POOLED,
     POOLED_COLOUR,
+    band,
     count_runs,
     group_colours,
     layer_label,
@@ -23,6 +24,7 @@ from gradspec.figures.style import (
     name_panel,
     new_figure,
     styled,
+    unit_of,
 )
 from gradspec.spectra.table import FEATURE_COLUMNS
 
@@ -114,11 +116,11 @@ def _trajectory(features: pd.DataFrame, leading: Any, stretches: Sequence[tuple[
     rows = features[(features["layer"] == leading["layer"]) & (features["kind"] == leading["kind"])]
     table = rows.groupby(["group", "epoch"], sort=False)[leading["feature"]].agg(value="mean", sd="std", n_runs="count")
     table = table.reset_index().assign(feature=leading["feature"])
-    sd = table["sd"].fillna(0.0)
+    low, high = band(table["value"], table["sd"])
     inside = np.zeros(len(table), dtype=bool)
     for first, last in stretches:
         inside |= table["epoch"].between(first, last).to_numpy()
-    return table.assign(low=table["value"] - sd, high=table["value"] + sd, significant=inside)
+    return table.assign(low=low, high=high, significant=inside)
 
 
 @styled
@@ -185,7 +187,7 @@ def _draw_trajectory(ax: Any, rows: pd.DataFrame, levels: Sequence[str]) -> None
     ax.ticklabel_format(axis="y", scilimits=(-2, 3))
     name = rows["feature"].iloc[0]
     feature = name_feature(name).capitalize()
-    unit = FEATURE_COLUMNS[name]["Units"].replace("gradient", rows["kind"].iloc[0])
+    unit = unit_of(FEATURE_COLUMNS[name]["Units"], rows["kind"].iloc[0])
     ax.set(title=f"{feature} of this layer", xlabel="Epoch", ylabel=f"{feature}\n({unit})")
     ax.legend(loc="best", fontsize=8)
 
@@ -202,9 +204,8 @@ def _draw_differences(ax: Any, rows: pd.DataFrame, levels: Sequence[str]) -> Non
         for row in rows.to_dict("records")
     ]
     _name_rows(ax, names)
-    ax.set(
-        title="Surest differences of spectra", xlabel=f"Effect size d_z\n← {levels[0]} larger     {levels[1]} larger →"
-    )
+    title = "Surest differences of spectra" + ("" if several else f"\nof {rows['model'].iloc[0]}")
+    ax.set(title=title, xlabel=f"Effect size d_z\n← {levels[0]} larger     {levels[1]} larger →")
 
 
 def _draw_performance(ax: Any, rows: pd.DataFrame, networks: Collection[str]) -> None:

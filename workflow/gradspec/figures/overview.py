@@ -167,7 +167,7 @@ def _tell_flow(flow: Flow) -> str:
         for row in excluded[:_LISTED].to_dict("records")
     )
     more = len(excluded) - _LISTED
-    listed += f"<li>and {more} more, in cohort/excluded.tsv</li>" if more > 0 else ""
+    listed += f"<li>and {more} more, in selection/excluded.tsv</li>" if more > 0 else ""
     why = f"<details open><summary>Why they were left out</summary><ul>{listed}</ul></details>" if listed else ""
     low, high = flow.learned_from
     size = f"{low}" if low == high else f"{low} to {high}"

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 POOLED = "pooled"
 UNITS = {"gradient": "loss / weight", "activation": "activation", "delta": "loss / activation"}
 """Units of singular values, by what is decomposed."""
+OF_THE_GRADIENT = "of the gradient"
 REFERENCE_COLOUR = "#0072B2"
 COMPARISON_COLOUR = "#D55E00"
 POOLED_COLOUR = "#4D4D4D"
@@ -37,6 +38,7 @@ RC = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
+    "axes.formatter.useoffset": False,  # an axis of "1e-6 + 1.000001" is read by nobody
     "axes.titlelocation": "left",
     "figure.titlesize": 12,
     "figure.facecolor": "white",
@@ -113,6 +115,25 @@ def layer_label(name: str) -> str:
 def count_runs(n: float) -> str:
     """Say how many training runs there are."""
     return f"{n:.0f} training run" + ("" if n == 1 else "s")
+
+
+def unit_of(units: str, kind: str) -> str:
+    """Unit of a feature as its definition states it, for one kind of spectra.
+
+    Parameters
+    ----------
+    units : str
+        Of `gradspec.spectra.table.FEATURE_COLUMNS`.
+    kind : str
+        What the spectra are of: gradient, activation or delta.
+    """
+    return "dimensionless" if units == "1" else units.replace(OF_THE_GRADIENT, UNITS[kind])
+
+
+def band(mean: Any, sd: Any) -> tuple[Any, Any]:
+    """Lower and upper end of mean ± sd, of a single run the mean itself; no feature of a spectrum is below zero."""
+    half = np.nan_to_num(np.asarray(sd, dtype=float))
+    return np.maximum(mean - half, np.minimum(mean, 0.0)), mean + half
 
 
 def name_panel(ax: Any, text: str) -> None:

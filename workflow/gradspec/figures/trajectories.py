@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from gradspec.figures.findings import find_epochs
+from gradspec.figures.findings import find_epochs, name_feature
 from gradspec.figures.style import (
     POOLED,
-    UNITS,
+    band,
     count_blocks,
     count_runs,
     group_colours,
@@ -17,14 +17,11 @@ from gradspec.figures.style import (
     mark_epochs,
     new_figure,
     styled,
+    unit_of,
 )
+from gradspec.spectra.table import FEATURE_COLUMNS
 
-FEATURES = {
-    "spectral_norm": "Spectral norm\n({unit})",
-    "effective_rank": "Effective rank\n(dimensions)",
-    "stable_rank": "Stable rank\n(dimensions)",
-}
-# Of what was decomposed: the loss is in nats.
+FEATURES = ("spectral_norm", "effective_rank", "stable_rank")
 
 COLUMNS = {
     "layer": "Parameter whose spectra these are",
@@ -103,20 +100,20 @@ def plot_trajectories(table: pd.DataFrame, levels: Sequence[str], model: str) ->
                 ax.set_axis_off()
             continue
         last = row == n_rows - 1 or place == len(layers) - 1
-        for ax, (feature, label) in zip(axes, FEATURES.items(), strict=True):
+        for ax, feature in zip(axes, FEATURES, strict=True):
             rows = table[(table["layer"] == layers[place]) & (table["feature"] == feature)]
             defined = rows["mean"].notna().any()
             if not defined:
                 ax.text(0.5, 0.5, "not defined", transform=ax.transAxes, ha="center", va="center", color="0.4")
             for group in order:
                 curve = rows[(rows["group"] == group) & rows["mean"].notna()]
-                sd = curve["sd"].fillna(0.0)
-                low, high = curve["mean"] - sd, curve["mean"] + sd
+                low, high = band(curve["mean"], curve["sd"])
                 dashed = "--" if group == POOLED else "-"
                 ax.plot(curve["epoch"], curve["mean"], dashed, color=colours[group], lw=1.4, label=group)
                 ax.fill_between(curve["epoch"], low, high, color=colours[group], alpha=0.18, lw=0)
             mark_epochs(ax, rows.loc[rows["significant"], "epoch"])
-            ax.set_ylabel(label.format(unit=UNITS[kind]), fontsize=8)
+            unit = unit_of(FEATURE_COLUMNS[feature]["Units"], kind)
+            ax.set_ylabel(f"{name_feature(feature).capitalize()}\n({unit})", fontsize=8)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             ax.yaxis.set_major_locator(MaxNLocator(nbins=3) if defined else NullLocator())
             ax.ticklabel_format(axis="y", scilimits=(-2, 3))

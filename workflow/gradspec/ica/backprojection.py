@@ -11,12 +11,13 @@ import xarray as xr
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.images import Image, load, maps_to_image, read_maps, read_run, save_image
 from gradspec.ica.labels import component_names
 from gradspec.ica.methods import METHODS, Estimate, Kept
-from gradspec.ica.runs import Run, common_repetition_time
+from gradspec.ica.runs import common_repetition_time
 from gradspec.ica.timecourses import power_spectrum, process
 from gradspec.progress import track
 
@@ -26,7 +27,7 @@ TimeCourses = Float[np.ndarray, "_ component"]  # runs differ in length
 
 
 def participant_components(
-    runs: Sequence[Run],
+    runs: Sequence[BoldRun],
     components: Image,
     mask: Image,
     folder: PathLike,
@@ -47,7 +48,7 @@ def participant_components(
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of BoldRun
         Denoised runs; at least two for a method that looks at all of them.
     components : path or image
         4-D image of the maps of the group or of a template.
@@ -96,16 +97,16 @@ def participant_components(
     ):
         partial.mkdir()
 
-        def finish(run: Run, estimate: Estimate) -> TimeCourses:
+        def finish(run: BoldRun, estimate: Estimate) -> TimeCourses:
             timecourses, maps = estimate
             save_image(maps_to_image(maps, mask), partial / f"{run.name}_components.nii.gz")
             return timecourses
 
-        def read(run: Run) -> Callable[[], Float[np.ndarray, "time voxel"]]:
+        def read(run: BoldRun) -> Callable[[], Float[np.ndarray, "time voxel"]]:
             return lambda: read_run(run.bold, mask, resample=resample)
 
         @_blame
-        def look(run: Run) -> TimeCourses | None:
+        def look(run: BoldRun) -> TimeCourses | None:
             kept = estimator.first(read(run)())
             if not estimator.looks_twice:
                 return finish(run, estimator.second(kept, read(run)))
@@ -113,7 +114,7 @@ def participant_components(
             return None
 
         @_blame
-        def look_again(run: Run) -> TimeCourses | None:
+        def look_again(run: BoldRun) -> TimeCourses | None:
             return finish(run, estimator.second(_unspool(waiting, run), read(run)))
 
         rows = []
@@ -129,10 +130,10 @@ def participant_components(
     )
 
 
-def _blame(look: Callable[[Run], TimeCourses | None]) -> Callable[[Run], TimeCourses | None]:
+def _blame(look: Callable[[BoldRun], TimeCourses | None]) -> Callable[[BoldRun], TimeCourses | None]:
     """Name the run in an error that it causes."""
 
-    def named(run: Run) -> TimeCourses | None:
+    def named(run: BoldRun) -> TimeCourses | None:
         try:
             return look(run)
         except ParticipantError as error:
@@ -141,17 +142,17 @@ def _blame(look: Callable[[Run], TimeCourses | None]) -> Callable[[Run], TimeCou
     return named
 
 
-def _spool(kept: Kept, folder: str, run: Run) -> None:
+def _spool(kept: Kept, folder: str, run: BoldRun) -> None:
     np.savez(Path(folder) / f"{run.name}.npz", **kept)  # type: ignore[arg-type]
 
 
-def _unspool(folder: str, run: Run) -> Kept:
+def _unspool(folder: str, run: BoldRun) -> Kept:
     with np.load(Path(folder) / f"{run.name}.npz", allow_pickle=False) as kept:
         return dict(kept)
 
 
 def _dataset(
-    runs: Sequence[Run],
+    runs: Sequence[BoldRun],
     rows: Sequence[TimeCourses],
     repetition_time: float,
     low_pass: float | None,

@@ -1,17 +1,20 @@
 """Join after the ICA of GIFT: its time courses become a cohort of the source ``timeseries``.
 
 ``python -m gradspec.ica.gift PARAMETERS PARTICIPANTS FOLDER`` reads the parameter file of a GIFT analysis
-(``<prefix>_ica_parameter_info.mat``) and, beside it, the components of each participant
-(``<prefix>_ica_c<participant>-<session>.mat``, variable ``tc``), and writes a table a participant and a participants
-table, from which the workflow goes on: ``cohort: {source: timeseries, timeseries: {participants: …}}``. GIFT does not
-know names or groups; they come from a participants table whose rows are in the order of GIFT's data sets.
+(``<prefix>_ica_parameter_info.mat``) and, beside it, the components of each participant: variable ``tc`` of
+``<prefix>_ica_c<participant>-<session>.mat`` or, where GIFT was told to conserve disk space and keeps no such files,
+the image ``<prefix>_sub<participant>_timecourses_ica_s<session>_.nii``. It writes a table a participant and a
+participants table, from which the workflow goes on: ``cohort: {source: timeseries, timeseries: {participants: …}}``.
+GIFT does not know names or groups; they come from a participants table whose rows are in the order of GIFT's data sets.
 
-MATLAB files are read by `scipy.io.loadmat`, which runs no code of theirs. Order and sign of the components stay GIFT's.
+MATLAB files of every level are read, and no code of theirs is run. Order and sign of the components stay GIFT's. Names
+and shapes follow GIFT 4.0.6 (icatb_calibrateComponents.m, icatb_saveICAData.m, icatb_getOutputFileNames.m).
 """
 
 import argparse
 import logging
-import zlib
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +24,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from gradspec.errors import ConfigError, ParticipantError
-from gradspec.files import PathLike, atomic_path, participant_id, read_table, write_table
+from gradspec.cohort.identities import identify
+from gradspec.cohort.limits import require_image_size
+from gradspec.cohort.matlab import read_matlab
+from gradspec.cohort.runs import REPETITION_TIME_TOLERANCE
+from gradspec.cohort.tables import read_rows
+from gradspec.errors import ConfigError, GradspecError, ParticipantError
+from gradspec.files import PathLike, atomic_path, read_table, write_table
 from gradspec.ica.labels import component_names
 
 logger = logging.getLogger(__name__)
+
+_TIME = "repetition_time"
 
 
 @dataclass(frozen=True)
@@ -36,17 +46,39 @@ class GiftAnalysis:
     ----------
     folder : Path
         Where the files of the analysis lie: beside the parameter file, even if it was moved.
+    prefix : str
+        Beginning of all file names.
     stem : str
         Beginning of the files with participants' components, such as ``study_ica_c``.
     n_participants, n_sessions, n_components : int
         Size of the analysis.
+    n_volumes : tuple of int
+        Lengths of the data sets, participant by participant; empty where it does not say them.
+    repetition_times : tuple of float
+        Of the data sets, or one for all, in seconds; empty where it does not say them.
     """
 
     folder: Path
+    prefix: str
     stem: str
     n_participants: int
     n_sessions: int
     n_components: int
+    n_volumes: tuple[int, ...] = ()
+    repetition_times: tuple[float, ...] = ()
+
+    def data_set(self, number: int, session: int) -> int:
+        """Place of a participant's session in GIFT's list of data sets, from 0."""
+        return (number - 1) * self.n_sessions + session - 1
+
+    def repetition_time(self, number: int, session: int) -> float | None:
+        """Repetition time of a participant's session in seconds, or None."""
+        times = self.repetition_times
+        if len(times) == self.n_participants * self.n_sessions:
+            return times[self.data_set(number, session)]
+        if len(times) == self.n_participants:
+            return times[number - 1]
+        return times[0] if len(times) == 1 else None
 
 
 def read_parameters(path: PathLike) -> GiftAnalysis:
@@ -68,19 +100,24 @@ def read_parameters(path: PathLike) -> GiftAnalysis:
         If the file cannot be read, or is no finished analysis.
     """
     try:
-        content = _load(Path(path))
-    except ValueError as error:
+        info = _load(Path(path), "sesInfo")
+    except (ValueError, ParticipantError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    info = content.get("sesInfo")
     try:
+        if not isinstance(info, dict):
+            raise KeyError("sesInfo")
+        times = _numbers(info.get("TR"))
         return GiftAnalysis(
             Path(path).parent,
-            str(info.calibrate_components_mat_file),  # type: ignore[union-attr]
-            int(info.numOfSub),  # type: ignore[union-attr]
-            int(info.numOfSess),  # type: ignore[union-attr]
-            int(info.numComp),  # type: ignore[union-attr]
+            str(info["userInput"]["prefix"]),
+            str(info["calibrate_components_mat_file"]).replace("\\", "/"),  # where Windows has written it
+            int(np.asarray(info["numOfSub"]).item()),
+            int(np.asarray(info["numOfSess"]).item()),
+            int(np.asarray(info["numComp"]).item()),
+            n_volumes=tuple(int(count) for count in _numbers(info.get("diffTimePoints"))),
+            repetition_times=times if times and all(0 < time < np.inf for time in times) else (),
         )
-    except (AttributeError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path}: is no parameter file of a finished GIFT analysis (<prefix>_ica_parameter_info.mat): {error}; run "
             "the analysis to its end"
@@ -108,19 +145,71 @@ def read_timecourses(analysis: GiftAnalysis, number: int, session: int) -> Float
         If the file is missing or damaged, or its time courses are not finite or of another number of components.
     """
     path = analysis.folder / f"{analysis.stem}{number}-{session}.mat"
+    image = None if path.is_file() else _find_image(analysis, number, session)
     try:
-        values = np.asarray(_load(path).get("tc"), dtype=np.float64)
+        if image is not None:
+            path, values = image, _load_image(image)
+        else:
+            values = np.asarray(_load(path, "tc"), dtype=np.float64)
     except (ValueError, TypeError) as error:
-        raise ParticipantError(f"{error}; if GIFT has zipped its component files, unzip them", file=path) from error
+        raise ParticipantError(
+            f"{error}, nor an image of its time courses; if GIFT has zipped its files, unzip them"
+            if image is None and not path.is_file()
+            else str(error),
+            file=path,
+        ) from error
     if values.ndim != 2 or values.shape[1] != analysis.n_components:
         raise ParticipantError(
-            f"the variable 'tc' has the shape {values.shape}, but (volumes, {analysis.n_components} components) is "
-            "expected",
+            f"the time courses (variable 'tc', or an image) have the shape {values.shape}, but (volumes, "
+            f"{analysis.n_components} components) is expected",
             file=path,
         )
+    if len(analysis.n_volumes) == analysis.n_participants * analysis.n_sessions:
+        expected = analysis.n_volumes[analysis.data_set(number, session)]
+        if len(values) != expected:
+            raise ParticipantError(
+                f"has {len(values)} volumes, but GIFT has analysed {expected} of this data set; run the scaling again",
+                file=path,
+            )
     if not np.isfinite(values).all():
         raise ParticipantError("its time courses hold values that are not finite (NaN or infinity)", file=path)
     return values
+
+
+def _find_image(analysis: GiftAnalysis, number: int, session: int) -> Path | None:
+    """Find the image of a participant's time courses, in the folder of the analysis or in that of its scaling step."""
+    digits = rf"0*{number}_timecourses_ica_s{session}_\.(nii|img)"
+    for folder, start in (
+        (analysis.folder, rf"{re.escape(analysis.prefix)}_sub"),
+        (analysis.folder / f"{analysis.prefix}_scaling_components_files", "sub"),
+    ):
+        if folder.is_dir() and (
+            found := sorted(path for path in folder.iterdir() if re.fullmatch(start + digits, path.name))
+        ):
+            return found[0]
+    return None
+
+
+def _load_image(path: Path) -> np.ndarray:
+    """Read an image of (volumes, components, 1) voxels."""
+    import nibabel as nib
+
+    try:
+        image: Any = nib.load(path)
+        voxels = image.dataobj
+        require_image_size(
+            path.with_suffix(".img") if path.suffix == ".hdr" else path,
+            voxels.offset,
+            image.shape,
+            voxels.dtype.itemsize,
+            lambda reason: ParticipantError(reason, file=path),
+        )
+        values = np.asarray(voxels, dtype=np.float64)
+    except GradspecError:
+        raise
+    except Exception as error:  # parsers meet damaged bytes with errors of every kind
+        raise ValueError(f"it is no image, or damaged ({error})") from error
+    return values.reshape(values.shape[:2]) if values.ndim > 2 and values.size == np.prod(values.shape[:2]) else values
 
 
 def import_gift(parameters: PathLike, participants: PathLike, folder: PathLike, session: int | None = None) -> Path:
@@ -156,6 +245,7 @@ def import_gift(parameters: PathLike, participants: PathLike, folder: PathLike, 
         raise ConfigError(f"{parameters}: there is no session {session}; the analysis has {analysis.n_sessions}")
     table = _read_participants(participants, analysis)
     names = component_names(analysis.n_components)
+    times = [analysis.repetition_time(number, session or 1) for number in range(1, len(table) + 1)]
     with atomic_path(folder) as partial:
         partial.mkdir()
         files = []
@@ -167,46 +257,69 @@ def import_gift(parameters: PathLike, participants: PathLike, folder: PathLike, 
             files.append(f"{who}_timecourses.tsv")
             described = dict.fromkeys(names, "Time course of this component of GIFT, a row a volume")
             write_table(pd.DataFrame(values, columns=names), partial / files[-1], described)
-        columns = {name: f"Column of {Path(participants).name}" for name in table.columns}
+        columns: dict[str, Any] = {name: f"Column of {Path(participants).name}" for name in table.columns}
         columns["timeseries"] = "File with the participant's time courses"
-        write_table(table.assign(timeseries=files), partial / "participants.tsv", columns)
+        table = table.assign(timeseries=files)
+        if None not in times:
+            table[_TIME] = times
+            columns[_TIME] = {"Description": "Time between volumes, as GIFT was told", "Units": "s"}
+        write_table(table, partial / "participants.tsv", columns)
     logger.info("%d participants, %d components", len(table), analysis.n_components)
     return Path(folder) / "participants.tsv"
 
 
+def describe_cohort(table: Path) -> str:
+    """Return the lines of a config that read the cohort that `import_gift` has written.
+
+    Parameters
+    ----------
+    table : Path
+        The participants table.
+
+    Returns
+    -------
+    str
+        YAML. Where GIFT was not told the repetition time its value is left open, which the config does not accept.
+    """
+    people = read_table(table)
+    time = "  # in seconds; GIFT was not told"
+    if _TIME in people:
+        known = people[_TIME]
+        same = known.max() <= known.min() * (1 + REPETITION_TIME_TOLERANCE)
+        time = f" {known.median():.10g}" if same else f" {_TIME}  # a column of the table"
+    return f"cohort:\n  source: timeseries\n  timeseries:\n    participants: {table}\n    repetition_time:{time}"
+
+
 def _read_participants(path: PathLike, analysis: GiftAnalysis) -> pd.DataFrame:
-    try:
-        table = read_table(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: the participants table cannot be read ({error})") from error
-    if "participant_id" not in table:
-        raise ConfigError(f"{path}: has no column 'participant_id'; its columns are {', '.join(table.columns)}")
+    table = read_rows(Path(path)).to_frame()
     if len(table) != analysis.n_participants:
         raise ConfigError(
             f"{path}: has {len(table)} rows, but GIFT has analysed {analysis.n_participants} participants; give a row "
             "a participant, in the order in which they were entered in GIFT"
         )
-    table["participant_id"] = [participant_id(value) for value in table["participant_id"]]
+    table["participant_id"] = [identify(value) for value in table["participant_id"]]
     if table["participant_id"].duplicated().any():
         double = table.loc[table["participant_id"].duplicated(), "participant_id"].iloc[0]
         raise ConfigError(f"{path}: participant {double} is listed twice")
     return table
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """Read a MATLAB file; `ValueError` says what is wrong."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+def _load(path: Path, name: str) -> Any:
+    """Read a variable of a MATLAB file; `ValueError` says what is wrong."""
     if not path.is_file():
         raise ValueError("there is no such file")
     try:
-        content: dict[str, Any] = loadmat(path, struct_as_record=False, squeeze_me=True)
-    except NotImplementedError as error:
-        raise ValueError("it is a MATLAB 7.3 file; save it with the option -v7") from error
-    except (MatReadError, zlib.error, OSError, TypeError, EOFError) as error:
+        return read_matlab(path, lambda reason: ParticipantError(reason, file=path), name).get(name)
+    except (GradspecError, ValueError):
+        raise
+    except Exception as error:  # parsers meet damaged bytes with errors of every kind
         raise ValueError(f"it is no MATLAB file, or damaged ({error})") from error
-    return content
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        return ()
+    return tuple(map(float, value.ravel(order="F")))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -217,8 +330,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="folder to make")
     parser.add_argument("--session", type=int, help="session to take, from 1")
     options = parser.parse_args(arguments)
-    table = import_gift(options.parameters, options.participants, options.folder, options.session)
-    print(f"cohort:\n  source: timeseries\n  timeseries:\n    participants: {table}")
+    try:
+        print(describe_cohort(import_gift(options.parameters, options.participants, options.folder, options.session)))
+    except (GradspecError, OSError) as error:
+        sys.exit(f"{parser.prog}: {error}")
 
 
 if __name__ == "__main__":

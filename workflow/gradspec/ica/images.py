@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import SpatialImage
 
-from gradspec.errors import ParticipantError
+from gradspec.errors import ParticipantError, raise_machine_fault
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.volumes import DAMAGED, damaged, masked_volumes
 
@@ -48,6 +48,7 @@ def load(image: Image, n_dimensions: int) -> SpatialImage:
         try:
             image = nib.load(image)
         except (OSError, EOFError, ImageFileError) as error:
+            raise_machine_fault(error, image)
             raise ParticipantError(f"cannot be read as an image ({error})", file=name_of(image)) from error
     if image.ndim != n_dimensions:
         raise ParticipantError(

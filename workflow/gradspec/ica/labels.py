@@ -1,6 +1,7 @@
 """Names of components, where their peaks lie, and the tables that say so."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ from jaxtyping import Float
 from nibabel.affines import apply_affine
 from nibabel.spatialimages import SpatialImage
 
+from gradspec.cohort.tables import read_rows
 from gradspec.errors import ConfigError
-from gradspec.files import PathLike, read_table
+from gradspec.files import PathLike
 from gradspec.ica.group import GroupICA
 from gradspec.ica.images import Image
 from gradspec.ica.matching import read_reference, spatial_correlation
@@ -88,10 +90,7 @@ def read_names(path: PathLike | None, n_networks: int) -> pd.DataFrame:
     """
     if not path:
         return pd.DataFrame({"label": [f"template-{k + 1}" for k in range(n_networks)], "domain": None})
-    try:
-        table = read_table(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: the table of network names cannot be read ({error})") from error
+    table = read_rows(Path(path), key=None).to_frame()
     if "label" not in table:
         raise ConfigError(f"{path}: has no column 'label'; its columns are {', '.join(table.columns)}")
     if len(table) != n_networks:

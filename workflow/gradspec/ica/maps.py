@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ConfigError, ParticipantError
 from gradspec.ica.images import Image, check_same_grid, load, name_of, read_maps, to_grid
 from gradspec.ica.labels import component_names
-from gradspec.ica.runs import Run
 from gradspec.ica.volumes import masked_volumes
 from gradspec.progress import track
 
@@ -61,12 +61,12 @@ def component_maps(
     return stack_maps(maps, participants, runs, grid, shrink, long_name="maps of the components")
 
 
-def alff_maps(runs: Sequence[Run], mask: Image, shrink: int, *, resample: bool = False) -> xr.Dataset:
+def alff_maps(runs: Sequence[BoldRun], mask: Image, shrink: int, *, resample: bool = False) -> xr.Dataset:
     """Mean ALFF of each run.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of BoldRun
         Denoised runs.
     mask : path or image
         Mask of the group.
@@ -88,7 +88,7 @@ def alff_maps(runs: Sequence[Run], mask: Image, shrink: int, *, resample: bool =
     grid = load(mask, 3)
     inside = np.asanyarray(grid.dataobj) > 0
 
-    def read(run: Run) -> Maps:
+    def read(run: BoldRun) -> Maps:
         try:
             signal = masked_volumes(to_grid(load(run.bold, 4), grid, resample=resample), inside)
             return mean_alff(signal, run.repetition_time)[None]

@@ -7,7 +7,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import SpatialImage
 from scipy.optimize import linear_sum_assignment
 
-from gradspec.errors import ConfigError
+from gradspec.errors import ConfigError, raise_machine_fault
 from gradspec.files import PathLike
 from gradspec.ica.images import Image, load, name_of, read_maps, voxels_of
 
@@ -138,6 +138,7 @@ def load_reference(reference: Image) -> SpatialImage:
     try:
         image = nib.load(reference)
     except (OSError, ImageFileError) as error:
+        raise_machine_fault(error, reference)
         raise ConfigError(f"{reference}: cannot be read as an image of reference maps ({error})") from error
     if image.ndim not in (3, 4):
         raise ConfigError(f"{reference}: reference maps must be a 4-D image, found shape {image.shape}")

@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float
 from nibabel.spatialimages import SpatialImage
 
-from gradspec.errors import ConfigError, ParticipantError
+from gradspec.cohort.runs import BoldRun
+from gradspec.errors import ConfigError, ParticipantError, raise_machine_fault
 from gradspec.files import PathLike, atomic_path
 from gradspec.ica.images import Image, load, name_of, read_run
 from gradspec.ica.mask import warn_of_cover
 from gradspec.ica.reduction import merge, principal_components
-from gradspec.ica.runs import find_runs, has_runs
 
 FORMS = ("whitened", "migp")
 
@@ -79,7 +79,7 @@ def reduce_run(
 
 
 def reduce_runs(
-    folder: PathLike,
+    runs: Sequence[BoldRun],
     mask: Image,
     target: PathLike,
     n_subject_components: int | None = None,
@@ -91,8 +91,8 @@ def reduce_runs(
 
     Parameters
     ----------
-    folder : path
-        Denoised folder of the participant, named as it; empty where it is excluded.
+    runs : sequence of BoldRun
+        Denoised runs of the participant; none where it is excluded.
     mask : path or image
         Group mask.
     target : path
@@ -108,16 +108,15 @@ def reduce_runs(
         If the disk is full.
     """
     mask = load(mask, 3)
-    participant = Path(folder).name
     with atomic_path(target) as partial:
         partial.mkdir()
-        try:
-            for run in find_runs([participant], [folder]) if has_runs(folder) else []:
+        for run in runs:
+            try:
                 warn_of_cover(run.mask, mask, resample=resample)
                 reduction = reduce_run(run.bold, mask, n_subject_components, form=form, resample=resample)
                 save_reduction(reduction, partial / f"{run.name}.npy")
-        except ParticipantError as error:
-            raise ParticipantError(error.reason, participant=participant, file=error.file) from error
+            except ParticipantError as error:
+                raise ParticipantError(error.reason, participant=run.participant_id, file=error.file) from error
 
 
 def save_reduction(reduction: Float[np.ndarray, "component voxel"], path: PathLike) -> None:
@@ -145,6 +144,7 @@ def load_reduction(path: PathLike) -> Float[np.ndarray, "component voxel"]:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, EOFError, ValueError) as error:
+        raise_machine_fault(error)
         raise ParticipantError(
             f"cannot be read as a reduction ({error}); delete it and run again", file=str(path)
         ) from error

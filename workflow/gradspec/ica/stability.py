@@ -15,6 +15,8 @@ from scipy.cluster.hierarchy import average, cut_tree
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
 
+_ALIKE = 1e-6  # difference of similarity between starts that stopped at the same solution, a component
+
 RESAMPLINGS = ("starts", "bootstrap", "both")
 
 
@@ -30,7 +32,7 @@ class Agreement:
     Attributes
     ----------
     best_start : int
-        The start that agrees best with the cluster centres.
+        The start that agrees best with the cluster centres; the first of those that agree alike.
     stability : array, (component,)
         Quality index Iq of the cluster of each component of the best start: mean similarity within less mean similarity
         to the components outside, 1 for a perfect component; NaN where there is only one start.
@@ -77,6 +79,7 @@ def compare_starts(unmixings: Sequence[Float[np.ndarray, "component component"]]
 
     matches = [linear_sum_assignment(-similarity[start == s][:, centre]) for s in range(n_starts)]
     agreement = [similarity[start == s][:, centre][match].sum() for s, match in enumerate(matches)]
-    best = int(np.argmax(agreement))
+    # Starts that reached the same solution agree alike but for where they stopped: rounding must not choose among them.
+    best = int(np.flatnonzero(np.array(agreement) >= max(agreement) - _ALIKE * n_components)[0])
     of_component = matches[best][1]
     return Agreement(best, index[of_component], found[of_component])

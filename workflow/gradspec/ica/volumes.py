@@ -16,7 +16,7 @@ from isal import igzip, isal_zlib
 from jaxtyping import Bool, Float
 from nibabel.spatialimages import SpatialImage
 
-from gradspec.errors import ParticipantError
+from gradspec.errors import ParticipantError, raise_machine_fault
 
 DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError)  # type: ignore[assignment]
 
@@ -52,10 +52,12 @@ def masked_volumes(image: SpatialImage, inside: Bool[np.ndarray, "x y z"]) -> Fl
 
 
 def damaged(image: SpatialImage, error: Exception) -> ParticipantError:
-    """Return the error that says that the voxels of an image cannot be read."""
+    """Return the error that the voxels of an image cannot be read; a fault of the machine is raised itself."""
+    file = image.get_filename()
+    raise_machine_fault(error, file)
     return ParticipantError(
         f"the image data cannot be read: the file is truncated or damaged ({error}); make or copy it again",
-        file=image.get_filename() or "image in memory",
+        file=file or "image in memory",
     )
 
 

@@ -1,7 +1,7 @@
 """Preprocessing: raw images to denoised images in template space, with confounds and quality control.
 
 `participant` puts the nipype workflows of `anatomical` and `functional` together; their steps are the `interfaces`,
-thin shells over the plain functions of the other modules. `denoise` and `group` come after.
+thin shells over the plain functions of the other modules. `denoised` comes after.
 """
 
 import os

@@ -5,6 +5,7 @@ antspyx carries the entry points of the ANTs programs in its compiled library. A
 interfaces run unchanged.
 """
 
+import logging
 import os
 import shlex
 import shutil
@@ -17,6 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gradspec.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 PROGRAMS = ("antsRegistration", "antsApplyTransforms", "N4BiasFieldCorrection", "Atropos")
 
@@ -48,6 +51,13 @@ def ants_on_path(folder: Path) -> Iterator[None]:
     ConfigError
         If there are neither ANTs binaries nor antspyx.
     """
+    threads = os.environ.get("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+    if threads != "1":
+        log.warning(
+            "ANTs works with %s threads: registrations differ from run to run then, by up to 2.4 mm; give the job one "
+            "thread for results that can be made again",
+            threads,
+        )
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     before = os.environ["PATH"]
     if missing:

@@ -1,6 +1,7 @@
 """Components of noise: slow cosines, and principal components of tissues or of the most variable voxels.
 
-Both forms of CompCor are those of Behzadi et al. (2007), NeuroImage 37, 90, with the high-pass filter of fMRIPrep.
+Both forms of CompCor are those of Behzadi et al. (2007), NeuroImage 37, 90, after the high-pass filter of fMRIPrep:
+the cosines are its own, column for column.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,21 @@ def cosine_basis(n_volumes: int, repetition_time: float, high_pass: float) -> Fl
     return basis
 
 
+def compcor_cosines(n_volumes: int, repetition_time: float) -> Float[np.ndarray, "time cosine"]:
+    """Cosines that fMRIPrep takes out before it finds components: those slower than 1/128 Hz, the fastest left out.
+
+    nipype's `cosine_filter` counts the constant among the cosines that a run has room for, so that it has one fewer.
+
+    Parameters
+    ----------
+    n_volumes : int
+        Length of the run without dummy scans.
+    repetition_time : float
+        In seconds.
+    """
+    return cosine_basis(n_volumes, repetition_time, COMPCOR_HIGH_PASS)[:, :-1]
+
+
 def make_compcor(
     brain: Float[np.ndarray, "time voxel"],
     tissues: Mapping[str, Bool[np.ndarray, " voxel"]],
@@ -64,7 +80,7 @@ def make_compcor(
         that were taken out before them: a denoising that uses the components needs the cosines too.
     """
     steady = brain[n_dummies:]
-    cosines = cosine_basis(len(steady), repetition_time, COMPCOR_HIGH_PASS)
+    cosines = compcor_cosines(len(steady), repetition_time)
     liquor, white = tissues["csf"], tissues["white_matter"]
     found = {
         "a_comp_cor": noise_components(steady[:, liquor | white], cosines),

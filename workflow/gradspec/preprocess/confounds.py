@@ -4,6 +4,7 @@ Units: mm, rad, and arbitrary image units for signals. A first row that has no v
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,10 +161,36 @@ def expand(signals: Mapping[str, Float[np.ndarray, " time"]]) -> dict[str, np.nd
     return columns
 
 
+def complete_motion(table: pd.DataFrame) -> pd.DataFrame:
+    """Add what six motion parameters give by themselves, where a table made elsewhere lacks it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Confounds of a run, in fMRIPrep's columns and units.
+
+    Returns
+    -------
+    DataFrame
+        With differences, squares and framewise displacement, if the six are there as numbers; else as it was.
+    """
+    if not all(name in table and table[name].dtype.kind == "f" for name in MOTION_COLUMNS):
+        return table
+    parameters = table[list(MOTION_COLUMNS)].to_numpy()
+    columns = {"framewise_displacement": framewise_displacement(parameters)}
+    columns |= expand(dict(zip(MOTION_COLUMNS, parameters.T, strict=True)))
+    new = {name: values for name, values in columns.items() if name not in table}
+    return pd.concat([table, pd.DataFrame(new, index=table.index)], axis=1)
+
+
 def compute_dvars(
     brain: Float[np.ndarray, "time voxel"],
 ) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
-    """DVARS and its standardised form (Nichols 2013, doi:10.1101/125021); the first of each is NaN.
+    """DVARS and its standardised form (Nichols 2013, doi:10.1101/125021), on fMRIPrep's scale; the first is NaN.
+
+    As fMRIPrep's, they are those of nipype's `compute_dvars` with ``remove_zerovariance``: voxels whose quartiles are
+    equal are left out, and the root mean square of the change is divided by the mean over voxels of its expected
+    standard deviation. The root of their mean variance would be larger, and the limit of 1.5 is not meant for it.
 
     Parameters
     ----------
@@ -176,16 +203,21 @@ def compute_dvars(
         Root mean square of the change from the volume before, with the image scaled to a median of 1000.
     std_dvars : array, shape (time,)
         The same over its expectation for a steady first-order autoregression: a robust standard deviation of each
-        voxel times ``sqrt(2 (1 - r))`` with r its lag-1 autocorrelation.
+        voxel times ``sqrt(2 (1 - r))`` with r its lag-1 autocorrelation, mean over voxels. NaN throughout if no
+        voxel has quartiles that differ, as in a run of two volumes.
     """
+    robust_sd, autocorrelation = _noise_of_voxels(brain)
+    varying = robust_sd > 0
+    is_known = bool(varying.any())
+    if not is_known:
+        varying[:] = True
     square = np.empty(len(brain) - 1)
     for index in range(len(brain) - 1):  # volume by volume: no second copy of the run
-        square[index] = np.mean((brain[index + 1] - brain[index]) ** 2, dtype=float)
-    robust_sd, autocorrelation = _noise_of_voxels(brain)
-    expected = np.mean(2 * (1 - autocorrelation) * robust_sd**2)
-    scale = 1000 / np.median(brain.mean(axis=0))
+        square[index] = np.mean((brain[index + 1] - brain[index])[varying] ** 2, dtype=float)
+    expected = np.mean(np.sqrt(2 * (1 - autocorrelation[varying])) * robust_sd[varying])
+    scale = 1000 / np.median(brain.mean(axis=0))  # nipype's median of all values would copy the run
     dvars = np.concatenate([[np.nan], np.sqrt(square)])
-    return scale * dvars, dvars / np.sqrt(expected)
+    return scale * dvars, dvars / expected if is_known else np.full(len(brain), np.nan)
 
 
 def _noise_of_voxels(
@@ -195,7 +227,7 @@ def _noise_of_voxels(
     robust_sd, autocorrelation = np.zeros(brain.shape[1]), np.zeros(brain.shape[1])
     for first in range(0, brain.shape[1], block):
         part = brain[:, first : first + block].astype(float)
-        lower, upper = np.percentile(part, [25, 75], axis=0, method="inverted_cdf")
+        lower, upper = np.percentile(part, [25, 75], axis=0, method="lower")  # as FSL and nipype
         robust_sd[first : first + block] = (upper - lower) / 1.349
         part -= part.mean(axis=0)
         power = np.maximum((part**2).sum(axis=0), np.finfo(float).tiny)
@@ -212,19 +244,17 @@ def motion_outliers(
 
 
 def _mark(name: str, volumes: np.ndarray, n_volumes: int) -> dict[str, np.ndarray]:
-    width = max(2, len(str(len(volumes))))
     return {
-        f"{name}_{number:0{width}d}": (np.arange(n_volumes) == volume).astype(int)
-        for number, volume in enumerate(volumes)
+        f"{name}_{number:02d}": (np.arange(n_volumes) == volume).astype(int) for number, volume in enumerate(volumes)
     }
 
 
-def describe_columns(columns: list[str], source: str = "template") -> dict[str, dict[str, str]]:
+def describe_columns(columns: list[str], source: str = "template") -> dict[str, dict[str, Any]]:
     """Describe confound columns for the sidecar of the table; `source` is the image that the masks come from."""
     return {name: _describe(name, source) for name in columns}
 
 
-def _describe(name: str, source: str) -> dict[str, str]:
+def _describe(name: str, source: str) -> dict[str, Any]:
     base, *_ = name.partition("_derivative1")
     base = base.removesuffix("_power2")
     text, unit = _describe_base(base)
@@ -233,7 +263,7 @@ def _describe(name: str, source: str) -> dict[str, str]:
         text += "; difference from the volume before"
     if name.endswith("power2"):
         text, unit = f"{text}; squared", unit if unit == "arbitrary" else f"{unit}^2"
-    return {"Description": text, "Units": unit}
+    return {"Description": text, "Units": unit, **_COMPCOR.get(base.rpartition("_")[0], {})}
 
 
 def _describe_base(name: str) -> tuple[str, str]:
@@ -248,6 +278,13 @@ def _describe_base(name: str) -> tuple[str, str]:
     raise ValueError(f"no description of confound {name!r}")
 
 
+_COMPCOR: dict[str, dict[str, Any]] = {
+    "a_comp_cor": {"Method": "aCompCor", "Mask": "combined", "Retained": True},
+    "c_comp_cor": {"Method": "aCompCor", "Mask": "CSF", "Retained": True},
+    "w_comp_cor": {"Method": "aCompCor", "Mask": "WM", "Retained": True},
+    "t_comp_cor": {"Method": "tCompCor", "Retained": True},
+}
+"""What fMRIPrep's sidecar says of components, by which nilearn's `load_confounds` chooses them."""
 _DESCRIPTIONS = {
     "csf": "Mean signal of the ventricles (mask of the {source}, eroded)",
     "white_matter": "Mean signal of deep white matter (mask of the {source}, eroded)",
@@ -255,12 +292,12 @@ _DESCRIPTIONS = {
     "framewise_displacement": "Framewise displacement (Power et al. 2012), sphere of 50 mm",
     "rmsd": "Root mean square displacement from the volume before over a sphere of 80 mm (Jenkinson 1999)",
     "dvars": "Root mean square change from the volume before, image scaled to a median of 1000",
-    "std_dvars": "DVARS over its expectation for a steady autoregressive signal",
+    "std_dvars": "DVARS over its expectation for a steady autoregressive signal, on the scale of fMRIPrep",
     "a_comp_cor": "Component of ventricles and white matter after the cosines were removed (Behzadi et al. 2007)",
     "c_comp_cor": "Component of the ventricles after the cosines were removed",
     "w_comp_cor": "Component of white matter after the cosines were removed",
     "t_comp_cor": "Component of the 2 % most variable voxels after the cosines were removed (Behzadi et al. 2007)",
-    "cosine": "Discrete cosine slower than 1/128 Hz, removed before the components",
+    "cosine": "Discrete cosine slower than 1/128 Hz, removed before the components (the set of fMRIPrep)",
     "non_steady_state_outlier": "Marks a dummy scan, in which the magnetisation has not settled",
     "motion_outlier": "Marks a volume with framewise displacement > 0.5 mm or std_dvars > 1.5",
 }

@@ -5,6 +5,7 @@ by another (Lindquist et al. 2019, Human Brain Mapping 40, 2358).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,66 +13,69 @@ import pandas as pd
 from jaxtyping import Float
 
 from gradspec.errors import ParticipantError
-from gradspec.preprocess.compcor import N_COMPONENTS, cosine_basis
-from gradspec.preprocess.confounds import MOTION_COLUMNS
+from gradspec.preprocess.compcor import cosine_basis
+from gradspec.preprocess.regressors import choose_acompcor, has_components, require_values, select_confounds
 
-_EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
 GRAND_MEAN = 100.0
 """Median over the brain of the mean signal after scaling: changes are in percent of it."""
 _BLOCK = 8192  # voxels that are denoised at once
+_SAME = 0.03  # share of a cosine's length, beyond the cosines of the table, from which on it is another one
 
 
-def select_confounds(table: pd.DataFrame, strategy: str, scrub: bool) -> list[str]:
-    """Names of the columns that a strategy regresses out.
+@dataclass(frozen=True)
+class Design:
+    """Everything that is regressed out of a run, except the constant.
 
-    Parameters
+    Attributes
     ----------
-    table : DataFrame
-        Confounds of a run, in fMRIPrep's columns.
-    strategy : {"none", "simple", "24P+aCompCor"}
-        ``simple``: six motion parameters, csf, white matter. ``24P+aCompCor``: motion with derivatives and squares,
-        five anatomical components, and the cosines that were removed before these.
-    scrub : bool
-        Also take the motion outliers: a volume with a column of its own has no influence any more. Dummy scans are
-        taken by every strategy but ``none``.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ParticipantError
-        Naming the columns that the table lacks.
+    matrix : array, shape (time, regressor)
+        Without columns where everything is switched off.
+    names : list of str
+        Of its columns: those of the confounds table, ``linear_trend``, and ``high_pass_00`` and so on.
+    n_components : int
+        How many of them are components of aCompCor.
+    n_cosines : int
+        How many are cosines of the confounds table.
+    n_own_cosines : int
+        How many are cosines that are made here.
+    notes : list of str
+        What is worth knowing of how columns were chosen.
     """
-    wanted = {
-        "none": [],
-        "simple": [*MOTION_COLUMNS, "csf", "white_matter"],
-        "24P+aCompCor": [
-            *(f"{name}{expansion}" for name in MOTION_COLUMNS for expansion in _EXPANSIONS),
-            *(f"a_comp_cor_{index:02d}" for index in range(N_COMPONENTS)),
-        ],
-    }[strategy]
-    if missing := [name for name in wanted if name not in table]:
-        raise ParticipantError(
-            f"the confounds table lacks {', '.join(missing)}, which the denoising strategy {strategy!r} needs; "
-            "make them, or choose another preprocess.denoise.strategy"
-        )
-    if has_own_cosines(strategy):
-        wanted = wanted + [name for name in table if name.startswith("cosine")]
-    marked = [*(["motion_outlier"] if scrub else []), *(["non_steady_state_outlier"] if strategy != "none" else [])]
-    return wanted + [name for name in table if name.startswith(tuple(marked))]
 
+    matrix: Float[np.ndarray, "time regressor"]
+    names: list[str]
+    n_components: int = 0
+    n_cosines: int = 0
+    n_own_cosines: int = 0
+    notes: tuple[str, ...] = ()
 
-def has_own_cosines(strategy: str) -> bool:
-    """Whether the cosines of the confounds table serve as the high-pass filter."""
-    return strategy == "24P+aCompCor"
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many columns there are of each kind, keyed as in `gradspec.preprocess.quality.QUALITY_COLUMNS`."""
+        return {
+            "n_confounds": len(self.names),
+            "n_components": self.n_components,
+            "n_cosines": self.n_cosines,
+            "n_own_cosines": self.n_own_cosines,
+        }
+
+    @property
+    def high_pass_basis(self) -> str | None:
+        """What took slow drifts out, in words; None if nothing did."""
+        parts = [f"{self.n_cosines} of the confounds table"] if self.n_cosines else []
+        parts += [f"{self.n_own_cosines} made for the run"] if self.n_own_cosines else []
+        return f"discrete cosines: {' and '.join(parts)}" if parts else None
 
 
 def make_design(
-    table: pd.DataFrame | None, settings: Mapping[str, Any], n_volumes: int, repetition_time: float
-) -> tuple[Float[np.ndarray, "time regressor"], list[str]]:
-    """Everything that is regressed out of a run, except the constant.
+    table: pd.DataFrame | None,
+    settings: Mapping[str, Any],
+    n_volumes: int,
+    repetition_time: float,
+    metadata: Mapping[str, Any] | None = None,
+    file_name: str = "",
+) -> Design:
+    """Put everything together that is regressed out of a run.
 
     Parameters
     ----------
@@ -83,38 +87,76 @@ def make_design(
         Length of the run.
     repetition_time : float
         In seconds.
+    metadata : mapping, optional
+        JSON sidecar of the table.
+    file_name : str
+        Name of the table.
 
     Returns
     -------
-    design : array, shape (time, regressor)
-        Confounds (missing values, which differences have in the first row, become 0), a linear trend, and cosines
-        below ``high_pass``; without columns where all of them are switched off.
-    names : list of str
-        Of its columns.
+    Design
+        Confounds (the first row of a difference becomes 0), a linear trend, and every cosine up to ``high_pass``: of
+        those that the components of aCompCor were made without, which the table brings, and others the missing ones
+        are added. They span the volumes after the dummy scans, as fMRIPrep's.
 
     Raises
     ------
     ParticipantError
-        If columns are missing, or the table has another length than the run.
+        If columns or values are missing, or the table has another length than the run.
     """
     strategy, scrub, high_pass = settings["strategy"], settings["scrub"], settings["high_pass"]
     names: list[str] = []
-    parts = [np.empty((n_volumes, 0))]
+    notes: list[str] = []
+    components: list[str] = []
+    values = np.empty((n_volumes, 0))
     if strategy != "none" or scrub:
-        if table is None:
-            raise ParticipantError(f"the run has no confounds table, which the denoising strategy {strategy!r} needs")
-        if len(table) != n_volumes:
-            raise ParticipantError(f"the confounds table has {len(table)} rows, but the run has {n_volumes} volumes")
+        table = _require_table(table, n_volumes, "preprocess.denoise.scrub" if strategy == "none" else strategy)
         names = select_confounds(table, strategy, scrub)
-        parts.append(table[names].astype(float).fillna(0.0).to_numpy())
+        if has_components(strategy):
+            components, note = choose_acompcor(table, metadata or {}, file_name)
+            names, notes = [*names, *components], [note] if note else []
+        values = require_values(table, names)
+    theirs = values[:, [name.startswith("cosine") for name in names]]
+    parts = [values]
     if settings["linear_trend"]:
         names = [*names, "linear_trend"]
         parts.append(np.linspace(-1, 1, n_volumes)[:, np.newaxis])
-    if high_pass is not None and not has_own_cosines(strategy):
-        cosines = cosine_basis(n_volumes, repetition_time, high_pass)
-        names = [*names, *(f"high_pass_{index:02d}" for index in range(cosines.shape[1]))]
-        parts.append(cosines)
-    return np.column_stack(parts), names
+    ours: list[str] = []
+    if high_pass is not None:
+        n_dummies = sum(name.startswith("non_steady_state_outlier") for name in names)
+        cosines = np.zeros((n_volumes, 0))
+        if n_volumes > n_dummies:
+            steady = cosine_basis(n_volumes - n_dummies, repetition_time, high_pass)
+            cosines = np.vstack([np.zeros((n_dummies, steady.shape[1])), steady])
+        new = _find_new(cosines, theirs)
+        ours = [f"high_pass_{index:02d}" for index in new]
+        names = [*names, *ours]
+        parts.append(cosines[:, new])
+    if has_components(strategy) and not theirs.shape[1]:
+        notes.append(
+            "the confounds table has no cosines: "
+            + ("no high-pass filter" if high_pass is None else f"all up to {high_pass:g} Hz are made for the run")
+        )
+    return Design(np.column_stack(parts), names, len(components), theirs.shape[1], len(ours), tuple(notes))
+
+
+def _require_table(table: pd.DataFrame | None, n_volumes: int, needed_by: str) -> pd.DataFrame:
+    if table is None:
+        raise ParticipantError(
+            f"the run has no confounds beside it, which {needed_by!r} needs; put them there, or switch denoising by "
+            "confounds off (preprocess.denoise: {strategy: none, scrub: false})"
+        )
+    if len(table) != n_volumes:
+        raise ParticipantError(f"the confounds table has {len(table)} rows, but the run has {n_volumes} volumes")
+    return table
+
+
+def _find_new(cosines: Float[np.ndarray, "time cosine"], theirs: Float[np.ndarray, "time other"]) -> list[int]:
+    """Numbers of the cosines that others do not span."""
+    if not theirs.shape[1]:
+        return list(range(cosines.shape[1]))
+    left = cosines - theirs @ np.linalg.lstsq(theirs, cosines, rcond=None)[0]
+    return [int(index) for index in np.flatnonzero(np.linalg.norm(left, axis=0) > _SAME)]
 
 
 def regress_out(

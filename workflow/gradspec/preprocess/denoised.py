@@ -1,6 +1,7 @@
 """The denoised images of a participant: read, smooth, regress, scale, write."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from gradspec.errors import ConfigError, ParticipantError
-from gradspec.files import read_table, write_json
+from gradspec.cohort.confounds import read_confounds, read_metadata
+from gradspec.cohort.runs import BoldRun
+from gradspec.errors import ParticipantError
+from gradspec.files import write_json
 from gradspec.preprocess import SPACE
+from gradspec.preprocess.confounds import complete_motion
 from gradspec.preprocess.denoise import GRAND_MEAN, make_design, regress_out, scale_to_grand_mean
-from gradspec.preprocess.derivatives import Run, bids_uri
+from gradspec.preprocess.derivatives import bids_uri, task_name
 from gradspec.preprocess.images import read_image, write_image
 from gradspec.preprocess.quality import measure_run, temporal_snr
+from gradspec.preprocess.regressors import has_components
 
 _UNITS = {
     "grand_mean": f"percent of the grand mean: the median over the brain of the mean signal is {GRAND_MEAN:g}",
@@ -23,55 +28,26 @@ _UNITS = {
 }
 
 
-def own_derivatives(status: Mapping[str, Any], folder: Path) -> list[Run]:
-    """Runs in template space that the stage wrote itself.
-
-    Parameters
-    ----------
-    status : mapping
-        Status of `preprocess_participant`.
-    folder : Path
-        Folder of the participant's derivatives.
-    """
-    return [
-        Run(
-            bold=folder / run["bold"],
-            t1w=None,
-            session=run["session"],
-            task=run["task"],
-            run=run["run"],
-            repetition_time=run["repetition_time"],
-            n_volumes=run["n_volumes"],
-            mask=folder / run["mask"],
-            confounds=None if run["confounds"] is None else folder / run["confounds"],
-        )
-        for run in status["runs"]
-    ]
-
-
 def denoise_participant(
-    participant: str, runs: Sequence[Run], folder: Path, settings: Mapping[str, Any], measured: bool = True
-) -> list[dict[str, Any]]:
+    participant: str, runs: Sequence[BoldRun], folder: Path, settings: Mapping[str, Any]
+) -> list[BoldRun]:
     """Denoise all runs of a participant.
 
     Parameters
     ----------
     participant : str
         For example ``sub-01``.
-    runs : sequence of Run
-        Runs in template space, with mask and confounds.
+    runs : sequence of BoldRun
+        Runs in template space, with mask and confounds. The quality of those made elsewhere is measured.
     folder : Path
         Where the images go.
     settings : mapping
         The section ``preprocess`` of the configuration.
-    measured : bool
-        Whether the quality of the runs is known already; that of derivatives made elsewhere is measured here.
 
     Returns
     -------
-    list of dict
-        For each run its entities, files (relative to `folder`), quality and degrees of freedom, as the status file
-        holds them.
+    list of BoldRun
+        The denoised runs, below `folder`, with the degrees of freedom among their quality numbers.
 
     Raises
     ------
@@ -80,12 +56,11 @@ def denoise_participant(
     """
     if not runs:
         raise ParticipantError("has no usable BOLD run", participant=participant)
-    return [_denoise_run(participant, run, folder, settings, measured) for run in runs]
+    return [_denoise_run(run, folder, settings) for run in runs]
 
 
-def _denoise_run(
-    participant: str, run: Run, folder: Path, settings: Mapping[str, Any], measured: bool
-) -> dict[str, Any]:
+def _denoise_run(run: BoldRun, folder: Path, settings: Mapping[str, Any]) -> BoldRun:
+    participant = run.participant_id
     if run.mask is None:
         raise ParticipantError("the run has no brain mask", participant=participant, file=run.bold)
     denoise = settings["denoise"]
@@ -99,60 +74,57 @@ def _denoise_run(
             file=run.bold,
         )
     try:
-        table = None if run.confounds is None else _read_confounds(run.confounds)
-        design, names = make_design(table, denoise, bold.shape[3], run.repetition_time)
-        quality = {} if measured else measure_run(table, temporal_snr(_steady(bold, mask, table)))
+        table = None if run.confounds is None else complete_motion(read_confounds(run.confounds))
+        metadata = read_metadata(run.confounds) if run.confounds and has_components(denoise["strategy"]) else {}
+        name = run.confounds.name if run.confounds else ""
+        design = make_design(table, denoise, bold.shape[3], run.repetition_time, metadata, name)
+        quality = run.quality or measure_run(table, temporal_snr(_steady(bold, mask, table)))
         signals = smooth_inside(bold, mask, image.affine, settings["fwhm"])
         del bold
-        signals, degrees_of_freedom = regress_out(signals, design, denoise["min_degrees_of_freedom"])
+        signals, degrees_of_freedom = regress_out(signals, design.matrix, denoise["min_degrees_of_freedom"])
         if settings["intensity"] == "grand_mean":
             scale_to_grand_mean(signals)
     except ParticipantError as error:
         culprit = error.file or run.confounds or run.bold
         raise ParticipantError(error.reason, participant=participant, file=culprit) from error
-    space = _space_of(run)
-    stem = folder / run.folder / f"{run.prefix}_space-{space}"
-    paths = {"bold": f"{stem}_desc-denoised_bold.nii.gz", "mask": f"{stem}_desc-brain_mask.nii.gz"}
+    space = run.space or {"space": SPACE}
+    denoised_file = run.path(folder, **space, desc="denoised", extension=".nii.gz")
+    mask_file = run.path(folder, **space, desc="brain", suffix="mask", extension=".nii.gz")
     denoised = np.zeros((*mask.shape, len(signals)), dtype=np.float32, order="F")
     for index, volume in enumerate(signals):
         denoised[mask, index] = volume
-    write_image(denoised, image.affine, Path(paths["bold"]), repetition_time=run.repetition_time)
-    write_image(mask.astype(np.uint8), image.affine, Path(paths["mask"]))
+    write_image(denoised, image.affine, denoised_file, repetition_time=run.repetition_time)
+    write_image(mask.astype(np.uint8), image.affine, mask_file)
     write_json(
         {
             "RepetitionTime": run.repetition_time,
-            **({"TaskName": run.task} if run.task else {}),
+            **task_name(run),
             "SkullStripped": True,
             "Sources": [bids_uri(file, participant) for file in (run.bold, run.mask, run.confounds) if file],
             "SmoothingFWHM": settings["fwhm"],
             "Denoising": denoise["strategy"],
             "Scrubbing": denoise["scrub"],
             "HighPass": denoise["high_pass"],
-            "Regressors": names,
+            "HighPassBasis": design.high_pass_basis,
+            "Regressors": design.names,
             "DegreesOfFreedom": degrees_of_freedom,
             "LinearTrendRemoved": denoise["linear_trend"],
             "Units": _UNITS[settings["intensity"]],
+            **({"Notes": list(design.notes)} if design.notes else {}),
         },
-        f"{stem}_desc-denoised_bold.json",
+        run.path(folder, **space, desc="denoised", extension=".json"),
     )
-    return {
-        "session": run.session,
-        "task": run.task,
-        "run": run.run,
-        **{key: str(Path(path).relative_to(folder)) for key, path in paths.items()},
-        "confounds": None,
-        "repetition_time": run.repetition_time,
-        "n_volumes": len(signals),
-        "quality": {**quality, "degrees_of_freedom": degrees_of_freedom, "n_confounds": len(names)},
-        "software": {"nilearn": version("nilearn")},
-    }
-
-
-def _read_confounds(path: Path) -> pd.DataFrame:
-    try:
-        return read_table(path)
-    except (OSError, ConfigError) as error:
-        raise ParticipantError(f"the confounds table cannot be read ({error})", file=path) from error
+    return replace(
+        run,
+        bold=denoised_file,
+        mask=mask_file,
+        confounds=None,
+        sidecars=(),
+        n_volumes=len(signals),
+        quality={**quality, "degrees_of_freedom": degrees_of_freedom, **design.counts},
+        note="; ".join(design.notes) or None,
+        software={**run.software, "nilearn": version("nilearn")},
+    )
 
 
 def _steady(
@@ -162,14 +134,6 @@ def _steady(
     n_dummies = 0 if table is None else sum(name.startswith("non_steady_state_outlier") for name in table)
     inside: np.ndarray = bold[mask].T[n_dummies:]
     return inside
-
-
-def _space_of(run: Run) -> str:
-    """The ``space`` entity of a run in template space."""
-    return next(
-        (part.removeprefix("space-") for part in run.bold.name.split("_") if part.startswith("space-")),
-        SPACE,
-    )
 
 
 def smooth_inside(

@@ -5,7 +5,7 @@ from typing import Any
 
 from nipype.pipeline.engine import Node, Workflow
 
-from gradspec.preprocess.derivatives import Run
+from gradspec.cohort.runs import BoldRun
 from gradspec.preprocess.interfaces.confounds import GatherConfounds
 from gradspec.preprocess.interfaces.functional import CorrectSliceTiming, EstimateMotion, MaskBold, ResampleBold
 from gradspec.preprocess.interfaces.pictures import DrawRegistration
@@ -18,14 +18,14 @@ ANATOMICAL = ("t1w_brain", "points", "normalization_overlap", "csf", "white_matt
 _CHARTS = ("carpet", "correlation", "tsnr")
 
 
-def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int, has_t1w: bool = True) -> Workflow:
+def init_bold_wf(name: str, run: BoldRun, settings: Mapping[str, Any], seed: int, has_t1w: bool = True) -> Workflow:
     """Bring a BOLD run to the template.
 
     Parameters
     ----------
     name : str
         Name of the workflow, one for each run.
-    run : Run
+    run : BoldRun
         The raw run.
     settings : mapping
         The section ``preprocess`` of the configuration.
@@ -86,14 +86,14 @@ def init_bold_wf(name: str, run: Run, settings: Mapping[str, Any], seed: int, ha
         ]
     )
     if has_t1w:
-        register = init_coregistration_wf(seed, run.prefix)
+        register = init_coregistration_wf(seed, run.name)
         connect(
             [(inputs, register, [("t1w_brain", "inputnode.t1w_brain")]), (inputs, resample, [("points", "points")])]
         )
         connect([(register, resample, [("outputnode.transform", "coregistration")])])
         connect([(register, outputs, [("outputnode.transform", "coregistration")])])
     else:
-        register = init_epi_normalization_wf(settings, seed, run.prefix)
+        register = init_epi_normalization_wf(settings, seed, run.name)
         connect([(register, resample, [("outputnode.points", "points")])])
         connect([(register, outputs, [(f"outputnode.{name}", name) for name in ("to_template", "from_template")])])
     connect(
@@ -157,12 +157,12 @@ def init_reference_wf(settings: Mapping[str, Any], seed: int) -> Workflow:
     return workflow
 
 
-def init_confounds_wf(run: Run, settings: Mapping[str, Any]) -> Workflow:
+def init_confounds_wf(run: BoldRun, settings: Mapping[str, Any]) -> Workflow:
     """Make confounds, quality numbers and pictures of a run in template space.
 
     Parameters
     ----------
-    run : Run
+    run : BoldRun
         The raw run.
     settings : mapping
         The section ``preprocess`` of the configuration.
@@ -183,7 +183,7 @@ def init_confounds_wf(run: Run, settings: Mapping[str, Any]) -> Workflow:
     """
     fields = ["bold", "mask", "mean", *_OF_REFERENCE, *ANATOMICAL[2:]]
     workflow, inputs, outputs = init_workflow("confounds", fields, _OF_CONFOUNDS)
-    grid, title = {"resolution": settings["resolution"]}, run.prefix
+    grid, title = {"resolution": settings["resolution"]}, run.name
     gather = Node(
         GatherConfounds(repetition_time=run.repetition_time, title=title, groups=confound_groups(settings), **grid),
         name="gather",
@@ -209,9 +209,9 @@ def init_confounds_wf(run: Run, settings: Mapping[str, Any]) -> Workflow:
     return workflow
 
 
-def _slice_timing(run: Run) -> CorrectSliceTiming:
+def _slice_timing(run: BoldRun) -> CorrectSliceTiming:
     return CorrectSliceTiming(
         times=list(run.slice_timing or ()),
-        direction=run.slice_encoding_direction,
+        direction=run.slice_encoding_direction or "k",
         repetition_time=run.repetition_time,
     )

@@ -1,5 +1,6 @@
 """Raw images, read with suspicion; derived images, written the same way every time."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
-from gradspec.errors import ParticipantError
+from gradspec.errors import ParticipantError, raise_machine_fault
 
 _FINEST_T1W = 0.95  # mm: thinner voxels than this are brought to 1 mm
 
@@ -38,7 +40,8 @@ def read_image(path: Path, n_dimensions: int) -> tuple[Any, Float[np.ndarray, ".
     try:
         image = nib.load(path)
         data = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise_machine_fault(error, path)
         raise ParticipantError(f"the image cannot be read, it may be cut short ({error})", file=path) from error
     if data.ndim > n_dimensions and set(data.shape[n_dimensions:]) == {1}:
         data = data.reshape(data.shape[:n_dimensions])

@@ -1,13 +1,14 @@
 """The Methods section: what was done to the images, told from what really ran.
 
-The sentences come from the status of the participants (steps that were done, counts, versions of the software) and from
-the settings they were done with.
+The sentences come from the runs (steps that were done, counts, versions of the software) and from the settings they
+were done with.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradspec import __version__
+from gradspec.cohort.runs import BoldRun
 from gradspec.preprocess import SPACE
 from gradspec.preprocess.steps import confound_groups
 
@@ -30,19 +31,26 @@ _REFERENCES = {
     "fMRIPrep": "Esteban et al. (2019), Nature Methods 16, 111",
 }
 
+_REGRESSED = {
+    "none": (),
+    "6P": ("six motion parameters",),
+    "24P": ("24 motion terms",),
+    "simple": ("six motion parameters", "the mean signals of liquor and white matter"),
+    "24P+aCompCor": ("24 motion terms",),
+}
 _SCALES = {
     "grand_mean": "Signals were scaled to percent of the grand mean.",
     "none": "Signals were not scaled.",
 }
 
 
-def describe_methods(statuses: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[str]:
+def describe_methods(runs: Sequence[BoldRun], settings: Mapping[str, Any]) -> list[str]:
     """Write the Methods section.
 
     Parameters
     ----------
-    statuses : iterable of mapping
-        Status files of preprocessing and denoising; of one participant, or of all.
+    runs : sequence of BoldRun
+        Runs of one participant, or of all; what made them is known by their `software`.
     settings : mapping
         The section ``preprocess`` of the configuration.
 
@@ -51,18 +59,13 @@ def describe_methods(statuses: Iterable[Mapping[str, Any]], settings: Mapping[st
     list of str
         Paragraphs in plain text, the last one the references; empty where nothing ran.
     """
-    runs: dict[str, list[Mapping[str, Any]]] = {"preprocess": [], "denoise": []}
-    people: dict[str, set[str]] = {"preprocess": set(), "denoise": set()}
-    for status in statuses:
-        runs[status["stage"]] += status["runs"]
-        if status["runs"]:
-            people[status["stage"]].add(status["participant_id"])
+    own, denoised = ([run for run in runs if program in run.software] for program in ("nipype", "nilearn"))
     paragraphs, cited = [], []
-    if own := runs["preprocess"]:
-        text, names = _describe_preprocessing(own, len(people["preprocess"]), settings)
+    if own:
+        text, names = _describe_preprocessing(own, settings)
         paragraphs, cited = [text], names
-    if denoised := runs["denoise"]:
-        text, names = _describe_denoising(denoised, len(people["denoise"]), settings, own=bool(own))
+    if denoised:
+        text, names = _describe_denoising(denoised, settings, own=bool(own))
         paragraphs, cited = [*paragraphs, text], [*cited, *names]
     if not paragraphs:
         return []
@@ -70,11 +73,9 @@ def describe_methods(statuses: Iterable[Mapping[str, Any]], settings: Mapping[st
     return [*paragraphs, f"References. {references}."]
 
 
-def _describe_preprocessing(
-    runs: Sequence[Mapping[str, Any]], n_people: int, settings: Mapping[str, Any]
-) -> tuple[str, list[str]]:
-    software = runs[0]["software"]
-    ways = {run.get("normalized", "T1w") for run in runs}
+def _describe_preprocessing(runs: Sequence[BoldRun], settings: Mapping[str, Any]) -> tuple[str, list[str]]:
+    software = runs[0].software
+    ways = {run.normalized for run in runs}
     parts = [
         _describe_t1w(settings, software) if "T1w" in ways else ("", []),
         _describe_motion(runs, settings, software),
@@ -82,7 +83,7 @@ def _describe_preprocessing(
         _describe_confounds(settings, has_t1w="T1w" in ways),
     ]
     text = (
-        f"Images of {_count(n_people, 'participant')} ({_count(len(runs), 'BOLD run')}) were preprocessed with "
+        f"Images of {_people(runs)} ({_count(len(runs), 'BOLD run')}) were preprocessed with "
         f"gradspec {__version__} on nipype {software['nipype']}. " + " ".join(text for text, _ in parts if text)
     )
     return text, ["nipype", *(name for _, names in parts for name in names)]
@@ -111,9 +112,9 @@ def _warp(settings: Mapping[str, Any], software: Mapping[str, str]) -> str:
 
 
 def _describe_motion(
-    runs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], software: Mapping[str, str]
+    runs: Sequence[BoldRun], settings: Mapping[str, Any], software: Mapping[str, str]
 ) -> tuple[str, list[str]]:
-    dummies = sorted({run["quality"]["n_dummy_scans"] for run in runs})
+    dummies = sorted({run.quality["n_dummy_scans"] for run in runs})
     counted = f"{dummies[0]}" if len(dummies) == 1 else f"{dummies[0]} to {dummies[-1]}"
     source = "as the configuration states" if settings["dummy_scans"] is not None else "found as outliers of the mean"
     motion, cited = {
@@ -142,9 +143,9 @@ def _describe_motion(
 
 
 def _describe_registration(
-    runs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], software: Mapping[str, str]
+    runs: Sequence[BoldRun], settings: Mapping[str, Any], software: Mapping[str, str]
 ) -> tuple[str, list[str]]:
-    alone = [run for run in runs if run.get("normalized", "T1w") == "BOLD"]
+    alone = [run for run in runs if run.normalized == "BOLD"]
     sentences, cited, steps = [], [], []
     if len(alone) < len(runs):
         sentences.append(
@@ -187,7 +188,9 @@ def _describe_confounds(settings: Mapping[str, Any], has_t1w: bool) -> tuple[str
         made.append(f"mean signals of ventricles, deep white matter ({masks} masks) and brain")
     kinds = [word for group, word in (("a_comp_cor", "anatomical"), ("t_comp_cor", "temporal")) if group in groups]
     if kinds:
-        made.append(f"{' and '.join(kinds)} CompCor (cosines below 1/128 Hz removed)")
+        made.append(
+            f"{' and '.join(kinds)} CompCor (after the cosines of fMRIPrep, slower than 1/128 Hz, were removed)"
+        )
         cited.append("CompCor")
     if "outliers" in groups:
         made.append("marks of motion outliers")
@@ -195,19 +198,15 @@ def _describe_confounds(settings: Mapping[str, Any], has_t1w: bool) -> tuple[str
     return f"{text[0].upper()}{text[1:]} computed from the result.", cited
 
 
-def _describe_denoising(
-    runs: Sequence[Mapping[str, Any]], n_people: int, settings: Mapping[str, Any], own: bool
-) -> tuple[str, list[str]]:
+def _describe_denoising(runs: Sequence[BoldRun], settings: Mapping[str, Any], own: bool) -> tuple[str, list[str]]:
     denoise, cited = settings["denoise"], ["nilearn", "one step"]
-    confounds = {
-        "none": [],
-        "simple": ["six motion parameters", "the mean signals of liquor and white matter"],
-        "24P+aCompCor": ["24 motion terms", "five components of anatomical CompCor with their cosines"],
-    }[denoise["strategy"]]
-    cited += ["24P", "CompCor"] if denoise["strategy"] == "24P+aCompCor" else []
-    parts = list(confounds)
-    if denoise["high_pass"] is not None and denoise["strategy"] != "24P+aCompCor":
-        parts.append(f"cosines below {denoise['high_pass']:g} Hz")
+    parts = list(_REGRESSED[denoise["strategy"]])
+    cited += ["24P"] if denoise["strategy"].startswith("24P") else []
+    if denoise["strategy"] == "24P+aCompCor":
+        parts += _describe_compcor(runs)
+        cited.append("CompCor")
+    if denoise["high_pass"] is not None:
+        parts.append(f"all cosines up to {denoise['high_pass']:g} Hz")
     if denoise["scrub"]:
         parts.append("one regressor for each motion outlier (displacement > 0.5 mm or standardised DVARS > 1.5)")
         cited.append("FD")
@@ -215,20 +214,38 @@ def _describe_denoising(
         parts.append("a linear trend")
     *most, last = parts or ["nothing"]
     removed = f"{', '.join(most)}, and {last}" if most else f"only {last}" if parts else "nothing"
-    left = sorted(run["quality"]["degrees_of_freedom"] for run in runs)
+    left = sorted(run.quality["degrees_of_freedom"] for run in runs)
     degrees = f"{left[0]}" if left[0] == left[-1] else f"{left[0]} to {left[-1]}"
     smoothing = f"smoothed ({settings['fwhm']:g} mm FWHM)" if settings["fwhm"] else "not smoothed"
     beginning = (
         "The preprocessed runs"
         if own
-        else f"Derivatives in fMRIPrep's form of {_count(n_people, 'participant')} ({_count(len(runs), 'BOLD run')})"
+        else f"Derivatives in fMRIPrep's form of {_people(runs)} ({_count(len(runs), 'BOLD run')})"
     )
     text = (
         f"{beginning} were {smoothing} and denoised in one least-squares step (nilearn "
-        f"{runs[0]['software']['nilearn']}, gradspec {__version__}): {removed} {'were' if most else 'was'} regressed "
+        f"{runs[0].software['nilearn']}, gradspec {__version__}): {removed} {'were' if most else 'was'} regressed "
         f"out, which left {degrees} degrees of freedom a run. {_SCALES[settings['intensity']]}"
     )
     return text, cited if own else ["fMRIPrep", *cited]
+
+
+def _describe_compcor(runs: Sequence[BoldRun]) -> list[str]:
+    """Components of aCompCor, and the cosines that came with them, as they were found."""
+    counts = sorted({int(run.quality["n_components"]) for run in runs})
+    components = _IN_WORDS[counts[0]] if len(counts) == 1 else f"{_IN_WORDS[counts[0]]} to {_IN_WORDS[counts[-1]]}"
+    parts = [f"{components} component{'s' * (counts[-1] > 1)} of anatomical CompCor (liquor and white matter together)"]
+    if with_cosines := sum(run.quality["n_cosines"] > 0 for run in runs):
+        which = "" if with_cosines == len(runs) else f" (of {_count(with_cosines, 'run')})"
+        parts.append(f"the cosines that were removed before these{which}")
+    return parts
+
+
+_IN_WORDS = ("no", "one", "two", "three", "four", "five")
+
+
+def _people(runs: Sequence[BoldRun]) -> str:
+    return _count(len({run.participant_id for run in runs}), "participant")
 
 
 def _count(number: int, what: str) -> str:

@@ -9,7 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.preprocess.quality import QUALITY_COLUMNS, find_flags
+
+PAGE = "report.html"
+"""Name of the page of a participant, in the participant's folder."""
 
 PICTURES = {
     "beforeafter_T1w": "The T1w image before and after normalisation, below the outlines of the template.",
@@ -85,7 +89,7 @@ _WITHOUT_T1W = (
 
 def render_participant(
     participant: str,
-    runs: Sequence[Mapping[str, Any]],
+    runs: Sequence[BoldRun],
     pictures: Iterable[str],
     limits: Mapping[str, float | None],
     methods: Sequence[str],
@@ -96,8 +100,8 @@ def render_participant(
     ----------
     participant : str
         For example ``sub-01``.
-    runs : sequence of mapping
-        As the status file holds them.
+    runs : sequence of BoldRun
+        The preprocessed runs.
     pictures : iterable of str
         Paths of the pictures, relative to the page.
     limits : mapping
@@ -110,15 +114,15 @@ def render_participant(
     str
         HTML.
     """
-    entities = ("session", "task", "run")
-    names = [" ".join(f"{key} {run[key]}" for key in entities if run[key] is not None) for run in runs]
-    flags = [find_flags(run["quality"], limits) for run in runs]
+    keys = ("session", "task", "run")
+    names = [" ".join(f"{key} {run.entities[key]}" for key in keys if key in run.entities) for run in runs]
+    flags = [find_flags(run.quality, limits) for run in runs]
     rows = [
         f"<tr><td>{escape(_description(column))}</td>"
-        + "".join(_cell(run["quality"][column], column in flag) for run, flag in zip(runs, flags, strict=True))
+        + "".join(_cell(run.quality[column], column in flag) for run, flag in zip(runs, flags, strict=True))
         + "</tr>"
         for column in QUALITY_COLUMNS
-        if any(column in run["quality"] for run in runs)
+        if any(column in run.quality for run in runs)
     ]
     head = "".join(f"<th>{escape(name) or 'value'}</th>" for name in names)
     faults = [
@@ -128,7 +132,7 @@ def render_participant(
     ]
     shown = sorted(pictures, key=lambda path: (list(PICTURES).index(_kind(path)), path))
     anatomical = [path for path in shown if _kind(path).endswith("T1w")]
-    alone = [name for name, run in zip(names, runs, strict=True) if run.get("normalized") == "BOLD"]
+    alone = [name for name, run in zip(names, runs, strict=True) if run.normalized == "BOLD"]
     parts = [
         f"<h1>{escape(participant)}</h1>",
         _WITHOUT_T1W if alone else "",
@@ -152,7 +156,7 @@ def render_group(
     Parameters
     ----------
     table : DataFrame
-        What `gradspec.preprocess.group.tabulate_quality` returns.
+        What `gradspec.selection.quality.tabulate_quality` returns.
     limits : mapping
         The section ``preprocess.quality`` of the configuration.
     pages : mapping

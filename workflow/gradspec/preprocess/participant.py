@@ -5,6 +5,7 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,35 +13,36 @@ from typing import Any
 from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.engine.nodes import NodeExecutionError
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
 from gradspec.files import read_json, scratch_folder, write_text
 from gradspec.preprocess.anatomical import init_anatomical_wf
 from gradspec.preprocess.ants import ants_on_path, ants_version
-from gradspec.preprocess.derivatives import PAGE, Output, Run, name_anatomical, name_functional
+from gradspec.preprocess.derivatives import Output, name_anatomical, name_functional
 from gradspec.preprocess.functional import init_bold_wf
 from gradspec.preprocess.interfaces.base import Step
 from gradspec.preprocess.interfaces.save import SaveDerivative
 from gradspec.preprocess.methods import describe_methods
-from gradspec.preprocess.pages import render_participant
+from gradspec.preprocess.pages import PAGE, render_participant
 
 log = logging.getLogger(__name__)
 
 
 def preprocess_participant(
     participant: str,
-    runs: Sequence[Run],
+    runs: Sequence[BoldRun],
     folder: Path,
     settings: Mapping[str, Any],
     seed: int,
     target: Path | None = None,
-) -> list[dict[str, Any]]:
+) -> list[BoldRun]:
     """Preprocess a participant.
 
     Parameters
     ----------
     participant : str
         For example ``sub-01``.
-    runs : sequence of Run
+    runs : sequence of BoldRun
         The raw runs; the T1w image of the first is used for all.
     folder : Path
         Where the derivatives go.
@@ -53,8 +55,8 @@ def preprocess_participant(
 
     Returns
     -------
-    list of dict
-        For each run its entities, files (relative to `folder`) and quality numbers, as the status file holds them.
+    list of BoldRun
+        The runs in template space, below `folder`, with their quality numbers.
 
     Raises
     ------
@@ -62,40 +64,37 @@ def preprocess_participant(
         If an image cannot be used or a registration fails.
     """
     t1w = _usable_t1w(runs, settings)
-    folder = folder.absolute()  # nodes run in folders of their own
     with scratch_folder(target or folder) as work:
         with ants_on_path(work / "ants"):
-            _run(init_participant_wf(participant, runs, folder, work, settings, seed), participant)
+            _run(init_participant_wf(participant, runs, folder.absolute(), work, settings, seed), participant)
             software = {"ANTs": ants_version(), **{name: version(name) for name in ("nipype", "SimpleITK", "deepbet")}}
-        done = [
-            {
-                **_identify(run),
-                **{
-                    key: _path_of(name_functional(participant, run, settings, t1w is not None), field)
-                    for key, field in (("bold", "bold_template"), ("mask", "mask_template"), ("confounds", "confounds"))
-                },
-                "repetition_time": run.repetition_time,
-                "n_volumes": run.n_volumes,
-                "normalized": "BOLD" if t1w is None else "T1w",
-                "quality": read_json(work / f"{run.prefix}_quality.json"),
-                "software": software,
-            }
-            for run in runs
-        ]
+        done = []
+        for run in runs:
+            paths = {each.field: folder / each.path for each in name_functional(run, settings, t1w is not None)}
+            done.append(
+                replace(
+                    run,
+                    bold=paths["bold_template"],
+                    mask=paths["mask_template"],
+                    confounds=paths["confounds"],
+                    sidecars=(),
+                    normalized="BOLD" if t1w is None else "T1w",
+                    quality=read_json(work / f"{run.name}_quality.json"),
+                    software=software,
+                )
+            )
         _write_page(participant, done, folder, settings)
         return done
 
 
-def _write_page(participant: str, runs: Sequence[Mapping[str, Any]], folder: Path, settings: Mapping[str, Any]) -> None:
-    status = {"participant_id": participant, "stage": "preprocess", "runs": runs}
+def _write_page(participant: str, runs: Sequence[BoldRun], folder: Path, settings: Mapping[str, Any]) -> None:
     pictures = sorted(str(path.relative_to(folder)) for path in (folder / "figures").glob("*.png"))
-    methods = describe_methods([status], settings)
-    text = render_participant(participant, runs, pictures, settings["quality"], methods)
+    text = render_participant(participant, runs, pictures, settings["quality"], describe_methods(runs, settings))
     write_text(text, folder / PAGE)
 
 
 def init_participant_wf(
-    participant: str, runs: Sequence[Run], folder: Path, work: Path, settings: Mapping[str, Any], seed: int
+    participant: str, runs: Sequence[BoldRun], folder: Path, work: Path, settings: Mapping[str, Any], seed: int
 ) -> Workflow:
     """Compose everything for a participant: the T1w image once, then each run.
 
@@ -103,12 +102,12 @@ def init_participant_wf(
     ----------
     participant : str
         For example ``sub-01``.
-    runs : sequence of Run
+    runs : sequence of BoldRun
         The raw runs.
     folder : Path
         Where the derivatives go.
     work : Path
-        Scratch folder; the quality numbers of a run are left there as ``<prefix>_quality.json``.
+        Scratch folder; the quality numbers of a run are left there as ``<name>_quality.json``.
     settings : mapping
         The section ``preprocess`` of the configuration.
     seed : int
@@ -126,21 +125,21 @@ def init_participant_wf(
     anatomical = None
     if t1w is not None:
         anatomical = init_anatomical_wf(settings, seed, f"{participant}: T1w image in template space")
-        anatomical.inputs.inputnode.t1w = str(t1w)
+        anatomical.inputs.inputnode.t1w = str(t1w.absolute())  # nodes run in folders of their own
         _save(workflow, anatomical, name_anatomical(participant, t1w, settings), folder)
     for index, run in enumerate(runs):
         bold = init_bold_wf(f"bold_{index:02d}", run, settings, seed, t1w is not None)
-        bold.inputs.inputnode.bold = str(run.bold)
+        bold.inputs.inputnode.bold = str(run.bold.absolute())
         if anatomical is None:
             workflow.add_nodes([bold])
         else:
             workflow.connect([(anatomical, bold, _anatomical_links(settings))])
-        _save(workflow, bold, name_functional(participant, run, settings, t1w is not None), folder)
-        _save(workflow, bold, [Output("quality", f"{run.prefix}_quality.json", {})], work)
+        _save(workflow, bold, name_functional(run, settings, t1w is not None), folder)
+        _save(workflow, bold, [Output("quality", f"{run.name}_quality.json", {})], work)
     return workflow
 
 
-def _usable_t1w(runs: Sequence[Run], settings: Mapping[str, Any]) -> Path | None:
+def _usable_t1w(runs: Sequence[BoldRun], settings: Mapping[str, Any]) -> Path | None:
     """The T1w image that the runs follow to the template; None where they go there by themselves."""
     return runs[0].t1w if runs and settings["coregistration"] else None
 
@@ -206,11 +205,3 @@ def _explain_program(text: str) -> tuple[str, str]:
     said = [line.strip() for line in text.split("Stdout:", 1)[1].split("Traceback:", 1)[0].splitlines()]
     lines = [line for line in said if line and line != "Stderr:"]
     return command.split()[0], lines[-1] if lines else "it said nothing"
-
-
-def _identify(run: Run) -> dict[str, str | None]:
-    return {"session": run.session, "task": run.task, "run": run.run}
-
-
-def _path_of(outputs: Sequence[Output], field: str) -> str:
-    return next(output.path for output in outputs if output.field == field)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from gradspec.cohort.runs import BoldRun
 from gradspec.errors import ParticipantError
+from gradspec.preprocess.regressors import describe_rows
 
 QUALITY_COLUMNS = {
     "mean_fd": {"Description": "Mean framewise displacement (Power et al. 2012)", "Units": "mm"},
@@ -22,6 +24,9 @@ QUALITY_COLUMNS = {
     "normalization_overlap": {"Description": "Dice coefficient of the warped T1w mask with the template's brain mask"},
     "degrees_of_freedom": {"Description": "Degrees of freedom that are left after denoising"},
     "n_confounds": {"Description": "Columns that were regressed out, the constant not counted"},
+    "n_components": {"Description": "How many of these are components of anatomical CompCor"},
+    "n_cosines": {"Description": "How many are cosines of the confounds table"},
+    "n_own_cosines": {"Description": "How many are cosines that were made for the run"},
 }
 """Every number that is known of a run, with its description."""
 
@@ -67,16 +72,21 @@ def measure_run(
     -------
     dict
         Keyed as in `QUALITY_COLUMNS`.
+
+    Raises
+    ------
+    ParticipantError
+        If displacement or DVARS is missing where there should be a number.
     """
     numbers: dict[str, float | int] = {}
     table = pd.DataFrame() if confounds is None else confounds
+    n_dummies, n_outliers = (
+        sum(name.startswith(kind) for name in table) for kind in ("non_steady_state_outlier", "motion_outlier")
+    )
     if "framewise_displacement" in table:
-        displacement = table["framewise_displacement"]
+        displacement = _changes(table["framewise_displacement"], n_dummies)
         numbers |= {"mean_fd": _round(displacement.mean()), "max_fd": _round(displacement.max())}
     if len(table):
-        n_dummies, n_outliers = (
-            sum(name.startswith(kind) for name in table) for kind in ("non_steady_state_outlier", "motion_outlier")
-        )
         numbers["n_dummy_scans"] = n_dummies
         if marked:
             numbers |= {
@@ -84,8 +94,21 @@ def measure_run(
                 "share_motion_outliers": _round(n_outliers / len(table)),
             }
     if "dvars" in table:
-        numbers["mean_dvars"] = _round(table["dvars"].mean())
+        numbers["mean_dvars"] = _round(_changes(table["dvars"], n_dummies).mean())
     return numbers | {"tsnr": _round(float(np.median(tsnr)))} | {key: _round(dice) for key, dice in overlaps.items()}
+
+
+def _changes(column: "pd.Series[Any]", n_dummies: int) -> Float[np.ndarray, " time"]:
+    """Changes from the volume before; only the first volume and dummy scans may have none."""
+    missing = np.flatnonzero(column.isna())
+    late = missing[missing > n_dummies]
+    if column.dtype == object or len(late) or len(missing) == len(column):
+        what = f"is missing in {describe_rows(late)} of {len(column)}" if len(late) else "holds no numbers"
+        raise ParticipantError(
+            f"column {column.name} of the confounds {what}, so that the quality of the run is not known; make it "
+            "again, or take the column out"
+        )
+    return np.asarray(column.dropna(), dtype=float)
 
 
 def _round(value: float) -> float:
@@ -154,7 +177,7 @@ def find_flags(quality: Mapping[str, Any], limits: Mapping[str, float | None]) -
     return flags
 
 
-def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> None:
+def judge(participant: str, runs: Sequence[BoldRun], limits: Mapping[str, float | None]) -> None:
     """Hold the quality numbers of all runs against the limits.
 
     Raises
@@ -164,7 +187,7 @@ def judge(participant: str, runs: Sequence[Mapping[str, Any]], limits: Mapping[s
     """
     faults = []
     for run in runs:
-        name = "_".join(f"{key}-{run[key]}" for key in ("task", "run") if run[key] is not None)
-        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run["quality"], limits).values()]
+        name = "_".join(f"{key}-{run.entities[key]}" for key in ("task", "run") if key in run.entities)
+        faults += [f"{name or 'run'}: {fault}" for fault in find_flags(run.quality, limits).values()]
     if faults:
         raise ParticipantError("; ".join(faults), participant=participant)

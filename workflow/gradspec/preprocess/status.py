@@ -2,43 +2,97 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradspec.cohort.runs import RUN_COLUMNS, BoldRun, read_runs, tabulate_runs
 from gradspec.errors import ParticipantError
-from gradspec.files import atomic_path, remove_partial, write_json
+from gradspec.files import PathLike, atomic_path, read_json, remove_partial, write_json
+from gradspec.preprocess.quality import QUALITY_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
+NORMALIZED = {
+    "Description": "Image that was registered to the template",
+    "Levels": {"T1w": "the run follows the T1w image", "BOLD": "the BOLD reference itself, without a T1w image"},
+}
 
-def finish(
-    participant: str,
-    stage: str,
-    folder: Path,
-    status: Path,
-    on_error: str,
-    earlier: str | None,
-    work: Callable[[Path], list[dict[str, Any]]],
-    judge: Callable[[list[dict[str, Any]]], None] = lambda runs: None,
-) -> None:
-    """Do the work of a stage for a participant and write its status, whatever comes of it.
+COLUMNS: dict[str, Any] = {
+    **RUN_COLUMNS,
+    "normalized": NORMALIZED,
+    **QUALITY_COLUMNS,
+    "note": "What is worth knowing of how the run was denoised",
+    "stage": "Stage of the workflow that left the participant out",
+    "reason": "Why the participant is left out; n/a for who goes on",
+}
+"""Columns of the table of runs after this stage."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The runs of a participant, and whether they go on.
+
+    Attributes
+    ----------
+    participant_id : str
+    runs : sequence of BoldRun
+        As the last stage that did anything left them.
+    stage, reason : str or None
+        Which stage left the participant out, and why; None for who goes on.
+    """
+
+    participant_id: str
+    runs: Sequence[BoldRun]
+    stage: str | None = None
+    reason: str | None = None
+
+
+def read_status(path: PathLike, participant: str) -> Status:
+    """Read the runs of a participant, from the status file of an earlier stage or the table of the cohort.
 
     Parameters
     ----------
-    participant, stage : str
-        Who, and ``"preprocess"`` or ``"denoise"``.
-    folder, status : Path
+    path : path
+        A status file, or ``cohort/runs.tsv``, in which who is left out has no row.
+    participant : str
+        For example ``sub-01``.
+    """
+    if Path(path).suffix == ".json":
+        status = read_json(path)
+        return Status(**{**status, "runs": [BoldRun.from_row(run) for run in status["runs"]]})
+    if runs := read_runs(path, participant):
+        return Status(participant, runs)
+    return Status(participant, [], "cohort", "left out by the check of the cohort, which is told in cohort/checked.tsv")
+
+
+def finish(
+    before: Status,
+    stage: str,
+    folder: Path,
+    path: Path,
+    on_error: str,
+    work: Callable[[Path], list[BoldRun]],
+    judge: Callable[[Sequence[BoldRun]], None] = lambda runs: None,
+) -> None:
+    """Do the work of a stage for a participant and write the status, whatever comes of it.
+
+    Parameters
+    ----------
+    before : Status
+        Of the stage before. Of who is left out already it is handed on, and nothing is done.
+    stage : str
+        ``"preprocess"`` or ``"denoise"``.
+    folder, path : Path
         Results: the participant's folder (empty if there is nothing to use), and the status file.
     on_error : {"exclude", "stop"}
         Whether data that cannot be used are noted or end the workflow.
-    earlier : str or None
-        Reason of an exclusion by an earlier stage; nothing is done then.
     work : callable
-        Fills the folder that it is given and returns the runs.
+        Fills the folder that it is given and returns the runs, whose images lie there.
     judge : callable
         Raises ParticipantError for runs that are not good enough; the folder is kept, for its pictures.
 
@@ -47,55 +101,42 @@ def finish(
     ParticipantError
         If the data cannot be used and `on_error` is ``"stop"``.
     """
-    runs: list[dict[str, Any]] = []
-    reason = earlier
+    status = before
     remove_partial(folder)
     with atomic_path(folder) as partial:
         partial.mkdir()
-        if earlier is None:
+        if before.reason is None:
             try:
-                runs = work(partial)
-                judge(runs)
+                status = replace(before, runs=[run.moved(partial, folder) for run in work(partial)])
+                judge(status.runs)
             except ParticipantError as error:
                 if on_error == "stop":
                     raise
                 reason = str(error) if error.file else error.reason
-                log.warning("%s is excluded: %s", participant, reason)
-                if not runs:
+                log.warning("%s is excluded: %s", before.participant_id, reason)
+                if status is before:
                     shutil.rmtree(partial)
                     partial.mkdir()
-    write_json(
-        {
-            "participant_id": participant,
-            "stage": stage,
-            "status": "included" if reason is None else "excluded",
-            "reason": reason,
-            "runs": runs,
-        },
-        status,
-    )
+                status = replace(status, stage=stage, reason=reason)
+    decision = {"participant_id": status.participant_id, "stage": status.stage, "reason": status.reason}
+    write_json({**decision, "runs": [run.row() for run in status.runs]}, path)
 
 
-def earlier_reason(participant: str, checked: Mapping[str, Any] | None, status: Mapping[str, Any] | None) -> str | None:
-    """Why a participant was left out before, or None.
+def gather_runs(statuses: Iterable[Status]) -> "pd.DataFrame":
+    """Bring the runs of all participants together.
 
     Parameters
     ----------
-    participant : str
-        For example ``sub-01``.
-    checked : mapping or None
-        The participant's row of ``cohort/checked.tsv``; None if there is none.
-    status : mapping or None
-        Status of the stage before, if it has one.
+    statuses : iterable of Status
+        Of the last stage.
+
+    Returns
+    -------
+    DataFrame
+        A row per run, with `COLUMNS`; a participant who has none has one row, with the reason.
     """
-    if status is not None and status["status"] == "excluded":
-        return str(status["reason"])
-    if checked is None:
-        return f"{participant} is not in cohort/checked.tsv"
-    return None if checked["status"] == "included" else str(checked["reason"])
-
-
-def find_row(table: "pd.DataFrame", participant: str) -> dict[str, Any] | None:
-    """Row of a participant in ``cohort/checked.tsv``, or None."""
-    rows = table[table["participant_id"] == participant].to_dict("records")
-    return {str(key): value for key, value in rows[0].items()} if rows else None
+    rows = []
+    for status in statuses:
+        decision = {"participant_id": status.participant_id, "stage": status.stage, "reason": status.reason}
+        rows += [{**run.row(), **run.quality, **decision} for run in status.runs] or [decision]
+    return tabulate_runs(rows, added=[name for name in COLUMNS if name not in RUN_COLUMNS])

@@ -7,6 +7,8 @@ from gradspec.errors import ConfigError
 
 _NEEDS = {
     "none": (),
+    "6P": ("motion",),
+    "24P": ("motion",),
     "simple": ("motion", "signals"),
     "24P+aCompCor": ("motion", "a_comp_cor"),
 }

@@ -11,10 +11,10 @@ from gradspec.spectra.trajectories import SUMMARIES
 HEADING = "## Features"
 
 _FEATURES = """Of the singular values σ_1 ≥ … ≥ σ_r of a layer's gradient, of one group or pooled. Values up to
-σ_1·max(m, n)·2^-23 of an m × n matrix are rounding of single precision and count as zero. A feature is computed in
-every step and averaged over each epoch. Norms are of the mean over the samples of the group, so that groups of
-unequal size compare; each is there a second time as `…_per_loss`, over the loss of the group, which makes it the norm
-of the gradient of the logarithm of that loss.
+σ_1·max(m, n)·2^-23 of an m × n matrix are rounding of single precision and count as zero, in `log_condition_number` as
+that bound, so that rounding about it changes little. A feature is computed in every step and averaged over each epoch.
+Norms are of the mean over the samples of the group, so that groups of unequal size compare; each is there a second time
+as `…_per_loss`, over the loss of the group, which makes it the norm of the gradient of the logarithm of that loss.
 """
 _ALIGNMENT = """Where `training.alignment` asks for it, how the gradient A of a group lies to that of all other groups
 together, B; θ_i are the principal angles between the spaces of their k = 2 leading singular vectors, or fewer where

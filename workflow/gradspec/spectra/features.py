@@ -34,6 +34,9 @@ class FeatureDefinition:
         Computes it.
     is_norm : bool
         True where it grows with the gradient, so that it must be taken of the mean over a group's samples.
+    takes_floor : bool
+        True where rounding counts as the smallest value that is not (`raise_rounding`), else it is zero
+        (`drop_rounding`).
     """
 
     name: str
@@ -42,6 +45,7 @@ class FeatureDefinition:
     source: str
     function: Callable[[Spectra], Feature]
     is_norm: bool = False
+    takes_floor: bool = False
 
 
 def spectral_norm(singular_values: Spectra) -> Feature:
@@ -119,6 +123,10 @@ def log_condition_number(singular_values: Spectra) -> Feature:
 
     The sounder scale for means and tests. The condition number of a square random matrix exceeds x with a probability
     that falls only as 1/x, so it has no mean, and one step outweighs the others of an epoch; its logarithm has one.
+
+    Take `raise_rounding` first: a gradient that has not full rank, such as that of a read-out of two classes, has a
+    tail of rounding that lies now above the tolerance and now below. Set to zero where it is below, the smallest value
+    that is not zero jumps by six digits; raised to the tolerance, it stays where it was.
 
     References
     ----------
@@ -216,10 +224,11 @@ FEATURES = {
         ),
         FeatureDefinition(
             "log_condition_number",
-            "log10(σ_1 / smallest σ_i > 0), whose mean exists where that of the ratio may not",
+            "log10(σ_1 / smallest σ_i), whose mean exists where that of the ratio may not",
             "1",
             "Edelman 1988",
             log_condition_number,
+            takes_floor=True,
         ),
         FeatureDefinition("numerical_rank", "number of σ_i > 0", "1", "Golub & Van Loan 2013", numerical_rank),
         FeatureDefinition(
@@ -269,6 +278,14 @@ def drop_rounding(singular_values: Spectra, tolerance: float) -> Spectra:
     """Set to zero the singular values that are at most `tolerance` times the largest; NaN stays."""
     largest = spectral_norm(singular_values)[..., None]
     return np.where(singular_values <= tolerance * largest, 0.0, singular_values)
+
+
+def raise_rounding(singular_values: Spectra, tolerance: float) -> Spectra:
+    """Raise to `tolerance` times the largest the singular values that are less; NaN stays.
+
+    Unlike `drop_rounding` it is continuous: what rounding makes of a singular value that is zero changes little.
+    """
+    return np.asarray(np.maximum(singular_values, tolerance * spectral_norm(singular_values)[..., None]))
 
 
 def _filled(singular_values: Spectra) -> Spectra:

@@ -8,7 +8,7 @@ A file is an `xarray.DataTree`. The root holds ``step``, ``group`` (the last is 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gradspec.errors import ConfigError
+from gradspec.errors import ConfigError, raise_machine_fault
 from gradspec.files import PathLike
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def open_spectra(path: PathLike) -> "xr.DataTree":
     try:
         tree = xr.open_datatree(path, engine="h5netcdf")
     except (OSError, ValueError) as error:
+        raise_machine_fault(error)
         raise ConfigError(f"{path}: cannot be read as NetCDF ({error}); {_AGAIN}") from error
     try:
         _check(tree, path)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from gradspec.progress import track
 from gradspec.spectra.alignment import ALIGNMENT_COLUMNS
-from gradspec.spectra.features import FEATURES, drop_rounding, rounding_tolerance
+from gradspec.spectra.features import FEATURES, drop_rounding, raise_rounding, rounding_tolerance
 from gradspec.spectra.file import KINDS, POOLED, iterate_layers
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _LOSS_NOTE = (
     "group was recorded and is not 0; not for activations, which do not depend on it"
 )
 _ROUNDING_NOTE = "; singular values up to σ_1·max(m, n)·2^-23 are rounding of single precision and count as zero"
+_FLOOR_NOTE = "; singular values up to σ_1·max(m, n)·2^-23 are rounding of single precision and count as that"
 
 
 def _per_loss(name: str) -> str:
@@ -50,7 +51,11 @@ FEATURE_COLUMNS: dict[str, Any] = {
     "n": {"Description": "Samples of the group in a step, mean over the epoch", "Units": "sample"},
     **{
         name: {
-            "Description": definition.formula + (_NORM_NOTE if definition.is_norm else "") + _ROUNDING_NOTE,
+            "Description": (
+                definition.formula
+                + (_NORM_NOTE if definition.is_norm else "")
+                + (_FLOOR_NOTE if definition.takes_floor else _ROUNDING_NOTE)
+            ),
             "Units": definition.unit,
             "Source": definition.source,
         }
@@ -99,11 +104,13 @@ def tabulate_runs(tree: "xr.DataTree") -> "pd.DataFrame":
     for layer, spectra in track(iterate_layers(tree), "layers"):
         tolerance = rounding_tolerance(tuple(map(int, np.atleast_1d(spectra.attrs["shape"]))))
         for kind in (kind for kind in KINDS if kind in spectra):
-            singular_values = drop_rounding(spectra[kind].values, tolerance)
+            dropped, raised = (change(spectra[kind].values, tolerance) for change in (drop_rounding, raise_rounding))
             scale = per_sample_scale(n, kind, tree.attrs["loss_reduction"])
             columns = {"n": samples.ravel()}
             for name, definition in FEATURES.items():
-                values = definition.function(singular_values) * (scale if definition.is_norm else 1.0)
+                values = definition.function(raised if definition.takes_floor else dropped) * (
+                    scale if definition.is_norm else 1.0
+                )
                 columns[name] = _epoch_means(values, epoch_of_step).ravel()
                 if definition.is_norm:
                     relative = np.full_like(values, np.nan) if kind == "activation" else values / loss

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 EARLY = LATE = 0.25
 """Shares of the epochs that count as early and as late."""
 
+_ROUNDING = float(np.finfo(np.float32).eps)  # relative, of the networks
+
 _KEYS = ["model", "repeat", "fold", "layer", "kind", "group"]
 _FEATURES = [name for name in FEATURE_COLUMNS if name not in (*_KEYS, "epoch", "n")]
 
@@ -85,13 +87,13 @@ def time_to_half(values: Trajectories, epochs: Epochs) -> Summary:
     r"""Epochs until half of the change is done, :math:`\min \{e : y(e) = (y_{first} + y_{last}) / 2\} - e_{first}`.
 
     Between the first and the last value, on straight lines from value to value; the first time, if there are several.
-    Undefined where first and last are equal, and for fewer than two values.
+    Undefined where first and last are equal but for rounding, and for fewer than two values.
     """
     bridged = _bridge(values, epochs)
     first, last = _first(bridged), _last(bridged)
     with np.errstate(divide="ignore", invalid="ignore"):
         done = (bridged - first[:, None]) / (last - first)[:, None]
-    done[~np.isfinite(done)] = np.nan
+    done[~np.isfinite(done) | (np.abs(last - first) <= _ROUNDING * np.abs(first))[:, None]] = np.nan
     after = np.argmax(done >= 0.5, axis=1)  # where there is none, 0
     rows = np.arange(len(values))
     before = np.maximum(after - 1, 0)

@@ -8,8 +8,13 @@ covariates, by ordinary least squares with standard errors that allow for unequa
 Scores of a cross-validation depend on each other, since everybody trained the networks that scored the others: the
 variance of the group is doubled, see `gradspec.stats.shared_networks`. The networks did not learn the covariates, so
 that theirs is right as it is.
+
+Whoever is alone with a category of a covariate, the only person of a site say, is fitted exactly and has leverage 1:
+the residual and what HC3 divides it by are both rounding. Such people say nothing about the other terms and are left
+out, with the column that they alone have; the tables name them.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +35,9 @@ GROUP = "group"
 UNADJUSTED, ADJUSTED = "none", "covariates"
 
 _LARGEST_LOGIT = 15.0  # single precision knows no probability nearer to 0 or 1
+_ROUNDING = 1e-10  # a leverage this near to 1 is 1; columns this near to dependence are dependent
+
+logger = logging.getLogger(__name__)
 
 
 def describe_scores(levels: Sequence[str], covariates: Sequence[str], correction: str, alpha: float) -> dict[str, Any]:
@@ -50,6 +58,10 @@ def describe_scores(levels: Sequence[str], covariates: Sequence[str], correction
         },
         "n_participants": "Participants with all covariates; the same with and without adjustment",
         "n_missing": "Participants that were left out, because a covariate is missing",
+        "left_out": (
+            "Participants that were left out of both regressions, because each alone has a category of a covariate "
+            "(leverage 1): they are fitted exactly, so that the other terms do not depend on them"
+        ),
         "estimate": {"Description": "Change of the score by the term", "Units": "log-odds by unit of the covariate"},
         "ci_low": f"Lower end of its {100 * (1 - alpha):g} % confidence interval (HC3; doubled for the group)",
         "ci_high": "Upper end of that interval",
@@ -122,13 +134,23 @@ def regress_scores(
             part.assign(score=logit).groupby("participant_id").agg(score=("score", "mean"), group=("group", "first"))
         )
         complete = people.join(known, how="inner")
-        design = _design(complete, levels, covariates)
-        about = {"model": model, "n_participants": len(complete), "n_missing": len(people) - len(complete)}
+        whole = _design(complete, levels, covariates)
+        complete, design, left_out = _leave_out_alone(complete, levels, covariates)
+        if left_out:
+            logger.warning("%s: left out of the regression of scores, leverage 1: %s", model, ", ".join(left_out))
+        about = {
+            "model": model,
+            "n_participants": len(complete),
+            "n_missing": len(people) - len(complete) - len(left_out),
+            "left_out": ", ".join(left_out),
+        }
         for adjustment, columns in {UNADJUSTED: design[["intercept", GROUP]], ADJUSTED: design}.items():
             if covariates or adjustment == UNADJUSTED:
                 score = complete["score"].to_numpy()
                 reason = _explain(score, columns) if not reconstructs(part) else "not tested: it predicts no group"
                 fitted = [{"term": GROUP, "test": reason}] if reason else _regress(score, columns, alpha)
+                if adjustment == ADJUSTED and not reason:
+                    fitted += _tell_lost(whole, design, left_out)
                 rows += [{**about, "adjustment": adjustment, **row} for row in fitted]
     columns = list(describe_scores(levels, covariates, correction, alpha))
     table = pd.DataFrame(rows).reindex(columns=columns).assign(status="exploratory")
@@ -153,15 +175,51 @@ def _design(people: "pd.DataFrame", levels: Sequence[str], covariates: Sequence[
     return pd.DataFrame(columns, index=people.index)
 
 
+def _leave_out_alone(
+    people: "pd.DataFrame", levels: Sequence[str], covariates: Sequence[str]
+) -> tuple["pd.DataFrame", "pd.DataFrame", list[str]]:
+    """Take out people of leverage 1, and give those who remain, their design, and who was taken out."""
+    left_out: list[str] = []
+    while True:
+        design = _design(people, levels, covariates)
+        lost = [name for name in design.columns[2:] if left_out and design[name].nunique() < 2]
+        design = design.drop(columns=lost)
+        alone = _leverage(design) > 1 - _ROUNDING
+        if not alone.any() or alone.all():
+            return people, design, left_out
+        left_out += list(people.index[alone])
+        people = people[~alone]
+
+
+def _leverage(design: "pd.DataFrame") -> np.ndarray:
+    """Diagonal of the projection on the columns, which may depend on each other."""
+    size = np.sqrt(np.square(design).sum()).replace(0, 1)
+    vectors, values, _ = np.linalg.svd((design / size).to_numpy(), full_matrices=False)
+    leverage: np.ndarray = np.square(vectors[:, values > _ROUNDING]).sum(axis=1)
+    return leverage
+
+
+def _tell_lost(whole: "pd.DataFrame", design: "pd.DataFrame", left_out: Sequence[str]) -> list[dict[str, Any]]:
+    """Give a row to each term that is gone with the people who were left out."""
+    rows = []
+    for term in whole.columns.difference(design.columns, sort=False):
+        gone = whole.loc[whole[term] != 0].index.isin(left_out).all()
+        why = "only those left out have it" if gone else "the others are held against it, since those left out are gone"
+        rows.append({"term": term, "test": f"not tested: {why}"})
+    return rows
+
+
 def _explain(score: np.ndarray, design: "pd.DataFrame") -> str:
     """Why the score cannot be regressed; empty where it can."""
     if not np.isfinite(score).all():
         return "not tested: the network predicts NaN"
     size = np.sqrt(np.square(design).sum()).replace(0, 1)
-    if np.linalg.matrix_rank((design / size).to_numpy()) < design.shape[1]:
-        return f"not tested: {', '.join(design.columns[1:])} cannot be told from each other; take a covariate out"
     if len(design) < design.shape[1] + 2:
         return f"not tested: {len(design)} participants are too few for {design.shape[1]} columns"
+    if design[GROUP].nunique() < 2:
+        return "not tested: without participants of leverage 1 there is one group only"
+    if np.linalg.matrix_rank((design / size).to_numpy(), tol=_ROUNDING) < design.shape[1]:
+        return f"not tested: {', '.join(design.columns[1:])} cannot be told from each other; take a covariate out"
     return ""
 
 

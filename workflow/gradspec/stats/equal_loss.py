@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 FEWEST_EPOCHS = 3
 
+_ROUNDING = 1e-6  # of the logarithm of a loss, which networks compute in single precision
+
 
 def describe_equal_loss(levels: Sequence[str], alpha: float) -> dict[str, Any]:
     """Descriptions of the columns of the table of differences at equal loss."""
@@ -205,11 +207,11 @@ def _adjust(
         return undefined
     log_loss = np.log(loss)
     spread = log_loss.std()
-    if spread == 0:
+    if np.ptp(log_loss) <= _ROUNDING:
         return undefined
     scaled = (log_loss - log_loss.mean()) / spread
     design = np.column_stack([np.ones_like(scaled), scaled, np.square(scaled), side])
-    if np.linalg.matrix_rank(design) < design.shape[1]:
+    if np.linalg.matrix_rank(design, tol=_ROUNDING) < design.shape[1]:
         return undefined
     defined = np.isfinite(values).all(axis=0)
     coefficients = np.linalg.lstsq(design, values[:, defined], rcond=None)[0]

@@ -11,9 +11,9 @@ from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.equivalence import equivalence_p
 from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
-from gradspec.stats.paired_test import PairedTest
+from gradspec.stats.paired_test import SINGLE_PRECISION, PairedTest
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
-from gradspec.stats.runs import Run, fold_shape, has_one_partition, pair_groups, training_sets
+from gradspec.stats.runs import TrainingRun, fold_shape, has_one_partition, pair_groups, training_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,6 @@ TESTED_COLUMNS = (
 )
 
 Values = Float[np.ndarray, "run test"]
-
-_ROUNDING = 1e-12  # a spread this small beside the values themselves is rounding of double precision
 
 
 def describe_differences(
@@ -233,7 +231,7 @@ def tabulate_test(result: PairedTest, alpha: float) -> dict[str, Any]:
 
 
 def choose_test(
-    splits: "pd.DataFrame", runs: Sequence[Run], model: str, test: str, alpha: float
+    splits: "pd.DataFrame", runs: Sequence[TrainingRun], model: str, test: str, alpha: float
 ) -> tuple[Callable[[Values], PairedTest], str]:
     """Give the test as a function of differences, and the name of what it does."""
     is_training = training_sets(splits, runs, model)
@@ -259,8 +257,8 @@ def mask_untestable(differences: Values, reference: Values, comparison: Values) 
     n_runs = len(differences)
     n_undefined = (~np.isfinite(differences)).sum(axis=0)
     level = np.maximum(np.abs(reference), np.abs(comparison)).max(axis=0)
-    constant = np.ptp(differences, axis=0) <= _ROUNDING * level
-    equal = np.abs(differences).max(axis=0) <= _ROUNDING * level
+    constant = np.ptp(differences, axis=0) <= SINGLE_PRECISION * level
+    equal = np.abs(differences).max(axis=0) <= SINGLE_PRECISION * level
 
     def reason(test: int) -> str:
         if n_runs < FEWEST_RUNS:

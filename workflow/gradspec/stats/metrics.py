@@ -15,6 +15,7 @@ Probability = Float[np.ndarray, "sample"]
 Weights = Float[np.ndarray, "resample sample"]
 Metric = Float[np.ndarray, "resample"]
 
+_ROUNDING = 1e-6  # of log-odds in single precision
 _STEPS, _LONGEST = 30, 4.0  # of Newton, the latter in standard deviations of the log-odds
 
 
@@ -77,7 +78,7 @@ def calibration_slope(positive: Truth, probability: Probability, weights: Weight
     """
     odds = logit(np.clip(probability, 1e-7, 1 - 1e-7))  # exactly 0 or 1 is rounding of single precision
     scale = np.std(odds)
-    if not scale > 0:
+    if not np.ptp(odds) > _ROUNDING:  # nor would equal odds have a deviation of exactly 0
         return np.full(len(weights), np.nan)
     design = np.column_stack([np.ones_like(odds), (odds - odds.mean()) / scale])
     beta = np.zeros((len(weights), 2))

@@ -118,7 +118,7 @@ def _restricted_means(
         u = a * within / (a * within + b * between)
         mass = betainc(a + 1, b + 1, u)
         restricted = within * betainc(a, b + 1, u) / mass, between * betainc(a + 1, b, u) / mass
-    # Where repeats differ beyond all measure, the mass underflows; both are then at the edge, the pooled variance.
+    # Where repeats differ beyond all measure, the mass underflows; this is the limit.
     pooled = (a * within + b * between) / (a + b + 1)
     lost = mass == 0
-    return np.where(lost, pooled, restricted[0]), np.where(lost, pooled, restricted[1])
+    return np.where(lost, pooled * (a + 1) / a, restricted[0]), np.where(lost, pooled, restricted[1])

@@ -6,6 +6,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+ROUNDING = 1e-12
+"""A spread this small beside the values themselves is rounding of double precision."""
+
+SINGLE_PRECISION = float(np.finfo(np.float32).eps)
+"""And this small it is rounding of the networks, of which features cannot tell more."""
+
 
 class PairedTest(NamedTuple):
     """Result of a paired test, one entry a test.
@@ -42,7 +48,7 @@ def refer_to_t(
     Parameters
     ----------
     differences : array, shape (run, …)
-        One difference a run. Where all runs are equal, the statistic is NaN.
+        One difference a run. Where all runs are equal but for rounding, the statistic is NaN.
     variance_of_mean : array
         Estimated variance of the mean over runs.
     df : float
@@ -57,8 +63,10 @@ def refer_to_t(
     """
     mean = differences.mean(axis=0)
     deviation = differences.std(axis=0, ddof=1)
-    deviation = np.where(deviation > 0, deviation, np.nan)
-    standard_error = np.sqrt(np.where(deviation > 0, variance_of_mean, np.nan))
+    # Equal differences have a mean that rounding moves, so that their deviation need not be 0.
+    varies = np.ptp(differences, axis=0) > ROUNDING * np.abs(differences).max(axis=0)
+    deviation = np.where(varies, deviation, np.nan)
+    standard_error = np.sqrt(np.where(varies, variance_of_mean, np.nan))
     statistic = mean / standard_error
     margin = stats.t.ppf(1 - alpha / 2, df) * standard_error
     return PairedTest(

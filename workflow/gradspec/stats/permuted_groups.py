@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from gradspec.stats.paired_test import SINGLE_PRECISION
 from gradspec.stats.permutation import max_permutation_p, permutation_p
 from gradspec.stats.permutation_tail import BETA, COUNTED, METHODS, corrected_p, tail_p
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
@@ -37,7 +38,6 @@ TESTS = {
 
 _GROUPING = ["model", "grouping", "by"]
 _TEST = ["layer", "kind", "feature"]
-_ROUNDING = 1e-12
 
 
 def describe_permutations(window: Sequence[float], alpha: float, epochs: float = 1.0) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _standardise(
     undefined = ~np.isfinite(differences)
     with np.errstate(invalid="ignore"):
         spread = differences.std(axis=0)
-        constant = spread <= _ROUNDING * level
+        constant = spread <= SINGLE_PRECISION * level
     reasons = [
         f"undefined in {count} of {len(differences)} arrangements"
         if count

@@ -13,7 +13,7 @@ from gradspec.spectra.window import select_epochs
 if TYPE_CHECKING:
     import pandas as pd
 
-Run = tuple[int, int]
+TrainingRun = tuple[int, int]
 
 _RUN = ["repeat", "fold"]
 _LAYER = ["layer", "kind"]
@@ -39,7 +39,7 @@ class Trajectories:
 
     model: str
     tests: "pd.DataFrame"
-    runs: list[Run]
+    runs: list[TrainingRun]
     epochs: list[int]
     reference: Float[np.ndarray, "run epoch test"]
     comparison: Float[np.ndarray, "run epoch test"]
@@ -99,7 +99,9 @@ def pair_groups(features: "pd.DataFrame", levels: Sequence[str], names: Sequence
     return Trajectories(model, tests, runs, epochs, reference, comparison)
 
 
-def training_sets(splits: "pd.DataFrame", runs: Sequence[Run], model: str) -> Bool[np.ndarray, "run participant"]:
+def training_sets(
+    splits: "pd.DataFrame", runs: Sequence[TrainingRun], model: str
+) -> Bool[np.ndarray, "run participant"]:
     """Who trained which run (repeat, fold) of a model."""
     is_training = splits.assign(trains=splits["set"] == "train").pivot_table(
         index=_RUN, columns="participant_id", values="trains", aggfunc="any", fill_value=False
@@ -121,7 +123,7 @@ def has_one_partition(splits: "pd.DataFrame") -> bool:
     return len(partitions) > 1 and bool((partitions == partitions.iloc[0]).all())
 
 
-def fold_shape(runs: Sequence[Run], model: str) -> tuple[int, int]:
+def fold_shape(runs: Sequence[TrainingRun], model: str) -> tuple[int, int]:
     """Numbers of repeats and of folds, of runs (repeat, fold) that are all there."""
     repeats, folds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
     absent = sorted({(repeat, fold) for repeat in repeats for fold in folds} - set(runs))

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from gradspec.stats.paired_test import ROUNDING
+
 VARIANCE_FACTOR = 2.0
 
 
@@ -40,4 +42,6 @@ def p_against_chance(votes: Float[np.ndarray, "participant"], in_group: Bool[np.
     sizes = int(in_group.sum()), int((~in_group).sum())
     variance = VARIANCE_FACTOR * votes.var(ddof=1) * sum(1 / size for size in sizes)
     difference = votes[in_group].mean() - votes[~in_group].mean()
-    return float(2 * stats.norm.sf(abs(difference) / np.sqrt(variance))) if variance > 0 else float("nan")
+    if np.ptp(votes) <= ROUNDING * np.abs(votes).max():  # the variance of equal votes need not be exactly 0
+        return float("nan")
+    return float(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)))

@@ -9,9 +9,21 @@ from scipy import stats
 
 from gradspec.stats.cluster import cluster_p, find_clusters, jackknife_draws, largest_mass
 from gradspec.stats.group_differences import choose_test
-from gradspec.stats.mixed_model import EFFECTS, MIXED, TWO_STAGE, fit_mixed_model
+from gradspec.stats.mixed_model import (
+    COMPLETE,
+    DISAGREE,
+    EFFECTS,
+    FACTOR,
+    MIXED,
+    NO_NOISE,
+    SAME,
+    TWO_STAGE,
+    WEIGHTED,
+    fit_mixed_model,
+)
 from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test
+from gradspec.stats.paired_test import SINGLE_PRECISION
 from gradspec.stats.runs import Trajectories, fold_shape
 
 if TYPE_CHECKING:
@@ -70,16 +82,32 @@ def describe_mixed_models(levels: Sequence[str], correction: str, alpha: float) 
             "By which the variance of the model, which takes runs for independent, is multiplied, since they share "
             "participants: variance of the paired test of stats.test over that of independent runs (Kish 1965)"
         ),
-        "df": "Degrees of freedom of t: those of the paired test of stats.test",
+        "relative_width": "Width of the interval over that of the two-stage analysis",
+        "df": (
+            "Degrees of freedom of t: those of the paired test of stats.test, less where few runs weigh most "
+            "(Satterthwaite)"
+        ),
         "p_value": "Two-sided, not corrected",
         "p_corrected": f"Corrected for all tests of the family ({correction})",
         "family": "Tests that were corrected together",
         "status": "Exploratory: no family of stats.plan holds them",
         "test": {
-            "Description": "Model that was fitted, or 'not tested' and why",
+            "Description": "Analysis that stands, or 'not tested' and why",
             "Levels": {
-                MIXED: "statsmodels MixedLM, REML: level of each epoch, random intercept and differences of a run",
+                MIXED: "Random level and slope of the difference in each run, variances in closed form; no search",
                 TWO_STAGE: "A line through the differences of each run, and the paired test of level and slope",
+            },
+        },
+        "note": {
+            "Description": "Why this analysis stands; n/a where nothing was tested",
+            "Levels": {
+                COMPLETE: "The mean of the lines through the runs, and the paired test of it (restricted likelihood)",
+                WEIGHTED: "Generalised least squares with bias-reduced errors (Swamy 1970; Bell & McCaffrey 2002)",
+                DISAGREE: (
+                    f"The model is trusted where its interval is at most {FACTOR:g} times as wide or as narrow as that "
+                    "of the two-stage analysis, which keeps its level without variances being fitted"
+                ),
+                NO_NOISE: "Two points lie on a line",
             },
         },
     }
@@ -124,15 +152,18 @@ def find_differing_epochs(
     import pandas as pd
 
     n_repeats, n_folds = fold_shape(trajectories.runs, trajectories.model)
-    reasons = _explain(trajectories)
+    reasons = _explain(trajectories, gaps=False)
     differences = trajectories.comparison - trajectories.reference
     differences = differences.reshape(n_repeats, n_folds, *differences.shape[1:])
     result = noise_corrected_jackknife_t_test(differences, n_participants, one_partition=one_partition)
     cutoff = float(stats.t.ppf(1 - threshold / 2, result.df))
     rng = np.random.default_rng([seed, *trajectories.model.encode()])
     draws = jackknife_draws(differences, n_participants, n_draws, rng, one_partition=one_partition)
+    level = np.maximum(np.abs(trajectories.reference), np.abs(trajectories.comparison)).max(axis=(0, 1))
+    equal = np.ptp(differences, axis=(0, 1)) <= SINGLE_PRECISION * level
+    draws[:, equal] = np.nan
     largest = largest_mass(draws, cutoff)
-    statistics = np.where([text == "" for text in reasons], result.statistic, np.nan)
+    statistics = np.where(equal | np.array([text != "" for text in reasons]), np.nan, result.statistic)
     rows = []
     for kind, tests in trajectories.tests.groupby("kind", sort=False):
         tested = [test for test in tests.index if not reasons[test]]
@@ -167,7 +198,7 @@ def model_trajectories(
     Parameters
     ----------
     trajectories : Trajectories
-        Features of both groups.
+        Features of both groups; some runs may lack epochs, as where training stopped early.
     splits : DataFrame
         Columns repeat, fold, participant_id, set.
     test : str
@@ -185,7 +216,7 @@ def model_trajectories(
     import pandas as pd
 
     rows = []
-    reasons = _explain(trajectories)
+    reasons = _explain(trajectories, gaps=True)
     paired_test, _ = choose_test(splits, trajectories.runs, trajectories.model, test, alpha)
     for number, names in trajectories.tests.iterrows():
         if reasons[number]:
@@ -194,8 +225,10 @@ def model_trajectories(
         of_groups = trajectories.reference[..., number], trajectories.comparison[..., number]
         fit = fit_mixed_model(*of_groups, paired_test, alpha)._asdict()
         for position, effect in enumerate(EFFECTS):
-            of_effect = {name: value[position] for name, value in fit.items() if isinstance(value, np.ndarray)}
-            rows.append({**names, "effect": effect, **of_effect, "df": fit["df"], "test": fit["test"]})
+            of_effect = {name: value if isinstance(value, str) else value[position] for name, value in fit.items()}
+            if of_effect["note"] == SAME:
+                of_effect |= {"note": np.nan, "df": np.nan, "test": f"not tested: {SAME}"}
+            rows.append({**names, "effect": effect, **of_effect})
     columns = list(describe_mixed_models(("", ""), correction, alpha))
     families = []
     for kind, part in pd.DataFrame(rows).reindex(columns=columns).groupby("kind", sort=False):
@@ -205,21 +238,27 @@ def model_trajectories(
     return _finish(pd.concat(families).sort_index(), trajectories, columns)
 
 
-def _explain(trajectories: Trajectories) -> list[str]:
-    """Why a trajectory cannot be tested; empty where it can."""
+def _explain(trajectories: Trajectories, *, gaps: bool) -> list[str]:
+    """Why a trajectory cannot be tested, by a test that takes gaps or not; empty where it can."""
     n_runs, n_epochs = trajectories.reference.shape[:2]
     differences = trajectories.comparison - trajectories.reference
-    complete = np.isfinite(differences).all(axis=(0, 1))
-    flat: Float[np.ndarray, test] = np.nan_to_num(np.ptp(differences, axis=(0, 1)))
+    defined = np.isfinite(differences)
+    fewest = defined.sum(axis=1).min(axis=0)
+    high, low = (np.where(defined, sign * differences, -np.inf).max(axis=(0, 1)) for sign in (1, -1))
+    both = np.stack([trajectories.reference, trajectories.comparison])
+    level: Float[np.ndarray, test] = np.abs(both).max(axis=(0, 1, 2), where=np.isfinite(both), initial=0.0)
+    flat = high + low <= SINGLE_PRECISION * level
 
     def reason(test: int) -> str:
         if n_runs < FEWEST_RUNS:
             return f"{n_runs} runs, at least {FEWEST_RUNS} are needed"
         if n_epochs < 2:
             return "one epoch is no trajectory"
-        if not complete[test]:
+        if not gaps and fewest[test] < n_epochs:
             return "undefined in some epochs"
-        return "" if flat[test] > 0 else "the difference is the same in every run and epoch"
+        if fewest[test] < 2:
+            return "undefined in all epochs but one, or in all, of a run"
+        return "the difference is the same in every run and epoch" if flat[test] else ""
 
     return [reason(test) for test in range(differences.shape[2])]
 

@@ -264,7 +264,7 @@ def _check_participants(participants: "pd.DataFrame", folds: int) -> None:
         if size < folds:
             raise ConfigError(
                 f"Group {group!r} has {size} usable participant(s), fewer than training.folds ({folds}): each fold "
-                "needs one of each group; lower training.folds or look into cohort/excluded.tsv"
+                "needs one of each group; lower training.folds or look into selection/excluded.tsv"
             )
 
 

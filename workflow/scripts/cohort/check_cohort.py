@@ -4,8 +4,9 @@ from gradspec.job import start
 
 start(snakemake.log[0], snakemake.threads)
 
-from gradspec.cohort.check import RUN_COLUMNS, check_cohort, describe_participants
+from gradspec.cohort.check import check_cohort, describe_participants
 from gradspec.cohort.findings import read_findings
+from gradspec.cohort.runs import RUN_COLUMNS
 from gradspec.files import write_table
 
 config = snakemake.params.config

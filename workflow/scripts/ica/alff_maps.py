@@ -4,11 +4,11 @@ from gradspec.job import start
 
 start(snakemake.log[0], snakemake.threads)
 
-from gradspec.files import read_table, write_dataset
+from gradspec.cohort.runs import read_runs
+from gradspec.files import write_dataset
 from gradspec.ica.maps import alff_maps
-from gradspec.ica.runs import find_runs
 
 given, params = snakemake.input, snakemake.params
-runs = find_runs(read_table(given.participants)["participant_id"], given.denoised)
+runs = read_runs(given.runs)
 maps = alff_maps(runs, given.mask, params.shrink, resample=params.grids == "resample")
 write_dataset(maps, snakemake.output.maps)

@@ -6,12 +6,12 @@ start(snakemake.log[0], snakemake.threads)
 
 import pandas as pd
 
+from gradspec.cohort.runs import read_runs
 from gradspec.files import read_table, write_table
 from gradspec.ica.group import GroupICA
 from gradspec.ica.images import load
 from gradspec.ica.order import ORDER_COLUMNS, mdl_orders, stability_curve
 from gradspec.ica.reduced import find_reductions, participants_of
-from gradspec.ica.runs import find_runs
 
 settings = snakemake.params.ica
 participants = read_table(snakemake.input.participants)["participant_id"]
@@ -20,7 +20,7 @@ reductions = find_reductions(snakemake.input.reductions, participants)
 names = participants_of(reductions)
 tables = [stability_curve(reductions, snakemake.input.mask, settings["orders"], estimator, names)]
 if settings["mdl"]:
-    runs = find_runs(participants, snakemake.input.denoised)
+    runs = read_runs(snakemake.input.runs)
     mask = load(snakemake.input.mask, 3)
     tables.append(mdl_orders([run.bold for run in runs], mask, [run.name for run in runs]))
 write_table(pd.concat(tables, ignore_index=True), snakemake.output.order, ORDER_COLUMNS)

@@ -6,17 +6,18 @@ start(snakemake.log[0], snakemake.threads)
 
 import numpy as np
 
+from gradspec.cohort.runs import read_runs
 from gradspec.files import read_table, write_dataset, write_table
 from gradspec.ica.artefacts import ARTEFACTS_COLUMNS, csf_probability, describe_artefacts
 from gradspec.ica.backprojection import participant_components
 from gradspec.ica.images import load, read_maps
 from gradspec.ica.methods import choose_method
-from gradspec.ica.runs import find_runs, training_participants
+from gradspec.ica.runs import training_participants
 
 given, settings, wildcards = snakemake.input, snakemake.params.ica, snakemake.wildcards
 in_fold = "splits" in given.keys()  # noqa: SIM118
 timecourses = participant_components(
-    find_runs(read_table(given.participants)["participant_id"], given.denoised),
+    read_runs(given.runs),
     given.components,
     given.mask,
     snakemake.output.maps,

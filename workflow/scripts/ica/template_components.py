@@ -6,14 +6,14 @@ start(snakemake.log[0], snakemake.threads)
 
 import numpy as np
 
-from gradspec.files import read_table, write_table
+from gradspec.cohort.runs import read_runs
+from gradspec.files import write_table
 from gradspec.ica.images import load, read_maps, save_image
 from gradspec.ica.labels import LABELS_COLUMNS, STABILITY_COLUMNS, label_template, unestimated_table
-from gradspec.ica.runs import find_runs
 from gradspec.ica.template import fit_template
 
 settings, output = snakemake.params.template, snakemake.output
-run = find_runs(read_table(snakemake.input.participants)["participant_id"], snakemake.input.denoised)[0]
+run = read_runs(snakemake.input.runs)[0]
 components, mask = fit_template(snakemake.input.template, load(run.mask, 3), settings["resample"])
 maps = read_maps(components, np.asanyarray(mask.dataobj) > 0)
 labels = label_template(maps, mask, settings["names"])

@@ -1,9 +1,8 @@
 """The participants that are left after every stage that may leave one out."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 import pandas as pd
 
@@ -16,16 +15,16 @@ EXCLUDED_COLUMNS = ["participant_id", "group", "stage", "reason"]
 
 
 def select_participants(
-    checked: pd.DataFrame, statuses: Sequence[Mapping[str, Any]], levels: Sequence[str], folds: int, on_error: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Part the cohort into those who go on and those who are left out.
+    checked: pd.DataFrame, runs: pd.DataFrame, levels: Sequence[str], folds: int, on_error: str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Split the cohort into those who go on and those who are left out.
 
     Parameters
     ----------
     checked : DataFrame
         ``cohort/checked.tsv``.
-    statuses : sequence of mapping
-        What later stages say of each participant, in the order of the stages.
+    runs : DataFrame
+        ``runs.tsv`` of the stage before; where that may leave somebody out, with the columns stage and reason.
     levels : sequence of str
         The two groups.
     folds : int
@@ -40,26 +39,25 @@ def select_participants(
         is what the stages measured.
     excluded : DataFrame
         participant_id, group, stage, reason; of the first stage that left the participant out.
+    runs : DataFrame
+        Those of the participants who go on.
 
     Raises
     ------
     ConfigError
         If a group has fewer participants left than there are folds, or if anybody is left out and `on_error` says stop.
     """
-    out: dict[str, tuple[str, str]] = {
+    decided = runs if "reason" in runs else runs.assign(stage=None, reason=None)
+    out = {row.participant_id: (row.stage, row.reason) for row in decided[decided["reason"].notna()].itertuples()} | {
         row.participant_id: ("cohort", row.reason) for row in checked[checked["status"] == "excluded"].itertuples()
     }
-    n_runs: dict[str, int] = dict(zip(checked["participant_id"], checked["n_runs"].astype(int), strict=True))
-    for status in statuses:
-        who = status["participant_id"]
-        if status["status"] == "excluded":
-            out.setdefault(who, (status["stage"], status["reason"]))
-        else:
-            n_runs[who] = len(status["runs"])
     kept = checked[~checked["participant_id"].isin(out)]
+    used = decided[decided["participant_id"].isin(kept["participant_id"])].drop(columns=["stage", "reason"])
+    n_runs = used["participant_id"].value_counts()
     participants = kept.drop(columns=["status", "reason", "note"]).assign(n_runs=kept["participant_id"].map(n_runs))
-    if MEAN_FD in kept and checked[MEAN_FD].isna().all():
-        participants[MEAN_FD] = kept["participant_id"].map(_measure_motion(statuses))
+    if MEAN_FD in kept and MEAN_FD in used and checked[MEAN_FD].isna().all():
+        measured = used.dropna(subset=MEAN_FD).groupby("participant_id")[MEAN_FD].agg(fmean)
+        participants[MEAN_FD] = kept["participant_id"].map(measured)
     left_out = checked[checked["participant_id"].isin(out)]
     excluded = pd.DataFrame(
         [(row.participant_id, row.group, *out[row.participant_id]) for row in left_out.itertuples()],
@@ -68,17 +66,7 @@ def select_participants(
     for row in excluded.itertuples():
         log.warning("%s (%s) is left out by %s: %s", row.participant_id, row.group, row.stage, row.reason)
     _judge(participants, excluded, levels, folds, on_error)
-    return participants, excluded
-
-
-def _measure_motion(statuses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean framewise displacement of each participant, mean over the runs in which it was measured."""
-    measured: dict[str, list[float]] = {}
-    for status in statuses:
-        for run in status["runs"]:
-            if MEAN_FD in run["quality"]:
-                measured.setdefault(status["participant_id"], []).append(run["quality"][MEAN_FD])
-    return {who: fmean(values) for who, values in measured.items()}
+    return participants, excluded, used
 
 
 def _judge(
@@ -98,5 +86,5 @@ def _judge(
         groups,
         levels,
         folds,
-        f"lower training.folds or add participants. {len(excluded)} are excluded (cohort/excluded.tsv):{reasons}",
+        f"lower training.folds or add participants. {len(excluded)} are excluded (selection/excluded.tsv):{reasons}",
     )
