@@ -19,7 +19,7 @@ def test_every_table_of_the_demo_opens_with_a_description_of_its_columns(demo: P
     with gradspec.open_results(demo / "results") as results:
         assert set(results.spectra) == set(results.models) == {"mlp", "lstm", "transformer"}
         assert results.config["seed"] == 7
-        assert {"stats/group_differences", "cohort/participants", "features/mlp"} <= set(results.tables)
+        assert {"stats/group_differences", "selection/participants", "features/mlp"} <= set(results.tables)
         for name, table in results.tables.items():
             assert table.columns.size, name
             for column in {"participant_id", "group", "session", "layer"} & set(table.columns):

@@ -103,8 +103,8 @@ def library_imports(path: Path) -> set[str]:
 
 def test_imports_run_one_way() -> None:
     order = [
-        "fetch",
         "cohort",
+        "fetch",  # reads in the config which groups and participants are wanted
         "preprocess",
         "selection",
         "ica",
