@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from gradspec.models.registry import reconstructs
 from gradspec.training.evaluation import score_errors, score_logits
@@ -41,8 +42,22 @@ def _squared_errors(outputs: Float[Tensor, "batch ..."], inputs: Float[Tensor, "
     return (outputs - inputs).square().flatten(1).mean(dim=1)
 
 
+def cross_entropies(logits: Float[Tensor, "batch class"], groups: Int[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    """Cross-entropy of each sample; of two classes from the difference of their logits.
+
+    The gradient of a softmax is a difference of nearly equal numbers where a sample is fitted well: in single precision
+    it is off by 6 % at a margin of 16 between the logits, zero from 17, and the gradient of a read-out gets a second
+    singular value that is rounding. From the difference, both entries are the same number with opposite signs.
+    """
+    if logits.shape[1] != 2:
+        return cross_entropy(logits, groups, reduction="none")
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    own, other = (logits.gather(1, each[:, None])[:, 0] for each in (groups, 1 - groups))
+    return softplus(other - own)
+
+
 CLASSIFICATION = Task(
-    losses=lambda outputs, _, groups: cross_entropy(outputs, groups, reduction="none"),
+    losses=lambda outputs, _, groups: cross_entropies(outputs, groups),
     outcome=lambda outputs, _: outputs,
     score=score_logits,
 )
