@@ -26,9 +26,8 @@ def test_the_distance_is_that_of_the_shrunk_correlation_matrix():
     values = np.random.default_rng(0).normal(size=(30, 5)) @ np.diag([1, 2, 3, 4, 5.0])
     x = (values - values.mean(axis=0)) / values.std(axis=0)
     correlation = x.T @ x / len(x)
-    expected = np.einsum(
-        "pi,ij,pj->p", x, np.linalg.inv(correlation + 0.3 * np.eye(5)), x
-    )  # of full rank, the mean is 1
+    # Of full rank, so that the mean of the eigenvalues is one.
+    expected = np.einsum("pi,ij,pj->p", x, np.linalg.inv(correlation + np.eye(5)), x)
     np.testing.assert_allclose(squared_distance(values), expected)
     np.testing.assert_allclose(squared_distance(np.column_stack([values, np.full(30, 7.0)])), expected)
     assert (squared_distance(np.ones((30, 2))) == 0).all()
@@ -41,6 +40,13 @@ def test_it_keeps_its_level_and_sees_a_difference_of_shape():
     table = test_omnibus([make_network(rng, shift=6.0)]).set_index("layer")
     assert table["p_corrected"].iloc[0] < 0.01 and table.loc["a.weight", "p_corrected"] < 0.01
     assert table.loc["b.weight", "p_corrected"] > 0.05 and table["z"].iloc[0] > 3
+
+
+def test_one_layer_that_differs_is_not_lost_among_many_that_do_not():
+    rng = np.random.default_rng(4)
+    layers = [f"{number}.weight" for number in range(12)]
+    p_values = [test_omnibus([make_network(rng, 6.0, layers=layers)])["p_value"].iloc[0] for _ in range(10)]
+    assert np.mean(np.array(p_values) <= 0.05) >= 0.9
 
 
 def test_networks_are_corrected_for_each_other_and_layers_pass_their_gate(tmp_path):
