@@ -7,7 +7,7 @@ test, features, and the table of tests.
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,23 +87,49 @@ def retrain_cohort(
     people = draw_people(rng, is_patient, size).astype(np.float32)
     ids = np.array([f"sub-{number:03}" for number in range(len(people))])
     samples = Samples("features", people, ids, np.full(len(ids), ""), is_patient.astype(np.int64))
-    table = pd.DataFrame({"participant_id": ids, "group": np.array(_LEVELS)[samples.groups]})
-    with TemporaryDirectory() as folder, _quietly():
-        files = []
-        for repeat in range(repeats):
-            arrangements = arrange(
-                table, _LEVELS, n_permutations=n_permutations, repeat=repeat, seed=seed, splitting=_SPLITTING
-            )
-            for number in range(FOLDS):
-                files.append(Path(folder) / f"repeat-{repeat}_fold-{number}.nc")
-                fold = Fold(seed=seed, repeat=repeat, fold=number, **_FOLD)
-                retrain_fold(samples, fold, arrangements, files[-1])
-        features = summarise_permuted(files, (0.0, 1.0), learnt="group")
-        omnibus = test_omnibus([summarise_retrained(files)])
+    features, omnibus = test_samples(samples, _FOLD, seed=seed, n_permutations=n_permutations, repeats=repeats)
     tests = test_permuted_groups(features[features["layer"] == _LAYER], NAMES).set_index("feature").loc[NAMES]
     return RetrainedTests(
         tests["p_value"].to_numpy(), float(tests["p_corrected"].min()), float(omnibus["p_corrected"].iloc[0])
     )
+
+
+def test_samples(
+    samples: Samples, fold: Mapping[str, Any], *, seed: int, n_permutations: int, repeats: int
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """Train a network on samples of two groups under permutations of them, in five folds that hold equal groups.
+
+    Parameters
+    ----------
+    samples : Samples
+        One per participant.
+    fold : mapping
+        Settings of a `gradspec.training.fold.Fold`, but seed, repeat and fold.
+    seed : int
+        Of permutations, folds and trainings.
+    n_permutations, repeats : int
+        Permutations, and repeats of the cross-validation.
+
+    Returns
+    -------
+    DataFrame, DataFrame
+        Features under permuted groups, and the omnibus test.
+    """
+    levels = fold["levels"]
+    table = pd.DataFrame({"participant_id": samples.participants, "group": np.array(levels)[samples.groups]})
+    with TemporaryDirectory() as folder, _quietly():
+        files = []
+        for repeat in range(repeats):
+            arrangements = arrange(
+                table, levels, n_permutations=n_permutations, repeat=repeat, seed=seed, splitting=_SPLITTING
+            )
+            for number in range(FOLDS):
+                files.append(Path(folder) / f"repeat-{repeat}_fold-{number}.nc")
+                retrain_fold(samples, Fold(seed=seed, repeat=repeat, fold=number, **fold), arrangements, files[-1])
+        return summarise_permuted(files, (0.0, 1.0), learnt="group"), test_omnibus([summarise_retrained(files)])
+
+
+test_samples.__test__ = False  # type: ignore[attr-defined]
 
 
 @contextmanager
