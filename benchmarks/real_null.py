@@ -2,9 +2,9 @@
 
 The cohort is ABIDE's site NYU (184 participants) as `GRADSPEC_TEST_DATA` holds it. In each draw half of the
 participants, at random, are called patients; a network learns them from the time courses, under the labels and 49
-permutations of them, with the defaults of ``stats.permutation`` and 20 epochs; the omnibus test gives a p-value. Printed are the
-p-values, how many lie below 0.05, and the Kolmogorov-Smirnov test against the uniform distribution. Run from the root
-of the project: ``python -m benchmarks.real_null``.
+permutations of them, with the defaults of ``stats.permutation`` and 20 epochs; the omnibus test gives a p-value.
+Printed are the p-values, how many lie below 0.05, and the Kolmogorov-Smirnov test against the uniform distribution.
+Run from the root of the project: ``python -m benchmarks.real_null``.
 """
 
 import argparse
