@@ -13,12 +13,16 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo run fetch report figures crate test test-kernels test-long test-fast lint format docs site picture lock image clean help
+.PHONY: demo check run fetch report figures crate test test-kernels test-long test-fast lint format docs site picture lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
 
 demo: run report  ## run the whole workflow on the demo cohort, from raw BIDS to the report
+
+check: $(VENV)/.installed  ## look at the cohort of CONFIG before a run: who would be used, who not, and why
+	$(SNAKEMAKE) check
+	@echo "Open $(RESULTS)/check.html"
 
 run: $(VENV)/.installed  ## run the workflow on CONFIG with CORES cores
 	$(SNAKEMAKE)

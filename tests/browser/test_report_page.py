@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from browsing import WIDTHS, assert_fits, assert_pictures_load, open_page, reach_by_keyboard
@@ -63,7 +64,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made / "overview.html",
         result=tell_result(tests, performance, ["mlp"], LEVELS, 0.05),
         flow=Flow(
-            {"control": 12, "patient": 12}, {"control": 12, "patient": 12}, clusters[:0].assign(stage=[]), (18, 18)
+            {"control": 12, "patient": 12},
+            {"control": 12, "patient": 12},
+            clusters[:0].assign(stage=[]),
+            pd.DataFrame({"value": LEVELS, "group": LEVELS, "n_rows": 12, "n_used": 12}),
+            (18, 18),
         ),
         picture=made / "main.png",
         methods="Images were preprocessed.",

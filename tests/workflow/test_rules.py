@@ -19,7 +19,7 @@ CATEGORIES = [
     "8 Group statistics",
     "9 Ground truth",
 ]
-STAGES = ["fetch", "cohort", "preprocess", "selection", "ica", "training", "spectra", "stats", "figures"]
+STAGES = ["fetch", "cohort", "preprocess", "selection", "ica", "training", "spectra", "stats", "figures", "look"]
 
 
 def rules() -> list:
@@ -114,6 +114,7 @@ def test_imports_run_one_way() -> None:
         "spectra",
         "stats",
         "figures",
+        "look",
     ]
     for position, stage in enumerate(order):
         for file in (WORKFLOW / "gradspec" / stage).rglob("*.py"):

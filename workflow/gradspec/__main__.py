@@ -59,15 +59,18 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command("demo", _demo, "run the whole workflow on the demo cohort, from raw BIDS to the report")
     run = command("run", _run, "run the workflow on a configuration; results go into the folder that it names")
+    check = command(
+        "check", _check, "look at the cohort of a configuration before a run: who would be used, and why not"
+    )
     report = command("report", _report, "write the report of the results of a configuration")
     crate = command("crate", _crate, "write the provenance of the results of a configuration, as an RO-Crate")
     figures = command("figures", _figures, "draw all figures again from a folder of results, and nothing else")
     command("gift", _gift, "make a cohort from an analysis of GIFT; `gradspec gift --help` says of what")
-    for each in (demo, run, figures):
+    for each in (demo, check, run, figures):
         each.add_argument("--cores", default=None, metavar="N", help="cores to use; all of the machine if left out")
     run.add_argument("--profile", help="gpu-workstation, slurm, sge, htcondor, or a folder with a profile of Snakemake")
     ready = ", ".join(sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
-    for each in (run, report, crate):
+    for each in (check, run, report, crate):
         each.add_argument("config", help=f"a YAML file, or the name of a ready one: {ready}")
     run.add_argument("snakemake", nargs=argparse.REMAINDER, help="what else Snakemake gets: targets, -n, …")
     figures.add_argument("results", type=Path, help="folder of results; it may have been copied here")
@@ -77,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(options: argparse.Namespace) -> int:
     options.config, options.profile, options.snakemake = "config", None, []
     return _run(options) or _report(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    options.profile, options.snakemake = None, ["check"]
+    status = _run(options)
+    if not status:
+        print(f"Open {_find_results(options.config) / 'check.html'}")
+    return status
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -55,6 +55,28 @@ rule simulate_participant:
         "../scripts/cohort/simulate_participant.py"
 
 
+rule list_participants:
+    input:
+        tables=get_participants_tables,
+    output:
+        listed="<results>/cohort/listed.tsv",
+        listed_sidecar="<results>/cohort/listed.json",
+    log:
+        "<logs>/cohort/list_participants.log",
+    benchmark:
+        "<benchmarks>/cohort/list_participants.tsv"
+    conda:
+        "../../envs/cohort.yaml"
+    threads: 1
+    resources:
+        mem_mb=with_participants(1000, each=0.1),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        config={key: config[key] for key in ("results", "cohort")},
+    script:
+        "../scripts/cohort/list_participants.py"
+
+
 # Apart from check_cohort, whose tables every participant's jobs read: for each of them Snakemake looks through all
 # inputs of the job that makes the tables.
 rule examine_cohort:

@@ -108,6 +108,13 @@ def get_cohort_files(wildcards):
     ]
 
 
+def get_participants_tables(wildcards):
+    """The tables that say who the participants are."""
+    if source == "simulated":
+        return "<results>/bids/participants.tsv"
+    return cohort.tables
+
+
 def get_runs_to_denoise(wildcards):
     """Runs of a participant in template space: our own, or the derivatives that were given."""
     if has_raw_images:

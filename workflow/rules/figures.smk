@@ -38,6 +38,7 @@ rule plot_main:
 
 rule write_overview:
     input:
+        listed="<results>/cohort/listed.tsv",
         checked="<results>/cohort/checked.tsv",
         participants="<results>/selection/participants.tsv",
         excluded="<results>/selection/excluded.tsv",

@@ -38,5 +38,9 @@ except ConfigError as error:
 if workflow.is_main_process:
     for remark in cohort.remarks:
         logger.warning(remark)
+    if cohort.remarks and cohort.tables:
+        logger.warning(
+            "The target check writes a page of who is used, who is not, and why."
+        )
     if advice := advise_on_settings(config["results"], config):
         logger.warning(advice)

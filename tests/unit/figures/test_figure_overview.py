@@ -12,6 +12,13 @@ from gradspec.figures.overview import count_flow, write_overview
 CHECKED = pd.DataFrame(
     {"participant_id": [f"sub-{i}" for i in range(7)], "group": ["control"] * 3 + ["patient"] * 3 + [None]}
 )
+LISTED = pd.DataFrame(
+    {
+        "participant_id": [f"sub-{i}" for i in range(9)],
+        "value": ["control"] * 3 + ["strict", "strict", "broad", HOSTILE_NAME, HOSTILE_NAME, "n/a"],
+        "group": ["control"] * 3 + ["patient"] * 3 + [None] * 3,
+    }
+)
 EXCLUDED = pd.DataFrame(
     {
         "participant_id": ["sub-5", "sub-6"],
@@ -31,7 +38,7 @@ SPLITS = pd.DataFrame(
 
 
 def make_flow(excluded=EXCLUDED):
-    return count_flow(CHECKED, CHECKED[:5], excluded, SPLITS, LEVELS)
+    return count_flow(LISTED, CHECKED, CHECKED[:5], excluded, SPLITS, LEVELS)
 
 
 def make_page(tmp_path, **changes):
@@ -52,6 +59,19 @@ def test_participants_are_counted_by_group_before_and_after():
     assert flow.found == {"control": 3, "patient": 3, "of no group": 1}
     assert flow.analysed == {"control": 3, "patient": 2}
     assert flow.learned_from == (2, 3)
+
+
+def test_it_begins_with_the_rows_of_the_table_by_value_of_the_group_column(tmp_path):
+    assert make_flow().by_value.astype(object).fillna("none").values.tolist() == [
+        ["control", "control", 3, 3],
+        ["strict", "patient", 2, 2],
+        ["broad", "patient", 1, 0],
+        [HOSTILE_NAME, "none", 2, 0],
+        ["n/a", "none", 1, 0],
+    ]
+    text = make_page(tmp_path)
+    assert "<td>n/a</td><td>none</td><td>1</td><td>0</td>" in text
+    assert text.index('class="values"') < text.index("7 found")
 
 
 def test_the_page_says_who_was_left_out_where_and_why(tmp_path):

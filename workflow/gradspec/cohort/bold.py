@@ -18,7 +18,7 @@ from gradspec.errors import ParticipantError
 from gradspec.progress import track
 
 
-def examine_bold(people: Sequence[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
+def examine_bold(people: Sequence[Participant], cohort: Mapping[str, Any], *, whole: bool = True) -> list[Finding]:
     """Check every BOLD run of every participant.
 
     Parameters
@@ -27,6 +27,8 @@ def examine_bold(people: Sequence[Participant], cohort: Mapping[str, Any]) -> li
         Who is looked for.
     cohort : mapping
         The section ``cohort`` of the configuration.
+    whole : bool
+        Whether images are read to their last byte; otherwise their headers tell.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def examine_bold(people: Sequence[Participant], cohort: Mapping[str, Any]) -> li
         finding = Finding(person)
         for run in runs[person.id]:
             try:
-                finding.runs.append(_examine_run(run, cohort["min_volumes"], preprocessed))
+                finding.runs.append(_examine_run(run, cohort["min_volumes"], preprocessed, whole))
             except ParticipantError as fault:
                 finding.faults.append(fault)
         if not runs[person.id]:
@@ -66,7 +68,7 @@ def examine_bold(people: Sequence[Participant], cohort: Mapping[str, Any]) -> li
     return findings
 
 
-def _examine_run(run: BoldRun, min_volumes: int, preprocessed: bool) -> BoldRun:
+def _examine_run(run: BoldRun, min_volumes: int, preprocessed: bool, whole: bool) -> BoldRun:
     participant, path = run.participant_id, run.bold
     if preprocessed and run.mask is None:
         raise ParticipantError(
@@ -75,12 +77,12 @@ def _examine_run(run: BoldRun, min_volumes: int, preprocessed: bool) -> BoldRun:
             file=path,
         )
     if run.t1w is not None:
-        examine_image(run.t1w, 3, participant)
-    facts = examine_image(path, 4, participant)
+        examine_image(run.t1w, 3, participant, whole=whole)
+    facts = examine_image(path, 4, participant, whole=whole)
     n_volumes = facts.shape[3]
     require_length(n_volumes, min_volumes, participant, facts.path)
     if run.mask is not None:
-        _require_same_grid(facts, examine_image(run.mask, 3, participant), participant)
+        _require_same_grid(facts, examine_image(run.mask, 3, participant, whole=whole), participant)
     if run.confounds is not None:
         _require_rows(run.confounds, n_volumes, participant)
     metadata = read_sidecars(run)
@@ -88,6 +90,7 @@ def _examine_run(run: BoldRun, min_volumes: int, preprocessed: bool) -> BoldRun:
         run,
         repetition_time=settle_repetition_time(facts, metadata, participant),
         n_volumes=n_volumes,
+        grid=facts.grid,
         slice_timing=None if preprocessed else _slice_timing(metadata.get("SliceTiming")),
         slice_encoding_direction=None if preprocessed else metadata.get("SliceEncodingDirection"),
     )

@@ -9,13 +9,15 @@ from gradspec.cohort.findings import DataFile, Finding
 from gradspec.cohort.participants import Participant, participants_table, read_participants
 
 
-def examine_cohort(config: Mapping[str, Any]) -> list[Finding]:
+def examine_cohort(config: Mapping[str, Any], *, whole: bool = True) -> list[Finding]:
     """Look at the data of each participant.
 
     Parameters
     ----------
     config : mapping
         The keys ``results`` and ``cohort`` of the configuration, defaults filled in.
+    whole : bool
+        Whether images are read to their last byte; otherwise their headers tell.
 
     Returns
     -------
@@ -27,15 +29,15 @@ def examine_cohort(config: Mapping[str, Any]) -> list[Finding]:
     ConfigError
         If the data set as a whole cannot be read.
     """
-    cohort = _as_data_set(config)
-    findings = _examine(_people(cohort), cohort)
+    cohort = as_data_set(config)
+    findings = _examine(_people(cohort), cohort, whole)
     for finding in findings:
         covariates = {name: finding.participant.row.get(name, "n/a") for name in cohort["covariates"]}
         finding.participant = replace(finding.participant, row=covariates)
     return findings
 
 
-def _as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
+def as_data_set(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section ``cohort``; a simulated cohort is read as the raw BIDS data set that it has become."""
     cohort = dict(config["cohort"])
     if cohort["source"] == "simulated":
@@ -55,14 +57,14 @@ def _people(cohort: Mapping[str, Any]) -> list[Participant]:
     return [Participant(who, group, {}) for who, group in everybody.items() if not wanted or who in wanted]
 
 
-def _examine(people: list[Participant], cohort: Mapping[str, Any]) -> list[Finding]:
+def _examine(people: list[Participant], cohort: Mapping[str, Any], whole: bool) -> list[Finding]:
     from gradspec.cohort.bold import examine_bold
     from gradspec.cohort.fnc import examine_fnc
     from gradspec.cohort.timeseries import examine_timeseries
 
     examine: dict[str, Callable[[], list[Finding]]] = {
-        "bids": lambda: examine_bold(people, cohort),
-        "fmriprep": lambda: examine_bold(people, cohort),
+        "bids": lambda: examine_bold(people, cohort, whole=whole),
+        "fmriprep": lambda: examine_bold(people, cohort, whole=whole),
         "timeseries": lambda: examine_timeseries(people, cohort),
         "fnc": lambda: examine_fnc(people, cohort),
         "numerical": lambda: [Finding(person, runs=[_made_run(cohort["numerical"])]) for person in people],

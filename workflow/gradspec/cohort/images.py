@@ -1,4 +1,4 @@
-"""Read a NIfTI image through to its last byte and say what is wrong with it."""
+"""Read a NIfTI image, its header or all of it to the last byte, and say what is wrong with it."""
 
 import gzip
 import math
@@ -47,9 +47,15 @@ class ImageFacts:
     header_time: float
     time_unit: str
 
+    @property
+    def grid(self) -> str:
+        """Size in words, such as ``64 × 64 × 36 voxels of 3 × 3 × 3.5 mm``."""
+        sizes = (f"{size:.3g}" for size in nib.affines.voxel_sizes(self.affine))
+        return f"{' × '.join(map(str, self.shape[:3]))} voxels of {' × '.join(sizes)} mm"
 
-def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts:
-    """Read an image to its end and check its values.
+
+def examine_image(path: str | Path, n_axes: int, participant: str, *, whole: bool = True) -> ImageFacts:
+    """Read an image to its end and check its values, or its header alone.
 
     Parameters
     ----------
@@ -59,6 +65,8 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
         4 for a series, 3 for a single volume.
     participant : str
         Whose image it is, for messages.
+    whole : bool
+        Whether the values are read, not only the header.
 
     Returns
     -------
@@ -88,7 +96,7 @@ def examine_image(path: str | Path, n_axes: int, participant: str) -> ImageFacts
                 f"is {len(shape)}-D with shape {shape}, but {n_axes}-D is expected "
                 f"({'a series of volumes' if n_axes == 4 else 'one volume'}); is it another kind of image?"
             )
-        bad, empty = _examine_volumes(image, str(path), shape, fault)
+        bad, empty = _examine_volumes(image, str(path), shape, fault) if whole else ([], False)
     except _CANNOT_READ as error:
         raise_machine_fault(error, path)
         raise fault(

@@ -58,6 +58,8 @@ class BoldRun:
         Time between volumes, in seconds.
     n_volumes : int
         Length of the series.
+    grid : str
+        Numbers and size of the voxels, in words.
     slice_timing : tuple of float or None
         Time of each slice in seconds after the start of its volume.
     slice_encoding_direction : str or None
@@ -80,6 +82,7 @@ class BoldRun:
     sidecars: tuple[Path, ...] = ()
     repetition_time: float = 0.0
     n_volumes: int = 0
+    grid: str = ""
     slice_timing: tuple[float, ...] | None = None
     slice_encoding_direction: str | None = None
     normalized: str | None = None

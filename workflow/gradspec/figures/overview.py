@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from gradspec.cohort.listing import count_by_value
 from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus
 from gradspec.files import PathLike, write_text
 
@@ -46,6 +47,9 @@ class Flow:
         Participants of each group, before and after.
     excluded : DataFrame
         ``participant_id``, ``group``, ``stage`` and ``reason``.
+    by_value : DataFrame
+        Rows of the participants table by value of the group column, as `gradspec.cohort.listing.count_by_value` gives
+        them; empty for a cohort without a table.
     learned_from : (int, int)
         Smallest and largest number of participants that a training run learned from.
     """
@@ -53,10 +57,12 @@ class Flow:
     found: dict[str, int]
     analysed: dict[str, int]
     excluded: pd.DataFrame
+    by_value: pd.DataFrame
     learned_from: tuple[int, int]
 
 
 def count_flow(
+    listed: pd.DataFrame,
     checked: pd.DataFrame,
     participants: pd.DataFrame,
     excluded: pd.DataFrame,
@@ -67,6 +73,8 @@ def count_flow(
 
     Parameters
     ----------
+    listed : DataFrame
+        Everybody of the participants table, as `gradspec.cohort.listing.list_participants` gives them.
     checked, participants, excluded : DataFrame
         Those that were found, those that were analysed, and those left out, of the stage ``cohort``.
     splits : DataFrame
@@ -79,7 +87,9 @@ def count_flow(
     )
     other = int((~checked["group"].isin(list(levels))).sum())
     trained = splits[splits["set"] == "train"].groupby(["repeat", "fold"])["participant_id"].nunique()
-    return Flow(found | ({"of no group": other} if other else {}), analysed, excluded, (trained.min(), trained.max()))
+    by_value = count_by_value(listed, set(participants["participant_id"]))
+    of_no_group = {"of no group": other} if other else {}
+    return Flow(found | of_no_group, analysed, excluded, by_value, (trained.min(), trained.max()))
 
 
 def tell_result(
@@ -172,10 +182,24 @@ def _tell_flow(flow: Flow) -> str:
     low, high = flow.learned_from
     size = f"{low}" if low == high else f"{low} to {high}"
     return (
-        f'<ol class="flow">{box("found", flow.found)}{box("left out, by stage", by_stage)}'
+        f'{_tell_values(flow.by_value)}<ol class="flow">{box("found", flow.found)}{box("left out, by stage", by_stage)}'
         f"{box('analysed', flow.analysed)}<li><strong>{size} learned from in a training run</strong>, the others held "
         f"out or left out to make the groups equal</li></ol>{why}"
     )
+
+
+def _tell_values(by_value: pd.DataFrame) -> str:
+    """The rows of the participants table, by value of the group column."""
+    if by_value.empty:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(str(row.value))}</td><td>{'none' if pd.isna(row.group) else escape(str(row.group))}</td>"
+        f"<td>{row.n_rows}</td><td>{row.n_used}</td></tr>"
+        for row in by_value.itertuples()
+    )
+    heads = ("Value of the group column", "Group", "Rows of the table", "Analysed")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return f'<table class="values"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def _tell_environment(environment: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from gradspec.figures.overview import count_flow, tell_result, write_overview
 from gradspec.files import read_json, read_table
 
 given, params = snakemake.input, snakemake.params
-tables = [read_table(path) for path in (given.checked, given.participants, given.excluded, given.splits)]
+tables = [read_table(path) for path in (given.listed, given.checked, given.participants, given.excluded, given.splits)]
 write_overview(
     snakemake.output.page,
     result=tell_result(

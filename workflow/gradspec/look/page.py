@@ -1,0 +1,159 @@
+"""The page of the look: what is decided first, then who, then what would be trained. Names come from users: escaped."""
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from gradspec.cohort.listing import count_by_value
+from gradspec.cohort.tables import NOT_AVAILABLE, is_number
+from gradspec.files import PathLike, write_text
+from gradspec.look.design import Design
+from gradspec.look.people import USED, Look, covariate_column
+
+_LONG = ("why", "files", "note", "size")
+_MOST = 2000  # rows that a browser shows without effort; the table has all
+
+
+def write_page(look: Look, design: Design, path: PathLike, *, levels: Sequence[str], config_file: str) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    look, design : Look, Design
+        What was seen, and what would be trained.
+    path : path
+        Where it goes.
+    levels : sequence of str
+        The two groups, the reference first.
+    config_file : str
+        Path of the configuration, for the command to run.
+    """
+    sections = {
+        "": _verdict(look, levels),
+        "What is worth knowing of the tables": _list(look.remarks),
+        "By value of the group column": _by_value(look),
+        "Those who would be used": _by_group(look, levels),
+        "What would be trained": _tell_design(design),
+        "Everybody": _everybody(look),
+        "To run": _tell_command(config_file),
+    }
+    body = "\n".join(
+        f"<section>{f'<h2>{title}</h2>' if title else ''}\n{text}</section>" for title, text in sections.items() if text
+    )
+    template = files("gradspec.look").joinpath("page.html").read_text(encoding="utf-8")
+    write_text(template.replace("{{ body }}", body), path)
+
+
+def _verdict(look: Look, levels: Sequence[str]) -> str:
+    used = look.used["group"].value_counts()
+    groups = " and ".join(f"{used.get(level, 0)} {level}" for level in levels)
+    said = (
+        f'<p class="verdict">{len(look.used)} of {len(look.people)} participants would be used: {escape(groups)}. '
+        "Images were looked at by their headers only; the run itself reads them to the last byte.</p>"
+    )
+    if look.obstacle:
+        said += f'<p class="verdict stops">The run would stop: {escape(look.obstacle)}</p>'
+    return said
+
+
+def _by_value(look: Look) -> str:
+    if look.people["value"].isna().all():
+        return ""
+    counts = count_by_value(look.people, set(look.used["participant_id"]))
+    return _table(
+        ["Value", "Group", "Rows", "Used"],
+        [[row.value, _cell(row.group, "none"), row.n_rows, row.n_used] for row in counts.itertuples()],
+    )
+
+
+def _by_group(look: Look, levels: Sequence[str]) -> str:
+    by_level = {level: look.used[look.used["group"] == level] for level in levels}
+    rows: list[list[Any]] = [["participants", *map(len, by_level.values())]]
+    for name in look.covariates:
+        rows.append([name, *(_summarise(people[covariate_column(name)]) for people in by_level.values())])
+    lengths = [", ".join(dict.fromkeys(people["n_volumes"].dropna())) for people in by_level.values()]
+    times = [", ".join(dict.fromkeys(people["repetition_time"].dropna())) for people in by_level.values()]
+    sizes = ["; ".join(dict.fromkeys(people["size"].dropna())) for people in by_level.values()]
+    for title, cells in (("volumes", lengths), ("repetition time (s)", times), ("size", sizes)):
+        if any(cells):
+            rows.append([title, *(_shorten(cell) for cell in cells)])
+    return _table(["", *levels], rows)
+
+
+def _summarise(cells: pd.Series) -> str:
+    """Mean and spread of numbers, or the counts of categories, and how many are missing."""
+    given = [str(cell) for cell in cells if not pd.isna(cell) and cell != NOT_AVAILABLE]
+    missing = f"; {len(cells) - len(given)} missing" if len(given) < len(cells) else ""
+    if given and all(is_number(cell) for cell in given):
+        numbers = pd.Series(given, dtype=float)
+        spread = f" ± {numbers.std():.3g}" if len(numbers) > 1 else ""
+        return f"{numbers.mean():.4g}{spread} ({numbers.min():g} to {numbers.max():g}){missing}"
+    counts = pd.Series(given, dtype=object).value_counts()
+    return _shorten(", ".join(f"{name}: {count}" for name, count in counts.items())) + missing
+
+
+def _tell_design(design: Design) -> str:
+    said = [
+        f"{design.n_networks} networks, {design.n_folds} folds × {design.n_repeats} repeats: {design.n_trainings} "
+        f"trainings on the groups as they are, each on about {design.n_training} participants; a test set holds at "
+        f"least {design.fewest_in_fold} participants of each group.",
+    ]
+    if design.n_permuted:
+        said.append(f"{design.n_permuted} trainings on permuted groups, each for a share of the epochs.")
+    if design.seconds is None:
+        said.append(
+            "How long that takes is known once a first fold of each network has been trained, and then said here."
+        )
+    else:
+        said.append(
+            f"By what these results have measured so far, all trainings take {design.seconds / 3600:.2g} core hours."
+        )
+    return _list(said)
+
+
+def _everybody(look: Look) -> str:
+    table = look.people.dropna(axis="columns", how="all")
+    table = table.assign(order=table["used"] == USED).sort_values("order", kind="stable").drop(columns="order")
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
+    body = "".join(
+        f"<tr{'' if row['used'] == USED else ' class=out'}>"
+        + "".join(
+            f"<td{' class=long' if name in _LONG else ''}>{escape(_cell(cell))}</td>" for name, cell in row.items()
+        )
+        + "</tr>"
+        for row in table.head(_MOST).to_dict("records")
+    )
+    more = f"<p>and {len(table) - _MOST} more, in check.tsv</p>" if len(table) > _MOST else ""
+    table_of_all = f'<table id="everybody"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="scroll">{table_of_all}</div>{more}'
+
+
+def _tell_command(config_file: str) -> str:
+    return (
+        f"<p>If this is right:</p><pre>snakemake --cores all --configfile {escape(config_file)}</pre>"
+        f"<p>or <code>make run CONFIG={escape(config_file)}</code> in the clone, "
+        f"<code>gradspec run {escape(config_file)}</code> where the package is installed.</p>"
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _list(items: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>" if items else ""
+
+
+def _cell(value: Any, missing: str = "") -> str:
+    if value is None or value != value:  # NaN is not itself
+        return missing
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _shorten(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else text[: most - 1].rsplit(",", 1)[0] + ", …"
