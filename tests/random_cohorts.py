@@ -114,10 +114,10 @@ def draw_cohort(folder: Path, seed: int, n: int = 60) -> RandomCohort:
         covariates=["age"],
         participants=asked_for if asks_for_some else [],
         min_volumes=MIN_VOLUMES,
+        n_volumes=wanted_length,
         missing_values=[CODE] if code_is_named else [],
         timeseries={
             "participants": str(table),
-            "n_volumes": wanted_length,
             "max_constant": MAX_CONSTANT,
             "orientation": "regions-in-rows" if turned else "volumes-in-rows",
         },

@@ -228,6 +228,7 @@ rule participant_components:
         runtime=with_participants(120, each=0.05),
     params:
         ica=config["ica"],
+        n_volumes=config["cohort"]["n_volumes"],
     script:
         "../scripts/ica/participant_components.py"
 

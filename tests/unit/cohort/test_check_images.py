@@ -225,10 +225,24 @@ def test_longer_runs_are_cut_to_the_shortest(raw):
     participants, runs = check_raw(raw)
     assert (participants["status"] == "included").all()
     assert participants.loc["sub-01", "note"] == (
-        "task-rest: cut from 45 to 40 volumes, the length of the shortest series (sub-07)"
+        "task-rest: time courses of 45 volumes are cut to the shortest of the runs that go on"
     )
     assert pd.isna(participants.loc["sub-07", "note"])
     assert runs["n_volumes"].min() == 40
+
+
+def test_a_length_that_is_asked_for_leaves_out_shorter_runs_of_images(raw):
+    for who, length in {"sub-01": 45, "sub-02": 60}.items():
+        make_image(bold(raw, who), (*GRID, length))
+    config = make_config("bids", n_volumes=45, min_volumes=30, bids={"root": str(raw)})
+    with pytest.raises(ConfigError, match=r"(?s)has 40 volumes, fewer than cohort.n_volumes = 45; lower it"):
+        examine_and_check(config)
+    for who in ("sub-03", "sub-04"):
+        make_image(bold(raw, who), (*GRID, 45))
+    participants, _ = examine_and_check(config)
+    assert participants.set_index("participant_id").loc["sub-02", "note"] == (
+        "task-rest: cut from 60 to 45 volumes, cohort.n_volumes"
+    )
 
 
 def test_a_participant_keeps_the_runs_that_can_be_used(tmp_path):

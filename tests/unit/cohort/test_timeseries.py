@@ -14,8 +14,8 @@ from gradspec.errors import ConfigError
 REGIONS = [f"region{number}" for number in range(6)]
 
 
-def check(people, on_error="exclude", **section):
-    config = make_config("timeseries", timeseries={"participants": str(people), **section})
+def check(people, on_error="exclude", n_volumes=None, **section):
+    config = make_config("timeseries", n_volumes=n_volumes, timeseries={"participants": str(people), **section})
     participants, runs = examine_and_check({**config, "on_error": on_error})
     return participants.set_index("participant_id"), runs, config["cohort"]
 
@@ -162,8 +162,8 @@ def test_a_length_that_is_asked_for_leaves_out_who_is_shorter(tmp_path):
     people = write(tmp_path, [table(series(length), REGIONS) for length in (50, 50, 50, 50, 44, 47)])
     participants, runs, cohort = check(people, n_volumes=46)
     assert list(participants.index[participants["status"] == "excluded"]) == ["sub-05"]
-    assert "has 44 volumes, fewer than cohort.timeseries.n_volumes = 46" in participants.loc["sub-05", "reason"]
-    assert participants.loc["sub-06", "note"] == "cut from 47 to 46 volumes, cohort.timeseries.n_volumes"
+    assert "has 44 volumes, fewer than cohort.n_volumes = 46" in participants.loc["sub-05", "reason"]
+    assert participants.loc["sub-06", "note"] == "cut from 47 to 46 volumes, cohort.n_volumes"
     assert read_timecourses(participants.reset_index(), runs, cohort)["timecourses"].shape == (5, 46, 6)
 
 

@@ -83,6 +83,9 @@ def test_longer_runs_are_cut_to_the_shortest_and_logged(cohort, group_files, tmp
         dataset = participant_components(runs[:3], *group_files, tmp_path / "maps", 0.15)
     assert dataset.sizes["time"] == 50
     assert "sub-01_task-rest: cut from 60 to 50 volumes" in caplog.text
+    asked = participant_components(runs[:3], *group_files, tmp_path / "asked", 0.15, n_volumes=45)
+    assert asked.sizes["time"] == 45
+    np.testing.assert_array_equal(asked["timecourses"], dataset["timecourses"][:, :45])
 
 
 def test_a_bad_run_names_its_participant_and_leaves_nothing_behind(cohort, group_files, tmp_path):

@@ -13,14 +13,14 @@ from gradspec.look.people import describe_look, look_at_cohort
 LEVELS = ["control", "patient"]
 
 
-def make_cohort(folder, suffix=".1D", **changes):
+def make_cohort(folder, suffix=".1D", n_volumes=None, **changes):
     table = make_timeseries(folder, 8, suffix=suffix)
     rows = pd.read_csv(table, sep="\t", dtype=str)
     rows.loc[0, "group"], rows.loc[1, "group"], rows.loc[2, "age"] = "Control", "Bipolar", "n/a"
     rows.to_csv(table, sep="\t", index=False, na_rep="n/a")
     (folder / "series" / f"sub-04{suffix}").unlink()
     section = {"participants": str(table), "orientation": "volumes-in-rows", **changes}
-    return make_config("timeseries", covariates=["age"], timeseries=section)
+    return make_config("timeseries", covariates=["age"], n_volumes=n_volumes, timeseries=section)
 
 
 def page_of(folder, look, config):

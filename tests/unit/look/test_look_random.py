@@ -27,6 +27,6 @@ def test_everybody_is_used_or_named_as_the_generator_knows(tmp_path, seed):
     assert counts["n_rows"].to_dict() == dict(cohort.rows_by_value)
     assert counts["n_used"].to_dict() == dict(cohort.used_by_value)
     used = look.used["n_volumes"].astype(int)
-    assert used.min() == cohort.length or cohort.length == cohort.config["cohort"]["timeseries"]["n_volumes"]
+    assert used.min() == cohort.length or cohort.length == cohort.config["cohort"]["n_volumes"]
     cut = look.used[used > cohort.length]
     assert cut["note"].str.contains(f"to {cohort.length} volumes").all()

@@ -75,7 +75,7 @@ def _settle(findings: Sequence[Finding], cohort: Mapping[str, Any]) -> None:
     _drop_others(findings, lambda run: run.form, lambda form: f"{form}")
     _drop_others(findings, lambda run: run.names, _describe_names)
     _drop_others(findings, _settle_repetition_times(findings), lambda time: f"a repetition time of {time} s")
-    _settle_length(findings, cohort["timeseries"]["n_volumes"] if cohort["source"] == "timeseries" else None)
+    _settle_length(findings, cohort["n_volumes"])
 
 
 def _settle_length(findings: Sequence[Finding], wanted: int | None) -> None:
@@ -87,7 +87,7 @@ def _settle_length(findings: Sequence[Finding], wanted: int | None) -> None:
     if shortest is None:
         return
     length = wanted or shortest[0]
-    reason = "cohort.timeseries.n_volumes" if wanted else f"the length of the shortest series ({shortest[1]})"
+    reason = "cohort.n_volumes" if wanted else f"the length of the shortest series ({shortest[1]})"
     n_cut = 0
     for finding in findings:
         for run in list(finding.runs):
@@ -98,10 +98,14 @@ def _settle_length(findings: Sequence[Finding], wanted: int | None) -> None:
                 )
             elif run.n_volumes > length:
                 which = f"{run.label}: " if run.label else ""
-                finding.notes.append(f"{which}cut from {run.n_volumes} to {length} volumes, {reason}")
+                finding.notes.append(
+                    f"{which}time courses of {run.n_volumes} volumes are cut to the shortest of the runs that go on"
+                    if isinstance(run, BoldRun) and not wanted  # who is left out later may have the shortest
+                    else f"{which}cut from {run.n_volumes} to {length} volumes, {reason}"
+                )
                 n_cut += 1
     if n_cut:
-        log.warning("%d series are cut to %d volumes, %s", n_cut, length, reason)
+        log.warning("%d series are longer than %s (%d volumes) and are cut", n_cut, reason, length)
 
 
 def _settle_repetition_times(findings: Sequence[Finding]) -> Callable[[BoldRun | DataFile], Hashable]:

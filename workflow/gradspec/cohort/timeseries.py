@@ -87,7 +87,7 @@ def read_timecourses(participants: "pd.DataFrame", runs: "pd.DataFrame", cohort:
         regions without a signal are zero.
     """
     used = runs[runs["participant_id"].isin(participants["participant_id"])]
-    length = cohort["timeseries"]["n_volumes"] or int(used["n_volumes"].min())
+    length = cohort["n_volumes"] or int(used["n_volumes"].min())
     stacked = np.empty((0, length, 0), np.float32)
     names: tuple[str, ...] = ()
     for at, row in enumerate(track(used.itertuples(), "read time series", total=len(used))):

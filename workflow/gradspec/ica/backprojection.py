@@ -39,6 +39,7 @@ def participant_components(
     detrend_cycles: int = 0,
     resample: bool = False,
     learn_from: Collection[str] | None = None,
+    n_volumes: int | None = None,
 ) -> xr.Dataset:
     """Time courses of all runs, and their maps as images.
 
@@ -71,11 +72,13 @@ def participant_components(
     learn_from : collection of str, optional
         Participants whose runs make the prior of a method that has one, such as those that a network is trained on;
         all of them by default.
+    n_volumes : int, optional
+        Length that all time courses are cut to; by default that of the shortest run.
 
     Returns
     -------
     Dataset
-        ``timecourses`` (participant, time, component), float32, a row a run, longer runs cut to the shortest; ``power``
+        ``timecourses`` (participant, time, component), float32, a row a run, longer runs cut; ``power``
         (participant, frequency, component), share of each frequency (Hz) in the variance before despiking and
         filtering.
 
@@ -125,7 +128,7 @@ def participant_components(
         if estimator.looks_twice:
             rows = list(track(pool.map(look_again, runs), "Participants: second look", total=len(runs)))
     found = [row for row in rows if row is not None]
-    return _dataset(runs, found, repetition_time, low_pass, detrend_cycles).assign_attrs(
+    return _dataset(runs, found, repetition_time, low_pass, detrend_cycles, n_volumes).assign_attrs(
         method=method, map_units=estimator.units
     )
 
@@ -157,11 +160,12 @@ def _dataset(
     repetition_time: float,
     low_pass: float | None,
     detrend_cycles: int,
+    wanted: int | None,
 ) -> xr.Dataset:
-    n_volumes = min(map(len, rows))
+    n_volumes = wanted or min(map(len, rows))
     for run, row in zip(runs, rows, strict=True):
         if len(row) > n_volumes:
-            logger.info("%s: cut from %d to %d volumes, the length of the shortest run", run.name, len(row), n_volumes)
+            logger.info("%s: cut from %d to %d volumes", run.name, len(row), n_volumes)
     processed = [process(row, repetition_time, low_pass, cycles=detrend_cycles)[:n_volumes] for row in rows]
     frequency, power = power_spectrum(np.stack([row[:n_volumes] for row in rows]), repetition_time)
     return xr.Dataset(

@@ -26,6 +26,7 @@ timecourses = participant_components(
     method=choose_method(settings["method"], bool(settings["template"]["path"])),
     n_directions=settings["n_subject_components"],
     detrend_cycles=settings["detrend_cycles"],
+    n_volumes=snakemake.params.n_volumes,
     resample=settings["grids"] == "resample",
     learn_from=training_participants(read_table(given.splits), int(wildcards.repeat), int(wildcards.fold))
     if in_fold
