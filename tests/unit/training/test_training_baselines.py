@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from training_maker import LEVELS, make_samples
 
@@ -12,8 +13,10 @@ from gradspec.training.baselines import fit_baselines
 from gradspec.training.predictions import PREDICTION_COLUMNS, SCORE_COLUMNS, score_predictions
 from gradspec.training.splits import make_splits
 
+LINEAR = ["logistic", "svm"]
 
-def fit(samples, names=("dummy", "logistic"), **options):
+
+def fit(samples, names=("dummy", *LINEAR), **options):
     table = pd.DataFrame(
         {"participant_id": samples.participants, "group": np.array(LEVELS)[samples.groups]}
     ).drop_duplicates()
@@ -31,22 +34,23 @@ def test_everybody_is_predicted_once_a_repeat_by_each_baseline():
         np.testing.assert_array_equal(of_model[key].sort_values(key), expected)
 
 
-def test_the_linear_model_learns_and_the_dummy_is_at_chance():
+def test_the_linear_models_learn_and_the_dummy_is_at_chance():
     predictions, _ = fit(make_samples("mlp", separation=1.6, n=60))
     scores = score_predictions(predictions, LEVELS)
     by_model = scores[scores["fold"].isna()].groupby("model").mean(numeric_only=True)
-    assert by_model.loc["logistic", "roc_auc"] > 0.9
+    assert (by_model.loc[LINEAR, "roc_auc"] > 0.9).all()
     assert by_model.loc["dummy", ["roc_auc", "balanced_accuracy", "brier"]].tolist() == [0.5, 0.5, 0.25]
 
 
-def test_the_linear_model_sees_nothing_of_the_test_participants():
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_linear_model_sees_nothing_of_the_test_participants(name):
     samples = make_samples("mlp", separation=1)
-    first, splits = fit(samples, ["logistic"])
+    first, splits = fit(samples, [name])
     here = (splits["repeat"] == 0) & (splits["fold"] == 0) & (splits["set"] == "test")
     victim = splits.loc[here, "participant_id"].iloc[0]
     changed = samples.values.copy()
     changed[samples.participants == victim] = 100
-    second, _ = fit(replace(samples, values=changed), ["logistic"])
+    second, _ = fit(replace(samples, values=changed), [name])
     others = (first["repeat"] == 0) & (first["fold"] == 0) & (first["participant_id"] != victim)
     np.testing.assert_array_equal(first["probability"][others], second["probability"][others])
     assert (first["probability"][~others] != second["probability"][~others]).any()
@@ -62,6 +66,35 @@ def test_a_fold_of_the_linear_model_is_the_formula():
     model = LogisticRegression(C=1 / 15, class_weight="balanced", tol=1e-8).fit(z[~test], samples.groups[~test])
     found = predictions[(predictions["repeat"] == 1) & (predictions["fold"] == 2)]
     np.testing.assert_allclose(found["probability"], model.predict_proba(z[test])[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["fnc", "features"])
+def test_the_support_vector_machine_is_that_of_its_dual_problem(kind):
+    """Against the dual problem solved by a general optimiser; Fisher z as it is, other features z-scored."""
+    samples = replace(make_samples("mlp", separation=0.7, n=24), kind=kind)
+    predictions, splits = fit(samples, ["svm"])
+    fold = splits[(splits["repeat"] == 0) & (splits["fold"] == 1)].set_index("participant_id")["set"]
+    test = fold.loc[samples.participants].to_numpy() == "test"
+    values = samples.values.astype(float)
+    if kind == "features":
+        values = (values - values[~test].mean(0)) / values[~test].std(0)
+    x, y = values[~test], 2.0 * samples.groups[~test] - 1
+    bound = len(y) / (2 * np.array([(y < 0).sum(), (y > 0).sum()]))[(y > 0).astype(int)]
+    q = (y[:, None] * x) @ (y[:, None] * x).T
+    solved = minimize(
+        lambda a: a @ q @ a / 2 - a.sum(),
+        bound / 2 * np.array([(y > 0).sum(), (y < 0).sum()])[(y > 0).astype(int)] / len(y),
+        jac=lambda a: q @ a - 1,
+        bounds=[(0, each) for each in bound],
+        constraints={"type": "eq", "fun": lambda a: a @ y, "jac": lambda a: y},
+        method="SLSQP",
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    weights = (solved.x * y) @ x
+    free = (solved.x > 1e-6) & (solved.x < bound - 1e-6)
+    score = values[test] @ weights + (y[free] - x[free] @ weights).mean()
+    found = predictions[(predictions["repeat"] == 0) & (predictions["fold"] == 1)]
+    np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-score)), atol=2e-3)
 
 
 def make_predictions(n=400, sharpness=1.0, seed=0):

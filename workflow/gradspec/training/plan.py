@@ -26,7 +26,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     """
     training, covariates = config["training"], config["cohort"]["covariates"]
     _check_split(training["split"], training["site"], covariates)
-    if named := {"dummy", "logistic"} & training["models"].keys():
+    if named := {"dummy", "logistic", "svm"} & training["models"].keys():
         raise ConfigError(f"training.models: {', '.join(sorted(named))} is the name of a baseline; choose another")
     for model, given in training["models"].items():
         _check_network(f"training.models.{model}", *network_of(model, given))

@@ -25,7 +25,7 @@ PREDICTION_COLUMNS: dict[str, str | dict[str, Any]] = {
 }
 
 SCORE_COLUMNS: dict[str, str | dict[str, Any]] = {
-    "model": "Network or baseline (dummy, logistic)",
+    "model": "Network or baseline (dummy, logistic, svm)",
     "repeat": "Repetition of the cross-validation, from 0",
     "fold": "Fold of that repetition, from 0; n/a for its folds pooled, in which every participant is tested once",
     "n_samples": "Test samples",
