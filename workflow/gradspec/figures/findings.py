@@ -1,6 +1,6 @@
 """What was found, in sentences with numbers: of all tests the one to begin with, and how well the networks learned."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,8 @@ import pandas as pd
 from gradspec.figures.style import layer_label
 
 _CHANCE = 0.5
+_RISE = 1.05  # of the loss on held-out participants over its least, from which on a network overfits
+_BY_HEART = 0.99  # balanced accuracy on the participants that a network has learned from
 _KEYS = ["model", "layer", "kind", "feature"]
 
 
@@ -142,6 +144,81 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
         f"(corrected p < {alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by "
         f"{abs(size['difference']):.3g} % of the mean of both ({numbers})."
     )
+
+
+def tell_features(permutations: pd.DataFrame, levels: Sequence[str], alpha: float) -> str:
+    """Say in which single features the groups differ by the main test, and what it could have found.
+
+    Parameters
+    ----------
+    permutations : DataFrame
+        The table of permutation tests, with those by retraining.
+    levels : sequence of str
+        The two groups, the reference first.
+    alpha : float
+        Level of significance of the corrected p.
+    """
+    tests = permutations[(permutations["by"] == "retraining") & permutations["p_corrected"].notna()]
+    if tests.empty:
+        return "No single feature could be tested by training under permuted groups."
+    tests = tests.assign(explored=tests["status"] != "confirmatory", found=tests["p_corrected"] < alpha)
+    order = ["found", "explored", "p_corrected", "p_value"]
+    first = tests.sort_values(order, ascending=[False, True, True, True], kind="stable").iloc[0]
+    n_found, beyond = int(tests["found"].sum()), first["difference"] - first["expected"]
+    level = (abs(first["mean_reference"]) + abs(first["mean_comparison"])) / 2
+    where = (
+        f"the {name_feature(first['feature'])} of the {first['kind']} of {layer_label(first['layer'])} in "
+        f"{first['model']}"
+    )
+    power = (
+        f"a difference of {first['detectable']:.3g} ({100 * first['detectable'] / level:.2g} % of its mean) is the "
+        "smallest that the test finds there in four of five such studies"
+    )
+    numbers = f"z = {first['z']:.1f}, corrected {tell_p(first['p_corrected'])}, {first['status']}"
+    if not n_found:
+        return (
+            f"In none of {len(tests)} single features did the same permutations show a difference (corrected p < "
+            f"{alpha:g}), which does not show that the groups are alike. The nearest is {where}, by {beyond:.3g} more "
+            f"than lot makes of the groups ({numbers}); {power}."
+        )
+    larger, smaller = (levels[1], levels[0]) if beyond > 0 else (levels[0], levels[1])
+    return (
+        f"By the same permutations the groups differ in {n_found} of {len(tests)} single features (corrected p < "
+        f"{alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by {abs(beyond):.3g} "
+        f"({100 * abs(beyond) / level:.2g} % of its mean) more than lot makes of the groups ({numbers}); {power}."
+    )
+
+
+def tell_fit(curves: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say of each network that overfits from when on it does.
+
+    Parameters
+    ----------
+    curves : mapping of str to DataFrame
+        The learning curves of each network, mean over its runs: ``set``, ``metric``, ``epoch``, ``mean``.
+    """
+    sentences = []
+    for model, table in curves.items():
+        by_epoch = table[table["epoch"].notna()].set_index(["set", "metric", "epoch"])["mean"].sort_index()
+        if not {("test", "loss"), ("train", "balanced_accuracy")} <= set(by_epoch.index.droplevel("epoch")):
+            continue
+        loss, accuracy = by_epoch["test", "loss"], by_epoch["train", "balanced_accuracy"]
+        least = loss.idxmin()
+        if not loss.iloc[-1] > _RISE * loss[least]:
+            continue
+        told = accuracy[accuracy >= _BY_HEART]
+        by_heart = (
+            f" and tells its training participants apart from epoch {told.index[0]:.0f} on (balanced accuracy "
+            f"{told.iloc[0]:.2f})"
+            if not told.empty
+            else ""
+        )
+        sentences.append(
+            f"{model} overfits: its loss on held-out participants is least at epoch {least:.0f} ({loss[least]:.2f}), "
+            f"rises to {loss.iloc[-1]:.2f} by epoch {loss.index[-1]:.0f}{by_heart}. What it learns later is about the "
+            "participants that it has, not about the groups."
+        )
+    return sentences
 
 
 def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:
