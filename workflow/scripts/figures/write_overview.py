@@ -27,4 +27,5 @@ write_overview(
     picture=given.picture,
     methods=Path(given.methods).read_text(encoding="utf-8") if given.methods else "",
     environment=read_json(given.environment),
+    permutations=given.permuted or None,
 )
