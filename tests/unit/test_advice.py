@@ -64,3 +64,10 @@ def test_finished_results_are_named_by_what_to_open_first(tmp_path: Path) -> Non
     (tmp_path / "report.html").write_text("<html>")
     assert str(tmp_path / "report.html") in str(name_pages(tmp_path))
     assert "make report" not in str(name_pages(tmp_path))
+
+
+def test_users_of_the_package_are_told_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "overview.html").write_text("<html>")
+    monkeypatch.setattr("gradspec.advice.ROOT", tmp_path)  # which has no Makefile, as the package has none
+    assert "gradspec report" in str(name_pages(tmp_path))

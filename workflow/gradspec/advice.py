@@ -10,6 +10,7 @@ from typing import Any
 
 from gradspec.errors import ConfigError
 from gradspec.files import PathLike, read_json
+from gradspec.places import ROOT
 
 _DISK = (
     "The disk is full{where}. Free some space, or name a folder on another disk in `results:` of the config (move what "
@@ -153,4 +154,5 @@ def name_pages(results: PathLike) -> str | None:
     said = f"Open first: {first}"
     if report.is_file() and report.stat().st_mtime >= first.stat().st_mtime:
         return f"{said}\nThe report of everything: {report}"
-    return f"{said}\nThe report of everything, in one file: make report CONFIG=(your config)"
+    command = "make report CONFIG=(your config)" if (ROOT / "Makefile").is_file() else "gradspec report (your config)"
+    return f"{said}\nThe report of everything, in one file: {command}"
