@@ -46,7 +46,6 @@ rule write_overview:
         differences="<results>/stats/group_differences.tsv",
         performance="<results>/stats/performance.tsv",
         omnibus=get_omnibus_tests,
-        permutations=get_permutation_tests,
         curves=collect("<results>/figures/{model}/learning_curves.tsv", model=models),
         picture="<results>/figures/main.png",
         permuted="<results>/figures/omnibus.png" if permutation["retraining"] else [],

@@ -10,7 +10,6 @@ from gradspec.figures.findings import (
     percent_of_mean,
     rank_differences,
     tell_difference,
-    tell_features,
     tell_fit,
     tell_learning,
     tell_omnibus,
@@ -68,25 +67,6 @@ def test_networks_whose_spectra_differ_as_a_whole_are_named():
     assert "mlp (z = 2.5, p = 0.01)" in text and "lstm" not in text and text.endswith("in a of mlp.")
     assert "it found no difference (nearest: mlp" in tell_omnibus(omnibus_table(mlp=0.2, lstm=0.4), 0.05)
     assert tell_omnibus(omnibus_table(mlp=np.nan), 0.05) == "No network could be tested as a whole."
-
-
-def permutation_table(**p_corrected):
-    row = {"model": "mlp", "by": "retraining", "layer": "a.weight", "kind": "gradient", "status": "exploratory"}
-    row |= {"mean_reference": 9.0, "mean_comparison": 11.0, "difference": 2.0, "expected": 0.5, "detectable": 1.2}
-    rows = [row | {"feature": name, "z": 3.2, "p_value": p, "p_corrected": p} for name, p in p_corrected.items()]
-    return pd.DataFrame([*rows, rows[0] | {"by": "regrouping", "p_corrected": 0.0001}])
-
-
-def test_single_features_are_told_by_the_main_test_with_what_it_could_have_found():
-    found = tell_features(permutation_table(stable_rank=0.4, entropy=0.01), LEVELS, 0.05)
-    assert found.startswith("By the same permutations the groups differ in 1 of 2 single features")
-    assert "the entropy of the gradient of a in mlp is larger in patient than in control, by 1.5 (15 % of its" in found
-    assert "a difference of 1.2 (12 % of its mean) is the smallest that the test finds there in four of five" in found
-    silent = tell_features(permutation_table(stable_rank=0.4, entropy=0.2), LEVELS, 0.05)
-    assert silent.startswith("In none of 2 single features") and "does not show that the groups are alike" in silent
-    assert "The nearest is the entropy" in silent and "in four of five such studies" in silent
-    none = permutation_table(entropy=np.nan)
-    assert "No single feature could be tested" in tell_features(none, LEVELS, 0.05)
 
 
 def curves_table(loss, accuracy):

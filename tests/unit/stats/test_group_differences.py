@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
 from gradspec.errors import ConfigError
@@ -85,7 +84,6 @@ def test_every_row_is_what_a_loop_finds(window, test):
     assert list(table[["layer", "feature"]].itertuples(index=False, name=None)) == [
         (layer, name) for layer in LAYERS for name in NAMES
     ]
-    level = 0.05 * max((table["p_corrected"] < 0.05).sum(), 1) / len(table)  # of intervals, Benjamini and Hochberg
     for layer in LAYERS:
         for name in NAMES:
             means = {
@@ -111,31 +109,16 @@ def test_every_row_is_what_a_loop_finds(window, test):
             assert row["mean_reference"] == pytest.approx(means["control"].mean())
             assert row["mean_comparison"] == pytest.approx(means["patient"].mean())
             assert row["difference"] == pytest.approx(difference.mean())
-            for column in ("effect_size", "statistic", "p_value", "df"):
+            for column in ("effect_size", "statistic", "p_value", "ci_low", "ci_high", "df"):
                 assert row[column] == pytest.approx(getattr(expected, column))
-            margin = scipy.stats.t.ppf(1 - level / 2, expected.df) * expected.standard_error
-            assert row["ci_low"] == pytest.approx(expected.difference - margin)
-            assert row["ci_high"] == pytest.approx(expected.difference + margin)
             assert (row["n_runs"], row["test"]) == (8, name_of_test)
             assert tuple(row[["effect_low", "effect_high"]]) == pytest.approx(
-                effect_interval(expected.effect_size, expected.statistic, expected.df, level)
+                effect_interval(expected.effect_size, expected.statistic, expected.df)
             )
             equivalent = equivalence_p(
                 lambda values, do=do: do(values[:, 0]), *(means[g][:, None] for g in LEVELS), 0.1
             )
             assert row["p_equivalent"] == pytest.approx(equivalent)
-
-
-@pytest.mark.parametrize("correction", ["benjamini-hochberg", "holm", "benjamini-yekutieli"])
-def test_no_interval_contradicts_its_corrected_p(correction):
-    features = make_features()
-    for name, shift in zip(NAMES, (0.0, 6.0), strict=True):
-        features.loc[features["group"] == "patient", name] += shift
-    table = compare(features, correction=correction)
-    assert 0 < (table["p_corrected"] < 0.05).sum() < len(table)
-    for low, high in (("ci_low", "ci_high"), ("effect_low", "effect_high")):
-        holds_zero = (table[low] <= 0) & (table[high] >= 0)
-        np.testing.assert_array_equal(holds_zero, table["p_corrected"] >= 0.05)
 
 
 def test_one_repeat_falls_back_to_the_plain_jackknife_and_says_so():

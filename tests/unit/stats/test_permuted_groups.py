@@ -65,17 +65,6 @@ def test_families_keep_their_level_and_a_difference_is_found():
     assert table.loc[("l1", "effective_rank"), "p_corrected"] == 1 / 40
 
 
-def test_a_difference_that_is_said_to_be_detectable_is_found_in_four_of_five_studies():
-    rng = np.random.default_rng(5)
-    n_permutations, found = 99, []
-    for _ in range(150):
-        differences = rng.normal(size=(1 + n_permutations, 2, 2))
-        silent = test_permuted_groups(make_table(differences), FEATURES).iloc[0]
-        differences[0, 0, 0] += silent["detectable"]
-        found.append(test_permuted_groups(make_table(differences), FEATURES).iloc[0]["p_corrected"] <= 0.05)
-    assert 0.68 <= np.mean(found) <= 0.9  # the shift itself widens the spread of all arrangements a little
-
-
 def test_every_pair_of_groups_is_tested_and_corrected_for():
     differences = np.random.default_rng(3).normal(size=(20, 1, 2))
     table = test_permuted_groups(make_table(differences, groups=("1of3", "2of3", "3of3")), FEATURES)

@@ -96,8 +96,7 @@ def test_a_declared_difference_is_told_with_direction_size_and_runs(tables):
     assert "1 showed the groups to be alike within 10 % of their mean." in count and "undecided" not in count
     assert found == (
         "mlp: the effective rank of the gradient of a.weight is larger in control than in patient, by 20 % of the mean "
-        "of both (95 % interval after correction 15 to 25 %; noise-corrected jackknife t, corrected p < 0.001, 20 "
-        "runs)."
+        "of both (95 % interval 15 to 25 %; noise-corrected jackknife t, corrected p < 0.001, 20 runs)."
     )
 
 
@@ -138,23 +137,6 @@ def test_only_networks_are_said_to_have_spectra(tables):
     mlp, *baselines = summarise(tables)["Did the networks learn?"]
     assert mlp.endswith("better than chance: its spectra say how it fits, not what differs.")
     assert all(text.endswith("better than chance.") for text in baselines)
-
-
-def test_what_the_main_test_found_is_not_called_alike(tables):
-    permutations = tables[0].assign(by="retraining", grouping="group", reference="control", comparison="patient")
-    permutations = permutations.assign(n_permutations=49, z=3.0, p_corrected=[0.9, 0.01, 0.9, 0.9])
-    omnibus = pd.DataFrame([{"model": "mlp", "test": "not tested: a test"}])
-    sections = summarise_tests(
-        *tables, families=PLAN, levels=LEVELS, alpha=0.05, margin=0.1, permutations=permutations, omnibus=omnibus
-    )
-    count, _ = sections["A first look: confirmatory tests"]
-    assert "0 showed the groups to be alike" in count and "1 are undecided" in count
-
-
-def test_a_small_difference_that_was_found_is_no_likeness(tables):
-    tables[0] = tables[0].assign(p_equivalent_corrected=0.01)
-    count, _ = summarise(tables)["A first look: confirmatory tests"]
-    assert "1 found a difference" in count and "and 1 showed the groups to be alike" in count
 
 
 def test_clusters_are_counted_by_trajectory(tables):

@@ -146,49 +146,6 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     )
 
 
-def tell_features(permutations: pd.DataFrame, levels: Sequence[str], alpha: float) -> str:
-    """Say in which single features the groups differ by the main test, and what it could have found.
-
-    Parameters
-    ----------
-    permutations : DataFrame
-        The table of permutation tests, with those by retraining.
-    levels : sequence of str
-        The two groups, the reference first.
-    alpha : float
-        Level of significance of the corrected p.
-    """
-    tests = permutations[(permutations["by"] == "retraining") & permutations["p_corrected"].notna()]
-    if tests.empty:
-        return "No single feature could be tested by training under permuted groups."
-    tests = tests.assign(explored=tests["status"] != "confirmatory", found=tests["p_corrected"] < alpha)
-    order = ["found", "explored", "p_corrected", "p_value"]
-    first = tests.sort_values(order, ascending=[False, True, True, True], kind="stable").iloc[0]
-    n_found, beyond = int(tests["found"].sum()), first["difference"] - first["expected"]
-    level = (abs(first["mean_reference"]) + abs(first["mean_comparison"])) / 2
-    where = (
-        f"the {name_feature(first['feature'])} of the {first['kind']} of {layer_label(first['layer'])} in "
-        f"{first['model']}"
-    )
-    power = (
-        f"a difference of {first['detectable']:.3g} ({100 * first['detectable'] / level:.2g} % of its mean) is the "
-        "smallest that the test finds there in four of five such studies"
-    )
-    numbers = f"z = {first['z']:.1f}, corrected {tell_p(first['p_corrected'])}, {first['status']}"
-    if not n_found:
-        return (
-            f"In none of {len(tests)} single features did the same permutations show a difference (corrected p < "
-            f"{alpha:g}), which does not show that the groups are alike. The nearest is {where}, by {beyond:.3g} more "
-            f"than lot makes of the groups ({numbers}); {power}."
-        )
-    larger, smaller = (levels[1], levels[0]) if beyond > 0 else (levels[0], levels[1])
-    return (
-        f"By the same permutations the groups differ in {n_found} of {len(tests)} single features (corrected p < "
-        f"{alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by {abs(beyond):.3g} "
-        f"({100 * abs(beyond) / level:.2g} % of its mean) more than lot makes of the groups ({numbers}); {power}."
-    )
-
-
 def tell_fit(curves: Mapping[str, pd.DataFrame]) -> list[str]:
     """Say of each network that overfits from when on it does.
 

@@ -15,14 +15,7 @@ from typing import Any
 import pandas as pd
 
 from gradspec.cohort.listing import count_by_value
-from gradspec.figures.findings import (
-    rank_differences,
-    tell_difference,
-    tell_features,
-    tell_fit,
-    tell_learning,
-    tell_omnibus,
-)
+from gradspec.figures.findings import rank_differences, tell_difference, tell_fit, tell_learning, tell_omnibus
 from gradspec.files import PathLike, write_text
 
 _LISTED = 20
@@ -110,18 +103,15 @@ def tell_result(
     levels: Sequence[str],
     alpha: float,
     omnibus: pd.DataFrame | None = None,
-    permutations: pd.DataFrame | None = None,
     curves: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[str]:
-    """Say the main result in a few sentences with numbers.
-
-    Where networks were trained under permuted groups, what they say of the networks and then of single features is the
-    result, and the first look, which may say otherwise and sees less, is left to the summary.
-    """
-    spectra = [tell_difference(rank_differences(differences, alpha), levels, alpha)]
-    if omnibus is not None and permutations is not None:
-        spectra = [tell_omnibus(omnibus, alpha), tell_features(permutations, levels, alpha)]
-    return [tell_learning(performance, networks, levels, alpha), *spectra, *tell_fit(curves or {})]
+    """Say the main result in two or three sentences with numbers; the omnibus test before single features."""
+    return [
+        tell_learning(performance, networks, levels, alpha),
+        *([] if omnibus is None else [tell_omnibus(omnibus, alpha)]),
+        tell_difference(rank_differences(differences, alpha), levels, alpha),
+        *tell_fit(curves or {}),
+    ]
 
 
 def write_overview(

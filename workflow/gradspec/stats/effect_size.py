@@ -15,10 +15,7 @@ class EffectInterval(NamedTuple):
 
 
 def effect_interval(
-    effect_size: Float[np.ndarray, "*test"],
-    statistic: Float[np.ndarray, "*test"],
-    df: float | Float[np.ndarray, "*test"],
-    alpha: float | Float[np.ndarray, "*test"] = 0.05,
+    effect_size: Float[np.ndarray, "*test"], statistic: Float[np.ndarray, "*test"], df: float, alpha: float = 0.05
 ) -> EffectInterval:
     r"""Confidence interval of a standardised difference, such as Cohen's d.
 
@@ -32,9 +29,9 @@ def effect_interval(
     ----------
     effect_size, statistic : array
         Standardised difference, and t of the same difference.
-    df : float or array
+    df : float
         Degrees of freedom of t.
-    alpha : float or array
+    alpha : float
         One minus the confidence.
 
     Returns

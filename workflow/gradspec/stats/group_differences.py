@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from gradspec.stats.corrected_t import corrected_resampled_t_test, mean_overlap
 from gradspec.stats.effect_size import effect_interval
 from gradspec.stats.equivalence import equivalence_p
-from gradspec.stats.multiplicity import correct, interval_level
+from gradspec.stats.multiplicity import correct
 from gradspec.stats.noise_corrected_jackknife import noise_corrected_jackknife_t_test, within_df
 from gradspec.stats.paired_test import SINGLE_PRECISION, PairedTest
 from gradspec.stats.plan import CONFIRMATORY, EXPLORATORY, Family, assign_families
@@ -28,7 +27,6 @@ PLAIN_JACKKNIFE = "delete-fold jackknife t"
 SITES = "the folds that all repeats share (sites) as the sample"
 FEWEST_RUNS = 3
 
-_INTERVALS = ["ci_low", "ci_high", "effect_low", "effect_high"]
 TESTED_COLUMNS = (
     "ci_low",
     "ci_high",
@@ -61,19 +59,14 @@ def describe_differences(
             "Description": f"Mean over runs of {comparison!r} minus {reference!r}, paired: same weights, same steps",
             "Window": f"epochs from {window[0]:g} to {window[1]:g} of training, as shares",
         },
-        "ci_low": (
-            f"Lower end of the confidence interval of the difference, from the variance of the test: {confidence} "
-            "after correction for the family, so that it holds zero exactly where the corrected p is not below the "
-            "level (Benjamini & Yekutieli 2005)"
-        ),
+        "ci_low": f"Lower end of the {confidence} confidence interval of the difference, from the variance of the test",
         "ci_high": "Upper end of that interval",
         "effect_size": (
             "Cohen's d_z: mean difference over its standard deviation between runs. Runs share participants, so this "
             "says how constant the difference is from training to training, not how far people of the groups differ"
         ),
         "effect_low": (
-            f"Lower end of the confidence interval of the effect size, {confidence} after correction as that of the "
-            "difference, by inverting the noncentral t "
+            f"Lower end of the {confidence} confidence interval of the effect size, by inverting the noncentral t "
             "(Steiger & Fouladi 1997); approximate for the jackknife"
         ),
         "effect_high": "Upper end of that interval",
@@ -190,10 +183,7 @@ def compare_groups(
 
 
 def correct_families(
-    tables: "Sequence[pd.DataFrame]",
-    families: Sequence[Family] = (),
-    correction: str = "benjamini-hochberg",
-    alpha: float = 0.05,
+    tables: "Sequence[pd.DataFrame]", families: Sequence[Family] = (), correction: str = "benjamini-hochberg"
 ) -> "pd.DataFrame":
     """Join the tables of all networks, and correct every test for the number of tests of its family.
 
@@ -205,8 +195,6 @@ def correct_families(
         The plan, whose families are confirmatory.
     correction : str
         Correction of the exploratory tests, all layers × features of a network and kind that no family of the plan has.
-    alpha : float
-        Level of the corrected p, and of the intervals of single tests that become those of their family.
 
     Returns
     -------
@@ -227,21 +215,9 @@ def correct_families(
     ).groups.items():
         for source, target in (("p_value", "p_corrected"), ("p_equivalent", "p_equivalent_corrected")):
             table.loc[members, target] = correct(table.loc[members, source].to_numpy(dtype=float), method)
-        levels = interval_level(table.loc[members, "p_value"].to_numpy(dtype=float), method, alpha)
-        table.loc[members, _INTERVALS] = _widen(table.loc[members], alpha, levels)
         n_tests = int(table.loc[members, "p_value"].notna().sum())
         table.loc[members, "family"] = f"{family}, {status}: {n_tests} tests"
     return table[list(describe_differences(("", ""), (0, 1), 0.05))]
-
-
-def _widen(tests: "pd.DataFrame", alpha: float, levels: Float[np.ndarray, "test"]) -> Float[np.ndarray, "test 4"]:
-    """Intervals of differences and effect sizes, at the level of each instead of `alpha`."""
-    numbers = tests.astype(dict.fromkeys((*_INTERVALS, "statistic", "df", "effect_size", "difference"), float))
-    df, difference = numbers["df"].to_numpy(), numbers["difference"].to_numpy()
-    half = (numbers["ci_high"] - numbers["ci_low"]).to_numpy() / 2
-    half = half * stats.t.ppf(1 - levels / 2, df) / stats.t.ppf(1 - alpha / 2, df)
-    effect = effect_interval(numbers["effect_size"].to_numpy(), numbers["statistic"].to_numpy(), df, levels)
-    return np.column_stack([difference - half, difference + half, effect.low, effect.high])
 
 
 def tabulate_test(result: PairedTest, alpha: float) -> dict[str, Any]:

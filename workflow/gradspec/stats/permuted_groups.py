@@ -11,10 +11,6 @@ which treats all arrangements alike, so that the test is exact where they are ex
 Correction is against the largest :math:`|z|` of each arrangement within the family (Westfall and Young 1993), which
 takes account of how the tests depend on each other. Runs need not be independent: an arrangement goes through all.
 
-What a test could have found is said beside it: the difference, beyond what lot makes of the groups, that it finds in
-four of five studies like this one is :math:`(c + 0.84) s`, c being the level of the largest :math:`|z|` of the family
-that 5 % of the permutations reach, since a difference moves the statistic and leaves its spread.
-
 Trainings under permuted groups are dear, and so few. Their tails follow from the distribution of z, see
 `gradspec.stats.permutation_tail`.
 """
@@ -25,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import norm
 
 from gradspec.stats.paired_test import SINGLE_PRECISION
 from gradspec.stats.permutation import max_permutation_p, permutation_p
@@ -41,7 +36,6 @@ TESTS = {
     "retraining": "label permutation by retraining",
 }
 
-_POWER_SHIFT = float(norm.ppf(0.8))  # of a statistic beyond its critical value, which it then passes in 80 % of studies
 _GROUPING = ["model", "grouping", "by"]
 _TEST = ["layer", "kind", "feature"]
 
@@ -78,10 +72,6 @@ def describe_permutations(window: Sequence[float], alpha: float, epochs: float =
         "expected": "Mean difference of all arrangements: what sizes of groups alone make of it",
         "null_low": f"Lower end of the middle {share} of the differences under permuted labels",
         "null_high": "Upper end of it",
-        "detectable": (
-            "Smallest difference beyond the expected one that the test finds with 80 % power: (critical value of the "
-            "family + 0.84) standard deviations of the arrangements"
-        ),
         "z": "Difference less what is expected, over the standard deviation of all arrangements",
         "p_value": "Two-sided, not corrected",
         "p_method": {"Description": "How it was found", "Levels": METHODS},
@@ -150,7 +140,7 @@ def test_permuted_groups(
                 tests.append(table)
                 z.append(of_pair)
         table = assign_families(pd.concat(tests, ignore_index=True), own, MAXIMUM)
-        parts.append(_correct(table, np.concatenate(z, axis=1), alpha))
+        parts.append(_correct(table, np.concatenate(z, axis=1)))
     return pd.concat(parts, ignore_index=True)[list(describe_permutations(window, alpha))]
 
 
@@ -183,7 +173,6 @@ def _compare(
         expected=differences.mean(axis=0),
         null_low=low,
         null_high=high,
-        detectable=differences.std(axis=0),  # until the family gives the critical value
         z=z[0],
         p_value=p_value,
         p_method=methods,
@@ -212,17 +201,12 @@ def _standardise(
     return z, reasons
 
 
-def _correct(table: "pd.DataFrame", z: Float[np.ndarray, "arrangement test"], alpha: float) -> "pd.DataFrame":
+def _correct(table: "pd.DataFrame", z: Float[np.ndarray, "arrangement test"]) -> "pd.DataFrame":
     """Correct within each family, against the largest |z| of its tests in each permutation, or from its tail."""
     table = table.assign(p_corrected=np.nan, correction=MAXIMUM)
     for (status, family), members in table.groupby(["status", "family"], sort=False).groups.items():
         of_family = z[:, members]
         tested = np.isfinite(of_family[0])
-        critical = np.nan
-        if tested.any():
-            largest = np.abs(of_family[1:, tested]).max(axis=1)
-            critical = np.quantile(largest, 1 - alpha, method="higher")
-        table.loc[members, "detectable"] *= np.where(tested, critical + _POWER_SHIFT, np.nan)
         if tested.any() and table["by"].iloc[0] == "retraining":
             corrected, method = corrected_p(of_family[:, tested])
             table.loc[members[tested], "p_corrected"] = corrected

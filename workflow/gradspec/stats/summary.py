@@ -54,8 +54,6 @@ def summarise_tests(
     dict
         Sentences by heading.
     """
-    if permutations is not None:
-        differences = _yield_to_main_test(differences, permutations, alpha)
     declared = differences["status"] == CONFIRMATORY
     families = [family for family in families if not family.grouping]
     sections = {"Did the networks learn?": _tell_performance(performance, set(differences["model"]), levels, alpha)}
@@ -73,14 +71,6 @@ def summarise_tests(
     if permutations is not None and not permutations.empty:
         sections["Groups among groups drawn by lot"] = _tell_permutations(permutations, alpha)
     return sections
-
-
-def _yield_to_main_test(differences: "pd.DataFrame", permutations: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
-    """Let nothing be called alike that training under permuted groups found to differ: a feature has one reading."""
-    key = ["model", "layer", "kind", "feature"]
-    found = permutations[(permutations["by"] == "retraining") & (permutations["p_corrected"] < alpha)]
-    overruled = differences.set_index(key).index.isin(found.set_index(key).index)
-    return differences.assign(p_equivalent_corrected=differences["p_equivalent_corrected"].mask(overruled))
 
 
 def render_summary(sections: Mapping[str, Sequence[str]]) -> str:
@@ -276,15 +266,14 @@ def _tell_score(row: Any, alpha: float) -> str:
 def _count(tests: "pd.DataFrame", alpha: float, margin: float) -> str:
     """Say how many tests were done on how many runs, and how many found a difference, or that there is none."""
     n_tested, n_runs = int(tests["p_value"].notna().sum()), int(tests["n_runs"].max())
-    is_found = tests["p_corrected"] < alpha
-    is_alike = (tests["p_equivalent_corrected"] < alpha) & ~is_found  # a small difference that was found is one
-    n_found, n_alike = int(is_found.sum()), int(is_alike.sum())
+    n_found = len(_found(tests, alpha))
+    n_alike = int((tests["p_equivalent_corrected"] < alpha).sum())
     text = (
         f"{n_tested} of {len(tests)} tests could be done, on {n_runs} training runs each; {n_found} found a difference "
         f"(corrected p < {alpha:g}, {', '.join(tests['correction'].unique())}), and {n_alike} showed the groups to be "
         f"alike within {100 * margin:g} % of their mean."
     )
-    undecided = n_tested - n_found - n_alike
+    undecided = n_tested - len(tests[(tests["p_corrected"] < alpha) | (tests["p_equivalent_corrected"] < alpha)])
     return text + (f" {undecided} are undecided: they show neither." if undecided else "")
 
 
@@ -300,8 +289,7 @@ def _tell_difference(row: Any, levels: Sequence[str], alpha: float) -> str:
     return (
         f"{row['model']}: {_name(row)} is larger in {larger} than in {smaller}, by "
         f"{abs(100 * row['difference'] / level):.3g} % of the mean of both ({100 * (1 - alpha):g} % interval "
-        f"after correction {ends[0]:.3g} to {ends[1]:.3g} %; {row['test']}, corrected {_p(row['p_corrected'])}, "
-        f"{row['n_runs']} runs)."
+        f"{ends[0]:.3g} to {ends[1]:.3g} %; {row['test']}, corrected {_p(row['p_corrected'])}, {row['n_runs']} runs)."
     )
 
 

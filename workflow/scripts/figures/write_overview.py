@@ -20,7 +20,6 @@ write_overview(
         params.levels,
         params.alpha,
         omnibus=read_table(given.omnibus) if given.omnibus else None,
-        permutations=read_table(given.permutations) if given.permutations else None,
         curves={model: read_table(path) for model, path in zip(params.models, given.curves, strict=True)},
     ),
     flow=count_flow(*tables, params.levels),

@@ -25,5 +25,5 @@ tables = [
     for file in snakemake.input.features
 ]
 families = [family for family in read_plan(stats["plan"]) if not family.grouping]
-table = correct_families(tables, families, stats["correction"], alpha)
+table = correct_families(tables, families, stats["correction"])
 write_table(table, snakemake.output.table, describe_differences(levels, window, alpha, margin))
