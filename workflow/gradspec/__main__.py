@@ -59,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command("demo", _demo, "run the whole workflow on the demo cohort, from raw BIDS to the report")
     run = command("run", _run, "run the workflow on a configuration; results go into the folder that it names")
-    check = command(
-        "check", _check, "look at the cohort of a configuration before a run: who would be used, and why not"
-    )
+    check = command("check", _check, "look at the cohort of a configuration: who would be used, and why not")
     report = command("report", _report, "write the report of the results of a configuration")
     crate = command("crate", _crate, "write the provenance of the results of a configuration, as an RO-Crate")
     figures = command("figures", _figures, "draw all figures again from a folder of results, and nothing else")
