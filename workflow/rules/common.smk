@@ -397,8 +397,6 @@ def get_figures(wildcards):
         names += ["recovery"]
     if source == "numerical":
         names += ["rank_bounds", *collect("{model}/ranks", model=models)]
-    if permutation["retraining"]:
-        names += ["omnibus"]
     if config["stats"]["calibration"] != "none":
         names += ["rejection_rates"]
     return [

@@ -48,7 +48,6 @@ rule write_overview:
         omnibus=get_omnibus_tests,
         curves=collect("<results>/figures/{model}/learning_curves.tsv", model=models),
         picture="<results>/figures/main.png",
-        permuted="<results>/figures/omnibus.png" if permutation["retraining"] else [],
         methods=get_methods,
         environment="<results>/environment.json",
     output:
@@ -566,36 +565,6 @@ rule plot_rejection_rates:
         runtime=lambda wildcards, attempt: 20 * attempt,
     script:
         "../scripts/figures/plot_rejection_rates.py"
-
-
-rule plot_omnibus:
-    input:
-        ratios=collect("<results>/features/{model}_retrained.nc", model=models),
-        tests="<results>/stats/omnibus.tsv",
-    output:
-        png=report(
-            "<results>/figures/omnibus.png",
-            category="8 Group statistics",
-            caption="../report/omnibus_figure.rst",
-            labels={"figure": "The groups among permuted groups"},
-        ),
-        svg="<results>/figures/omnibus.svg",
-        data="<results>/figures/omnibus.tsv",
-        data_sidecar="<results>/figures/omnibus.json",
-    log:
-        "<logs>/figures/plot_omnibus.log",
-    benchmark:
-        "<benchmarks>/figures/plot_omnibus.tsv"
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
-    params:
-        models=models,
-    script:
-        "../scripts/figures/plot_omnibus.py"
 
 
 rule write_explorer:

@@ -96,14 +96,6 @@ def test_the_main_figure_is_in_the_page_with_the_result_in_words(tmp_path):
     assert "One sentence." in words
 
 
-def test_the_figure_of_the_main_test_is_in_the_page_where_there_is_one(tmp_path):
-    (tmp_path / "omnibus.png").write_bytes(b"another picture")
-    text = make_page(tmp_path, permutations=tmp_path / "omnibus.png")
-    encoded = re.findall(r'<img src="data:image/png;base64,([^"]+)"', text)
-    assert [base64.b64decode(picture) for picture in encoded] == [b"a picture", b"another picture"]
-    assert "grey" in text and "grey" not in make_page(tmp_path)
-
-
 def test_a_cohort_without_images_has_no_methods_of_preprocessing(tmp_path):
     assert "Methods of the preprocessing" in make_page(tmp_path)
     without = make_page(tmp_path, methods="")

@@ -31,10 +31,6 @@ _REFERENCES = (
     "57, 289–300.",
     "Mölder F, et al. (2021). Sustainable data analysis with Snakemake. F1000Research 10, 33.",
 )
-_PERMUTATIONS = (
-    "The main test: how far apart the groups are in all singular values of each network (line), and how far under "
-    "permutations of the groups, under each of which the networks were trained again (grey)."
-)
 _GROUP_ICA = (
     "Calhoun VD, Adali T, Pearlson GD, Pekar JJ (2001). A method for making group inferences from functional MRI data "
     "using independent component analysis. Human Brain Mapping 14, 140–151."
@@ -122,7 +118,6 @@ def write_overview(
     picture: PathLike,
     methods: str,
     environment: dict[str, Any],
-    permutations: PathLike | None = None,
 ) -> None:
     """Write the page.
 
@@ -140,12 +135,12 @@ def write_overview(
         Methods of the preprocessing, paragraphs apart by empty lines; empty where there was none.
     environment : dict
         What `gradspec.figures.environment.describe_environment` returns.
-    permutations : path, optional
-        The figure of the main test, where networks were trained under permuted groups.
     """
-    figure = _embed(picture, f"Main figure. {' '.join(result)}", _caption(flow))
-    if permutations is not None:
-        figure += _embed(permutations, "The groups among permuted groups.", _PERMUTATIONS)
+    encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
+    figure = (
+        f'<figure><img src="data:image/png;base64,{encoded}" alt="Main figure. {escape(" ".join(result), quote=True)}">'
+        f"<figcaption>{_caption(flow)}</figcaption></figure>"
+    )
     references = (*_REFERENCES, _GROUP_ICA) if methods else _REFERENCES
     sections = {
         "Main result": "".join(f"<p>{escape(sentence)}</p>" for sentence in result) + figure,
@@ -159,14 +154,6 @@ def write_overview(
     body = "\n".join(f"<section><h2>{title}</h2>\n{text}</section>" for title, text in sections.items() if text)
     page = files("gradspec.figures").joinpath("overview.html").read_text(encoding="utf-8")
     write_text(page.replace("{{ body }}", body), path)
-
-
-def _embed(picture: PathLike, words: str, caption: str) -> str:
-    encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
-    return (
-        f'<figure><img src="data:image/png;base64,{encoded}" alt="{escape(words, quote=True)}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
 
 
 def _caption(flow: Flow) -> str:

@@ -27,6 +27,7 @@ Young 1993; Meinshausen 2008 for the gate).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,8 +57,9 @@ OMNIBUS_COLUMNS: dict[str, Any] = {
     "n_permutations": "Permutations of the groups over participants, all runs trained again under each",
     "n_values": "Differences of singular values, early and late, that are asked about together",
     "statistic": (
-        "Distance of the groups (of a layer the fourth root of its square; of a network the logarithm of the sum of "
-        "exp(2 z) over its layers), less its mean over all arrangements and over its standard deviation"
+        "Of a layer the distance of the groups (fourth root of its square, in units of the spread of arrangements), "
+        "less its mean over all arrangements and over its standard deviation; of a network the logarithm of the sum of "
+        "exp(2 z) over the z of its layers"
     ),
     "z": "Statistic less its mean under permuted groups, over its standard deviation there",
     "p_value": "One-sided, not corrected",
@@ -112,52 +114,37 @@ def test_omnibus(networks: "Sequence[xr.DataTree]") -> "pd.DataFrame":
 test_omnibus.__test__ = False  # type: ignore[attr-defined]
 
 
-def permuted_statistics(tree: "xr.DataTree") -> dict[str | None, Float[np.ndarray, "arrangement"]]:
-    """Statistic of a network (None) and of each layer under every arrangement, standardised; empty without values.
+def _test_network(tree: "xr.DataTree") -> "pd.DataFrame":
+    import pandas as pd
 
-    Parameters
-    ----------
-    tree : DataTree
-        What `gradspec.spectra.retrained.summarise_retrained` gives; the labels as they are come first.
-    """
-    values = _log_ratios(tree)
-    if not values:
-        return {}
-    layers = {name: _standardise(np.sqrt(np.sqrt(squared_distance(each)))) for name, each in values.items()}
-    network = np.log(np.exp(_SHARPNESS * np.stack(list(layers.values()))).sum(axis=0))
-    statistics: dict[str | None, Float[np.ndarray, arrangement]] = {None: _standardise(network)}
-    statistics.update(layers)
-    return statistics
-
-
-def _log_ratios(tree: "xr.DataTree") -> dict[str, Float[np.ndarray, "arrangement value"]]:
-    return {
+    tail = partial(tail_p, two_sided=False)
+    about = {"model": tree.attrs["model"], "n_runs": int(tree.attrs["n_runs"])}
+    values = {
         node.path.removeprefix("/"): node["log_ratio"].values.reshape(node.sizes["arrangement"], -1)
         for node in tree.subtree
         if "log_ratio" in node.data_vars
     }
-
-
-def _test_network(tree: "xr.DataTree") -> "pd.DataFrame":
-    import pandas as pd
-
-    about = {"model": tree.attrs["model"], "n_runs": int(tree.attrs["n_runs"])}
-    statistics = permuted_statistics(tree)
-    if not statistics:
+    if not values:
         row = {"level": NETWORK, "layer": None, "test": "not tested: no singular value is above rounding in every step"}
         return pd.DataFrame([{**about, **row}]).reindex(columns=list(OMNIBUS_COLUMNS))
-    permuted = np.stack(list(statistics.values()), axis=1)
-    p_values, methods = tail_p(permuted, two_sided=False)
-    sizes = [of_layer.shape[1] for of_layer in _log_ratios(tree).values()]
-    table = pd.DataFrame({"layer": list(statistics), "statistic": permuted[0]}).assign(
+    standardised = np.stack(
+        [_standardise(np.sqrt(np.sqrt(squared_distance(each)))) for each in values.values()], axis=1
+    )
+    network = np.log(np.exp(_SHARPNESS * standardised).sum(axis=1))
+    standardised_network = _standardise(network)[:, None]
+    of_network, of_layers = tail(standardised_network), tail(standardised)
+    table = pd.DataFrame({"layer": [None, *values], "statistic": [network[0], *standardised[0]]})
+    permuted = np.column_stack([standardised_network, standardised])
+    sizes = [of_layer.shape[1] for of_layer in values.values()]
+    table = table.assign(
         **about,
-        level=[NETWORK] + [LAYER] * len(sizes),
-        n_permutations=len(permuted) - 1,
+        level=[NETWORK] + [LAYER] * len(values),
+        n_permutations=len(network) - 1,
         n_values=[sum(sizes), *sizes],
         z=(permuted[0] - permuted[1:].mean(axis=0)) / permuted[1:].std(axis=0, ddof=1),
-        p_value=p_values,
-        p_method=methods,
-        p_corrected=[np.nan, *corrected_p(permuted[:, 1:], two_sided=False)[0]],
+        p_value=[*of_network[0], *of_layers[0]],
+        p_method=[*of_network[1], *of_layers[1]],
+        p_corrected=[np.nan, *corrected_p(standardised, two_sided=False)[0]],
         test=TEST,
     )
     return table.reindex(columns=list(OMNIBUS_COLUMNS))

@@ -26,5 +26,4 @@ write_overview(
     picture=given.picture,
     methods=Path(given.methods).read_text(encoding="utf-8") if given.methods else "",
     environment=read_json(given.environment),
-    permutations=given.permuted or None,
 )
