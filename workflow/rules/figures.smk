@@ -5,7 +5,7 @@ rule plot_main:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
         spectra=collect("<results>/spectra/{model}.nc", model=models),
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
         clusters="<results>/stats/clusters.tsv",
         performance="<results>/stats/performance.tsv",
     output:
@@ -42,7 +42,7 @@ rule write_overview:
         participants="<results>/selection/participants.tsv",
         excluded="<results>/selection/excluded.tsv",
         splits="<results>/training/splits.tsv",
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
         performance="<results>/stats/performance.tsv",
         omnibus=get_omnibus_tests,
         picture="<results>/figures/main.png",
@@ -509,7 +509,7 @@ rule plot_rank_bounds:
 
 rule plot_group_differences:
     input:
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
     output:
         png=report(
             "<results>/figures/group_differences.png",
@@ -569,7 +569,7 @@ rule write_explorer:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
         spectra=collect("<results>/spectra/{model}.nc", model=models),
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
         groupings=collect(
             "<results>/features/{model}_groupings.tsv",
             model=models if training["groupings"] else [],

@@ -37,7 +37,9 @@ def test_a_difference_is_told_with_its_direction_size_and_interval(effect, large
     text = tell_difference(rank_differences(group_tests({KEY: effect}), 0.05), LEVELS, 0.05)
     assert text.startswith("In 1 of 1 tests")
     assert larger in text
-    assert f"d_z = {effect:.2f} [{effect - 1:.2f}, {effect + 1:.2f}]" in text
+    assert f"({effect:.2f} standard errors [{effect - 1:.2f}, {effect + 1:.2f}], as groups whose means are 0.75" in text
+    assert "a cheap first look" in text and text.endswith("misses smaller ones more often.")
+    assert "finds a difference of 3 (" in text
     assert "corrected p = 0.01, exploratory, 8 training runs" in text
     assert f"by {100 * 1.5 / (2 + effect / 2):.3g} % of the mean of both" in text
 

@@ -5,7 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from gradspec.figures.style import layer_label
+from gradspec.figures.style import layer_label, unit_of
+from gradspec.spectra.table import FEATURE_COLUMNS
+from gradspec.stats.power import POWER
+from gradspec.stats.readings import ALIKE, FIRST_LOOK
 
 _CHANCE = 0.5
 _KEYS = ["model", "layer", "kind", "feature"]
@@ -17,7 +20,7 @@ def rank_differences(differences: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Parameters
     ----------
     differences : DataFrame
-        The table of group tests. Tests that could not be done are left out.
+        The table of readings. Tests that could not be done are left out.
     alpha : float
         Level of significance of the corrected p.
 
@@ -127,21 +130,52 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     feature, layer = name_feature(first["feature"]), layer_label(first["layer"])
     where = f"the {feature} of the {first['kind']} of {layer} in {first['model']}"
     numbers = (
-        f"d_z = {first['effect_size']:.2f} [{first['effect_low']:.2f}, {first['effect_high']:.2f}], corrected "
+        f"{first['effect_size']:.2f} {first['effect_unit']} [{first['effect_low']:.2f}, {first['effect_high']:.2f}], "
+        f"as groups whose means are {abs(first['people']):.2g} standard deviations between people apart; corrected "
         f"{tell_p(first['p_corrected'])}, {first['status']}, {first['n_runs']:.0f} training runs"
     )
+    test = ", a cheap first look" if first["test"].startswith(FIRST_LOOK) else ""
+    could = tell_detectable(first)
     if not n_found:
         return (
-            f"In none of {len(ranked)} tests of single features, a first look by the jackknife, were the groups found "
-            f"to differ (corrected p < {alpha:g}), which does not show that they are alike; the nearest is of "
-            f"{where} ({numbers})."
+            f"In none of {len(ranked)} tests of single features{test}, were the groups found to differ (corrected p < "
+            f"{alpha:g}): {_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
         )
     size = percent_of_mean(first)
     return (
-        f"In {n_found} of {len(ranked)} tests of single features, a first look by the jackknife, the groups differ "
+        f"In {n_found} of {len(ranked)} tests of single features{test}, the groups differ "
         f"(corrected p < {alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by "
-        f"{abs(size['difference']):.3g} % of the mean of both ({numbers})."
+        f"{abs(size['difference']):.3g} % of the mean of both ({numbers}). {could}"
     )
+
+
+def tell_detectable(reading: Any) -> str:
+    """Say in one sentence what the test of a feature could have found.
+
+    Parameters
+    ----------
+    reading : mapping
+        A row of the table of readings.
+    """
+    size, share = reading["detectable"], 100 * POWER
+    if pd.isna(size):
+        return "So few permutations could have found no difference, however large."
+    level = (abs(reading["mean_reference"]) + abs(reading["mean_comparison"])) / 2
+    percent = f", {100 * size / level:.2g} % of the mean of both" if level else ""
+    unit = unit_of(FEATURE_COLUMNS[reading["feature"]]["Units"], reading["kind"])
+    return (
+        f"This test finds a difference of {size:.3g} ({unit}{percent}) in {share:g} % of studies like this one, and "
+        "misses smaller ones more often."
+    )
+
+
+def _tell_alike(ranked: pd.DataFrame) -> str:
+    """Say of how many tests without a difference the groups are known to be alike."""
+    n_alike = int((ranked["reading"] == ALIKE).sum())
+    if n_alike == 0:
+        return "which does not show that they are alike"
+    undecided = f", and {len(ranked) - n_alike} are undecided" if n_alike < len(ranked) else ""
+    return f"{n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
 
 
 def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus
 from gradspec.files import PathLike, write_text
+from gradspec.stats.runs import count_learners
 
 _LISTED = 20
 
@@ -78,12 +79,11 @@ def count_flow(
         {level: int((table["group"] == level).sum()) for level in levels} for table in (checked, participants)
     )
     other = int((~checked["group"].isin(list(levels))).sum())
-    trained = splits[splits["set"] == "train"].groupby(["repeat", "fold"])["participant_id"].nunique()
-    return Flow(found | ({"of no group": other} if other else {}), analysed, excluded, (trained.min(), trained.max()))
+    return Flow(found | ({"of no group": other} if other else {}), analysed, excluded, count_learners(splits))
 
 
 def tell_result(
-    differences: pd.DataFrame,
+    readings: pd.DataFrame,
     performance: pd.DataFrame,
     networks: Collection[str],
     levels: Sequence[str],
@@ -94,7 +94,7 @@ def tell_result(
     return [
         tell_learning(performance, networks, levels, alpha),
         *([] if omnibus is None else [tell_omnibus(omnibus, alpha)]),
-        tell_difference(rank_differences(differences, alpha), levels, alpha),
+        tell_difference(rank_differences(readings, alpha), levels, alpha),
     ]
 
 
@@ -149,7 +149,7 @@ def _caption(flow: Flow) -> str:
     return (
         f"n = {groups}. Above: singular values of the layer whose test ranks first, over training. "
         "Below: the feature of that test, mean ± sd of the training runs; the surest differences of all networks "
-        "with confidence intervals, filled where the corrected p is below the level; and how well the networks tell "
+        "with corrected intervals, filled where a difference was found; and how well the networks tell "
         "held-out participants apart. The table figures/main.tsv holds the numbers."
     )
 

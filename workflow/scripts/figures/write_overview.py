@@ -14,7 +14,7 @@ tables = [read_table(path) for path in (given.checked, given.participants, given
 write_overview(
     snakemake.output.page,
     result=tell_result(
-        read_table(given.differences),
+        read_table(given.readings),
         read_table(given.performance),
         params.models,
         params.levels,
