@@ -46,6 +46,8 @@ rule write_overview:
         performance="<results>/stats/performance.tsv",
         omnibus=get_omnibus_tests,
         picture="<results>/figures/main.png",
+        permutations="<results>/figures/permutations.png" if parts else [],
+        curves=collect("<results>/figures/{model}/learning_curves.tsv", model=models),
         methods=get_methods,
         environment="<results>/environment.json",
     output:
@@ -68,7 +70,7 @@ rule write_overview:
     params:
         models=models,
         levels=config["cohort"]["group"]["levels"],
-        alpha=config["stats"]["alpha"],
+        stats=config["stats"],
     script:
         "../scripts/figures/write_overview.py"
 
@@ -535,6 +537,39 @@ rule plot_group_differences:
         alpha=config["stats"]["alpha"],
     script:
         "../scripts/figures/plot_group_differences.py"
+
+
+rule plot_permutations:
+    input:
+        ratios=collect("<results>/features/{model}_retrained.nc", model=models),
+        features=collect("<results>/features/{model}_permuted.tsv", model=models),
+        omnibus="<results>/stats/omnibus.tsv",
+        readings="<results>/stats/readings.tsv",
+    output:
+        png=report(
+            "<results>/figures/permutations.png",
+            category="8 Group statistics",
+            caption="../report/permutation_distributions.rst",
+            labels={"figure": "What lot makes of the spectra"},
+        ),
+        svg="<results>/figures/permutations.svg",
+        data="<results>/figures/permutations.tsv",
+        data_sidecar="<results>/figures/permutations.json",
+    log:
+        "<logs>/figures/plot_permutations.log",
+    benchmark:
+        "<benchmarks>/figures/plot_permutations.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
+    script:
+        "../scripts/figures/plot_permutations.py"
 
 
 rule plot_rejection_rates:

@@ -1,16 +1,18 @@
 """What was found, in sentences with numbers: of all tests the one to begin with, and how well the networks learned."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gradspec.figures.style import layer_label, unit_of
 from gradspec.spectra.table import FEATURE_COLUMNS
-from gradspec.stats.power import POWER
+from gradspec.stats.power import POWER, detectable_z
 from gradspec.stats.readings import ALIKE, FIRST_LOOK
 
 _CHANCE = 0.5
+_PERFECT = 0.995  # balanced accuracy that is written 1.0
+_RISE = 0.05  # share by which the loss on others has risen above its least, where a network overfits
 _KEYS = ["model", "layer", "kind", "feature"]
 
 
@@ -74,6 +76,61 @@ def tell_learning(performance: pd.DataFrame, networks: Collection[str], levels: 
     return text + "."
 
 
+def name_window(settings: Mapping[str, Any]) -> str:
+    """Say over which epochs the test takes its spectra.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``stats`` of a resolved configuration.
+    """
+    permutation = settings["permutation"]
+    if permutation["retraining"]:
+        return f"the first {100 * permutation['epochs']:.3g} % of the epochs (stats.permutation.epochs)"
+    first, last = (f"{100 * share:.3g}" for share in settings["window"])
+    return f"the epochs from {first} to {last} % of training (stats.window)"
+
+
+def tell_overfitting(curves: Mapping[str, pd.DataFrame], window: str) -> list[str]:
+    """Say of which networks training went on when they had learned by heart, and which epochs the test looks at.
+
+    Parameters
+    ----------
+    curves : mapping of str to DataFrame
+        For each network the table of its learning curves.
+    window : str
+        What `name_window` returns.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none where no network overfits.
+    """
+    told = [text for model, curve in curves.items() if (text := _tell_overfitting(model, curve))]
+    if not told:
+        return []
+    beforehand = f"The spectra are tested over {window}, as the configuration declared beforehand"
+    return [f"Overfitting: {'; '.join(told)}. {beforehand}."]
+
+
+def _tell_overfitting(model: str, curve: pd.DataFrame) -> str:
+    """Say when a network made no more errors in training, and how its loss on others rose; nothing if it did not."""
+    by = {key: rows.set_index("epoch")["mean"].dropna() for key, rows in curve.groupby(["set", "metric"])}
+    nothing = pd.Series(dtype=float)
+    accuracy, loss = by.get(("train", "balanced_accuracy"), nothing), by.get(("test", "loss"), nothing)
+    if loss.empty or not loss.iloc[-1] > loss.min() * (1 + _RISE):
+        return ""
+    text = (
+        f"the loss of {model} on participants that it had not seen rises from {loss.min():.2g} (epoch "
+        f"{loss.idxmin():.0f}) to {loss.iloc[-1]:.2g} (epoch {loss.index[-1]:.0f}, the last)"
+    )
+    short = accuracy.index[accuracy < _PERFECT]
+    perfect = accuracy.index[accuracy.index > (short.max() if len(short) else -1)]
+    if len(perfect):
+        text += f", while on those of its training it makes no error (accuracy 1.0) from epoch {perfect[0]:.0f}"
+    return text
+
+
 def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
     """Say in one sentence in which networks the spectra differ as a whole, by training under permuted groups.
 
@@ -94,11 +151,15 @@ def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
     lot = (
         f"{first['n_permutations']:.0f} permutations of the groups, under each of which the networks were trained again"
     )
+    least = detectable_z(int(first["n_permutations"]), alpha / len(networks))
+    could = (
+        f"It finds a network with z = {least:.1f} in {100 * POWER:g} % of studies, and misses smaller ones more often."
+    )
     if found.empty:
         nearest = f"{first['model']}, z = {first['z']:.1f}, {tell_p(first['p_corrected'])}"
         return (
             f"The main test asks of each network whether its spectra of the groups differ, against {lot}: it found "
-            f"no difference (nearest: {nearest}), which does not show that they are alike."
+            f"no difference (nearest: {nearest}), which does not show that they are alike. {could}"
         )
     told = ", ".join(
         f"{row['model']} (z = {row['z']:.1f}, {tell_p(row['p_corrected'])})" for _, row in found.iterrows()
@@ -108,7 +169,7 @@ def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
     if not layers.empty:
         surest = layers.sort_values("p_value", kind="stable").iloc[0]
         text += f"; of single layers most surely in {layer_label(surest['layer'])} of {surest['model']}"
-    return text + "."
+    return f"{text}. {could}"
 
 
 def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -> str:

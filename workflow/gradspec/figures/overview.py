@@ -5,7 +5,7 @@ It is a piece of HTML that needs nothing else, opened alone or put into the repo
 """
 
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -14,11 +14,17 @@ from typing import Any
 
 import pandas as pd
 
-from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus
+from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus, tell_overfitting
 from gradspec.files import PathLike, write_text
 from gradspec.stats.runs import count_learners
 
 _LISTED = 20
+
+_PERMUTATIONS = (
+    "Grey: permutations of the groups, under each of which the networks were trained again. Vermilion: the groups as "
+    "they are. Dashed: what the corrected test finds in 80 % of studies like this one. Left: each network as a whole; "
+    "right: its feature that ranks first. The table figures/permutations.tsv holds the numbers."
+)
 
 _REFERENCES = (
     "Baker BT, Calhoun VD, Plis SM (2024). Spectral introspection identifies group training dynamics in deep neural "
@@ -89,10 +95,16 @@ def tell_result(
     levels: Sequence[str],
     alpha: float,
     omnibus: pd.DataFrame | None = None,
+    curves: Mapping[str, pd.DataFrame] | None = None,
+    window: str = "",
 ) -> list[str]:
-    """Say the main result in two or three sentences with numbers; the omnibus test before single features."""
+    """Say the main result in a few sentences with numbers; the omnibus test before single features.
+
+    `curves` are the learning curves of each network, and `window` says over which epochs its spectra are taken.
+    """
     return [
         tell_learning(performance, networks, levels, alpha),
+        *tell_overfitting(curves or {}, window),
         *([] if omnibus is None else [tell_omnibus(omnibus, alpha)]),
         tell_difference(rank_differences(readings, alpha), levels, alpha),
     ]
@@ -104,6 +116,7 @@ def write_overview(
     result: Sequence[str],
     flow: Flow,
     picture: PathLike,
+    permutations: PathLike | None = None,
     methods: str,
     environment: dict[str, Any],
 ) -> None:
@@ -119,16 +132,16 @@ def write_overview(
         Who took part.
     picture : path
         The main figure, a PNG image; it is put into the page.
+    permutations : path, optional
+        The picture of the permutation distributions, where networks were trained under permuted groups.
     methods : str
         Methods of the preprocessing, paragraphs apart by empty lines; empty where there was none.
     environment : dict
         What `gradspec.figures.environment.describe_environment` returns.
     """
-    encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
-    figure = (
-        f'<figure><img src="data:image/png;base64,{encoded}" alt="Main figure. {escape(" ".join(result), quote=True)}">'
-        f"<figcaption>{_caption(flow)}</figcaption></figure>"
-    )
+    figure = _embed(picture, "Main figure. " + " ".join(result), _caption(flow))
+    if permutations is not None:
+        figure += _embed(permutations, "Permutation distributions.", _PERMUTATIONS)
     references = (*_REFERENCES, _GROUP_ICA) if methods else _REFERENCES
     sections = {
         "Main result": "".join(f"<p>{escape(sentence)}</p>" for sentence in result) + figure,
@@ -142,6 +155,15 @@ def write_overview(
     body = "\n".join(f"<section><h2>{title}</h2>\n{text}</section>" for title, text in sections.items() if text)
     page = files("gradspec.figures").joinpath("overview.html").read_text(encoding="utf-8")
     write_text(page.replace("{{ body }}", body), path)
+
+
+def _embed(picture: PathLike, text: str, caption: str) -> str:
+    """Put a picture into the page, with what a screen reader says of it and its caption as HTML."""
+    encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{encoded}" alt="{escape(text, quote=True)}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def _caption(flow: Flow) -> str:

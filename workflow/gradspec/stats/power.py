@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 from scipy.special import nctdtrinc
 
 POWER = 0.8
@@ -32,3 +33,25 @@ def least_noncentrality(critical: Critical, df: Critical, power: float = POWER) 
     least = nctdtrinc(df, 1 - power, np.where(known, critical, 1.0))
     noncentrality: Float[np.ndarray, "*test"] = np.where(known, least, critical)
     return noncentrality
+
+
+def detectable_z(n_permutations: int, level: float, power: float = POWER) -> float:
+    """Smallest statistic that a one-sided test among permutations finds as often as one asks.
+
+    Parameters
+    ----------
+    n_permutations : int
+        Permutations; their statistics are taken to be normal.
+    level : float
+        Level of the test, after any correction.
+    power : float
+        Share of studies that find it.
+
+    Returns
+    -------
+    float
+        In standard deviations of the permutations, from their mean.
+    """
+    df = n_permutations - 1
+    critical = float(stats.t.isf(level, df))
+    return float(least_noncentrality(critical, df, power) * np.sqrt(1 + 1 / n_permutations))
