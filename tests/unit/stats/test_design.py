@@ -1,10 +1,12 @@
 """The power of a design is that of simulated studies, and moves as its parts do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gradspec.__main__ import main as gradspec
 from gradspec.errors import ConfigError
+from gradspec.files import write_json, write_table
 from gradspec.stats.design import Assumptions, find_detectable, find_power, main, measure_noise
 from gradspec.stats.permutation_tail import FEWEST, corrected_p
 
@@ -76,6 +78,32 @@ def test_the_command_writes_a_row_a_design(capsys):
     assert [row.split("\t")[:5] for row in rows] == [["40", "5", "1", "49", "250"], ["80", "5", "1", "49", "250"]]
     with pytest.raises(SystemExit):
         main(["--people", "0"])
+
+
+def test_the_noise_of_a_finished_run_is_that_of_its_repeats(tmp_path):
+    rng = np.random.default_rng(0)
+    n_repeats, n_folds, people, noise, names = 4, 5, 2.0, 3.0, [f"l{number}" for number in range(150)]
+    runs = pd.MultiIndex.from_product([names, range(n_repeats), range(n_folds)], names=["layer", "repeat", "fold"])
+    apart = pd.DataFrame({"entropy": noise * rng.normal(size=len(runs))}, index=runs).reset_index()
+    tables = [apart.assign(group="control", entropy=0.0), apart.assign(group="patient")]
+    features = pd.concat([table.assign(epoch=epoch, kind="gradient") for table in tables for epoch in (0, 1)])
+    features.loc[features["epoch"] == 1, "entropy"] *= 9  # after the window of the test
+    spread = np.sqrt(people**2 * (1 / 30 + 1 / 20) + noise**2 / (n_repeats * n_folds))
+    tests = pd.DataFrame({"layer": names, "model": "mlp", "kind": "gradient", "feature": "entropy", "by": "retraining"})
+    participants = pd.DataFrame({"group": ["control"] * 30 + ["patient"] * 20})
+    write_table(features, tmp_path / "features" / "mlp.tsv", dict.fromkeys(features, ""))
+    tests = tests.assign(p_value=0.5, standard_error=spread)
+    write_table(tests, tmp_path / "stats" / "permutations.tsv", dict.fromkeys(tests, ""))
+    write_table(participants, tmp_path / "selection" / "participants.tsv", {"group": ""})
+    config = {
+        "training": {"folds": n_folds, "repeats": n_repeats},
+        "cohort": {"group": {"levels": ["control", "patient"]}},
+    }
+    config["stats"] = {"alpha": 0.1, "permutation": {"epochs": 0.5}}
+    write_json(config, tmp_path / "config.json")
+    measured = measure_noise(tmp_path)
+    assert (measured.tests, measured.alpha) == (150, 0.1)
+    assert measured.noise == pytest.approx(noise / people, rel=0.15)
 
 
 def test_a_run_without_permuted_trainings_tells_no_noise(tmp_path):

@@ -58,7 +58,13 @@ def tables():
             make_reading("b.weight", "stable_rank", np.nan, np.nan, "not tested"),
         ]
     )
-    cluster = {"model": "mlp", "layer": "a.weight", "kind": "gradient", "feature": "entropy", "test": "cluster mass"}
+    cluster = {
+        "model": "mlp",
+        "layer": "a.weight",
+        "kind": "gradient",
+        "feature": "effective_rank",
+        "test": "cluster mass",
+    }
     clusters = pd.DataFrame(
         [
             {**cluster, "first_epoch": 3, "last_epoch": 9, "p_corrected": 0.02},
@@ -140,9 +146,17 @@ def test_only_networks_are_said_to_have_spectra(tables):
     assert all(text.endswith("better than chance.") for text in baselines)
 
 
+def test_when_is_not_asked_of_features_that_were_not_found_to_differ(tables):
+    tables[0] = tables[0].assign(reading="undecided")
+    assert summarise(tables)["When in training"] == ["mlp: no feature was found to differ, so that none is asked when."]
+
+
 def test_clusters_are_counted_by_trajectory(tables):
     (text,) = summarise(tables)["When in training"]
-    assert "in 1 of 2 trajectories" in text and "from epoch 3 to 9 (corrected p = 0.02)" in text
+    assert (
+        text.startswith("mlp: of 1 features that differ, a first look finds 1 to do so")
+        and "from epoch 3 to 9 (corrected p = 0.02)" in text
+    )
 
 
 def test_a_difference_of_scores_that_vanishes_with_covariates_is_told(tables):

@@ -7,8 +7,9 @@ import pandas as pd
 
 from gradspec.figures.style import layer_label, unit_of
 from gradspec.spectra.table import FEATURE_COLUMNS
+from gradspec.stats.plan import CONFIRMATORY
 from gradspec.stats.power import POWER, detectable_z
-from gradspec.stats.readings import ALIKE, FIRST_LOOK
+from gradspec.stats.readings import ALIKE, FIRST_LOOK, SPREADS
 
 _CHANCE = 0.5
 _PERFECT = 0.995  # balanced accuracy that is written 1.0
@@ -195,16 +196,16 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
         f"as groups whose means are {abs(first['people']):.2g} standard deviations between people apart; corrected "
         f"{tell_p(first['p_corrected'])}, {first['status']}, {first['n_runs']:.0f} training runs"
     )
-    test = ", a cheap first look" if first["test"].startswith(FIRST_LOOK) else ""
+    test = ", a cheap first look," if first["test"].startswith(FIRST_LOOK) else ""
     could = tell_detectable(first)
     if not n_found:
         return (
-            f"In none of {len(ranked)} tests of single features{test}, were the groups found to differ (corrected p < "
+            f"In none of {len(ranked)} tests of single features{test} were the groups found to differ (corrected p < "
             f"{alpha:g}): {_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
         )
     size = percent_of_mean(first)
     return (
-        f"In {n_found} of {len(ranked)} tests of single features{test}, the groups differ "
+        f"In {n_found} of {len(ranked)} tests of single features{test} the groups differ "
         f"(corrected p < {alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by "
         f"{abs(size['difference']):.3g} % of the mean of both ({numbers}). {could}"
     )
@@ -224,8 +225,10 @@ def tell_detectable(reading: Any) -> str:
     level = (abs(reading["mean_reference"]) + abs(reading["mean_comparison"])) / 2
     percent = f", {100 * size / level:.2g} % of the mean of both" if level else ""
     unit = unit_of(FEATURE_COLUMNS[reading["feature"]]["Units"], reading["kind"])
+    closed = reading["effect_unit"] == SPREADS and reading["status"] != CONFIRMATORY
+    where = "Where its network is found to differ, this" if closed else "This"
     return (
-        f"This test finds a difference of {size:.3g} ({unit}{percent}) in {share:g} % of studies like this one, and "
+        f"{where} test finds a difference of {size:.3g} ({unit}{percent}) in {share:g} % of studies like this one, and "
         "misses smaller ones more often."
     )
 

@@ -97,9 +97,10 @@ def summarise_main(
     spectrum = spectrum[spectrum["layer"] == leading["layer"]].rename(columns={"singular_value": "value"})
     areas = performance[performance["metric"] == "roc_auc"]
     strongest = ranked[:STRONGEST]
+    stretches = find_epochs(clusters, leading, alpha) if leading["p_corrected"] < alpha else []
     parts = [
         spectrum.assign(panel="spectra", **kept),
-        _trajectory(features, leading, find_epochs(clusters, leading, alpha)).assign(panel="trajectory", **kept),
+        _trajectory(features, leading, stretches).assign(panel="trajectory", **kept),
         strongest.assign(
             panel="difference",
             value=strongest["effect_size"],

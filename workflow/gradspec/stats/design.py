@@ -19,6 +19,7 @@ the larger group counts in part: the smaller one twice is the cautious number.
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -138,7 +139,7 @@ def find_detectable(
 
 
 def measure_noise(results: Path) -> Assumptions:
-    """Take what a finished run with permuted trainings and repeats shows, the median of its features.
+    """Take what a finished run with permuted trainings and repeats shows, from all of its features.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def measure_noise(results: Path) -> Assumptions:
     Returns
     -------
     Assumptions
-        Noise of training, number of independent tests as one a network and layer, and level.
+        Noise of training, from the mean share that it has in the spread of the permutations; number of independent tests as one a network and layer, and level.
 
     Raises
     ------
@@ -173,7 +174,7 @@ def measure_noise(results: Path) -> Assumptions:
     people = read_table(results / "selection" / "participants.tsv")["group"].value_counts()
     levels = settings["cohort"]["group"]["levels"]
     of_people = sum(1 / people[group] for group in levels)
-    noises = []
+    shares = []
     for model, of_model in tests.groupby("model", sort=False):
         features = read_table(results / "features" / f"{model}.tsv")
         epochs = select_epochs(features["epoch"].unique().tolist(), (0.0, settings["stats"]["permutation"]["epochs"]))
@@ -183,10 +184,11 @@ def measure_noise(results: Path) -> Assumptions:
         between = apart.groupby(["layer", "kind"]).var()
         for row in of_model.itertuples():
             of_repeat = between.loc[(row.layer, row.kind), row.feature]
-            of_cohort = (row.standard_error**2 - of_repeat / n_repeats) / of_people
-            noises.append(math.sqrt(n_folds * of_repeat / of_cohort) if of_cohort > 0 else math.inf)
+            shares.append(of_repeat / n_repeats / row.standard_error**2)
     asked = tests[["model", "layer", "kind"]].drop_duplicates()
-    return Assumptions(float(np.median(noises)), float(len(asked)), float(settings["stats"]["alpha"]))
+    share = float(np.mean(shares))
+    noise = math.sqrt(n_folds * n_repeats * of_people * share / (1 - share)) if share < 1 else math.inf
+    return Assumptions(noise, float(len(asked)), float(settings["stats"]["alpha"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -248,4 +250,7 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"Error: {error}")

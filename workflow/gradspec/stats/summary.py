@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradspec.stats.covariates import ADJUSTED, GROUP, UNADJUSTED
 from gradspec.stats.plan import CONFIRMATORY, Family
-from gradspec.stats.readings import ALIKE, UNDECIDED
+from gradspec.stats.readings import ALIKE, DIFFERENT, UNDECIDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def summarise_tests(
         f"{look}confirmatory tests": _tell_plan(readings[declared], families, levels, alpha, margin),
         f"{look}exploratory tests": _tell_exploration(readings[~declared], levels, alpha, margin),
         "Group or fit?": _tell_equal_loss(readings, equal_loss, alpha),
-        "When in training": _tell_clusters(clusters, alpha),
+        "When in training": _tell_clusters(clusters, readings, alpha),
         "Group or covariates?": _tell_scores(scores, levels, alpha),
     }
     if permutations is not None and omnibus is not None:  # which has told of those by retraining
@@ -172,13 +172,22 @@ def _tell_equal_loss(readings: "pd.DataFrame", equal_loss: "pd.DataFrame", alpha
     return sentences
 
 
-def _tell_clusters(clusters: "pd.DataFrame", alpha: float) -> list[str]:
+def _tell_clusters(clusters: "pd.DataFrame", readings: "pd.DataFrame", alpha: float) -> list[str]:
+    """Say when in training the features differ that were found to; when is not asked of the others."""
     sentences = []
-    for model, members in clusters.groupby("model", sort=False):
-        tested = members[~members["test"].str.startswith("not tested")]
-        n_tested = len(tested[["layer", "kind", "feature"]].drop_duplicates())
-        found = tested[tested["p_corrected"] < alpha].sort_values("p_corrected", kind="stable")
-        text = f"{model}: the groups differ in a stretch of epochs in {_trajectories(found)} of {n_tested} trajectories"
+    key = ["model", "layer", "kind", "feature"]
+    different = readings.loc[readings["reading"] == DIFFERENT, key]
+    for model in clusters["model"].unique():
+        asked = clusters.merge(different[different["model"] == model], on=key)
+        if asked.empty:
+            sentences.append(f"{model}: no feature was found to differ, so that none is asked when.")
+            continue
+        found = asked[asked["p_corrected"] < alpha].sort_values("p_corrected", kind="stable")
+        n_asked = int((different["model"] == model).sum())
+        text = (
+            f"{model}: of {n_asked} features that differ, a first look finds {_trajectories(found)} to do so in a "
+            "stretch of epochs"
+        )
         if not found.empty:
             row = found.iloc[0]
             text += (
