@@ -149,7 +149,8 @@ def measure_noise(results: Path) -> Assumptions:
     Returns
     -------
     Assumptions
-        Noise of training, from the mean share that it has in the spread of the permutations; number of independent tests as one a network and layer, and level.
+        Noise of training, from the mean share that it has in the spread of the permutations; as number of independent
+        tests one a network and layer; level.
 
     Raises
     ------
