@@ -45,7 +45,14 @@ def colours_of(ax: Axes, label: str) -> set[str]:
 def explorer_data(model: str = "mlp", sites: tuple[str, ...] = ()) -> dict:
     """What the page to explore shows of a network of two layers, also by site where there are sites."""
     test = {"model": model, "layer": "b.weight", "kind": "gradient", "feature": "effective_rank"}
-    differences = {"effect_size": 1.5, "difference": 1.0, "ci_low": 0.5, "ci_high": 1.5, "p_corrected": 0.01}
+    differences = {
+        "effect_size": 1.5,
+        "effect_unit": "standard errors",
+        "difference": 1.0,
+        "ci_low": 0.5,
+        "ci_high": 1.5,
+        "p_corrected": 0.01,
+    }
     layers = {name: {"type": "Linear", "shape": "3 × 2"} for name in ("a.weight", "b.weight")}
     groupings = {
         "diagnosis (learnt)": show_learnt(
@@ -98,7 +105,9 @@ def group_tests(effects: dict[tuple[str, str, str], float], p_corrected: float =
             | {"effect_size": effect, "effect_low": effect - 1, "effect_high": effect + 1}
             | {"p_value": p_corrected / 2 if abs(effect) > 1 else 0.2, "status": "exploratory"}
             | {"p_corrected": p_corrected if abs(effect) > 1 else 0.4, "correction": "benjamini-hochberg"}
-            | {"test": "noise-corrected jackknife t"}
+            | {"effect_unit": "standard errors", "people": effect / 2, "detectable": 3.0, "n_permutations": np.nan}
+            | {"test": "first look: noise-corrected jackknife t"}
+            | {"reading": "different" if abs(effect) > 1 else "undecided" if effect == effect else "not tested"}
             for (model, layer, feature), effect in effects.items()
         ]
     )

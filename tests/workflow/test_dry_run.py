@@ -163,6 +163,7 @@ def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> No
     jobs = dry_run(workdir, config)
     assert jobs["extract_groupings"] == jobs["summarise_permuted"] == jobs["test_permutations"] == 1
     assert jobs["retrain_folds"] == N_REPEATS and jobs["test_omnibus"] == jobs["summarise_retrained"] == 1
+    assert jobs["read_tests"] == jobs["plot_permutations"] == 1
     assert "calibrate_tests" not in jobs
     config["training"]["groupings"]["all"] = {"column": "age", "quantiles": 99}
     assert "training.groupings.all: column 'age' has the values" in refusal(workdir, config)
@@ -172,7 +173,9 @@ def test_further_groupings_and_calibration_bring_their_jobs(workdir: Path) -> No
     assert jobs["retrain_folds"] == 2 * N_REPEATS
     assert jobs["summarise_permuted"] == jobs["calibrate_tests"] == jobs["plot_rejection_rates"] == 1
     config["stats"] = {"permutation": {"regrouping": 0, "retraining": 0}}
-    assert not {"retrain_folds", "test_omnibus", "test_permutations"} & set(dry_run(workdir, config))
+    jobs = dry_run(workdir, config)
+    assert not {"retrain_folds", "test_omnibus", "test_permutations", "plot_permutations"} & set(jobs)
+    assert jobs["read_tests"] == 1
     config["stats"] = {"permutation": {"regrouping": 0}, "plan": {"old": {"grouping": "age"}}}
     assert "stats.plan.old.grouping: age is not in training.groupings, as permuted" in refusal(workdir, config)
 

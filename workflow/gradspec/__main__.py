@@ -33,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status; that of Snakemake where it was called.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    # What follows gift is for its own parser, options included, which REMAINDER does not give where they come first.
-    options = _parser().parse_args(words[:1] if words[:1] == ["gift"] else words)
+    # What follows gift or design is for its own parser, options included, which REMAINDER does not give where they come
+    # first.
+    options = _parser().parse_args(words[:1] if words[:1] in (["gift"], ["design"]) else words)
     options.rest = words[1:]
     if find_spec("snakemake") is None:
         print('Error: the workflow is not installed; write: pip install "gradspec[workflow]"', file=sys.stderr)
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     report = command("report", _report, "write the report of the results of a configuration")
     crate = command("crate", _crate, "write the provenance of the results of a configuration, as an RO-Crate")
     figures = command("figures", _figures, "draw all figures again from a folder of results, and nothing else")
+    command("design", _design, "say what a study will find, by its people, folds, repeats and permutations")
     command("gift", _gift, "make a cohort from an analysis of GIFT; `gradspec gift --help` says of what")
     for each in (demo, check, run, figures):
         each.add_argument("--cores", default=None, metavar="N", help="cores to use; all of the machine if left out")
@@ -139,6 +141,13 @@ def _gift(options: argparse.Namespace) -> int:
     from gradspec.ica.gift import main as import_from_gift
 
     import_from_gift(options.rest)
+    return 0
+
+
+def _design(options: argparse.Namespace) -> int:
+    from gradspec.stats.design import main as tabulate_designs
+
+    tabulate_designs(options.rest)
     return 0
 
 

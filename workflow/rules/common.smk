@@ -397,6 +397,8 @@ def get_figures(wildcards):
         names += ["recovery"]
     if source == "numerical":
         names += ["rank_bounds", *collect("{model}/ranks", model=models)]
+    if parts:
+        names += ["permutations"]
     if config["stats"]["calibration"] != "none":
         names += ["rejection_rates"]
     return [

@@ -5,7 +5,7 @@ rule plot_main:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
         spectra=collect("<results>/spectra/{model}.nc", model=models),
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
         clusters="<results>/stats/clusters.tsv",
         performance="<results>/stats/performance.tsv",
     output:
@@ -43,11 +43,12 @@ rule write_overview:
         participants="<results>/selection/participants.tsv",
         excluded="<results>/selection/excluded.tsv",
         splits="<results>/training/splits.tsv",
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
         performance="<results>/stats/performance.tsv",
         omnibus=get_omnibus_tests,
         curves=collect("<results>/figures/{model}/learning_curves.tsv", model=models),
         picture="<results>/figures/main.png",
+        permutations="<results>/figures/permutations.png" if parts else [],
         methods=get_methods,
         environment="<results>/environment.json",
     output:
@@ -70,7 +71,7 @@ rule write_overview:
     params:
         models=models,
         levels=config["cohort"]["group"]["levels"],
-        alpha=config["stats"]["alpha"],
+        stats=config["stats"],
     script:
         "../scripts/figures/write_overview.py"
 
@@ -511,7 +512,7 @@ rule plot_rank_bounds:
 
 rule plot_group_differences:
     input:
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
     output:
         png=report(
             "<results>/figures/group_differences.png",
@@ -537,6 +538,39 @@ rule plot_group_differences:
         alpha=config["stats"]["alpha"],
     script:
         "../scripts/figures/plot_group_differences.py"
+
+
+rule plot_permutations:
+    input:
+        ratios=collect("<results>/features/{model}_retrained.nc", model=models),
+        features=collect("<results>/features/{model}_permuted.tsv", model=models),
+        omnibus="<results>/stats/omnibus.tsv",
+        readings="<results>/stats/readings.tsv",
+    output:
+        png=report(
+            "<results>/figures/permutations.png",
+            category="8 Group statistics",
+            caption="../report/permutation_distributions.rst",
+            labels={"figure": "What lot makes of the spectra"},
+        ),
+        svg="<results>/figures/permutations.svg",
+        data="<results>/figures/permutations.tsv",
+        data_sidecar="<results>/figures/permutations.json",
+    log:
+        "<logs>/figures/plot_permutations.log",
+    benchmark:
+        "<benchmarks>/figures/plot_permutations.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        levels=config["cohort"]["group"]["levels"],
+        alpha=config["stats"]["alpha"],
+    script:
+        "../scripts/figures/plot_permutations.py"
 
 
 rule plot_rejection_rates:
@@ -571,7 +605,7 @@ rule write_explorer:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
         spectra=collect("<results>/spectra/{model}.nc", model=models),
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
         groupings=collect(
             "<results>/features/{model}_groupings.tsv",
             model=models if training["groupings"] else [],

@@ -119,6 +119,37 @@ rule test_omnibus:
         "../scripts/stats/test_omnibus.py"
 
 
+rule read_tests:
+    input:
+        differences="<results>/stats/group_differences.tsv",
+        participants="<results>/selection/participants.tsv",
+        permutations=get_permutation_tests,
+        omnibus=get_omnibus_tests,
+    output:
+        table=report(
+            "<results>/stats/readings.tsv",
+            category="8 Group statistics",
+            caption="../report/readings.rst",
+            labels={"table": "What may be said of each feature"},
+        ),
+        sidecar="<results>/stats/readings.json",
+    log:
+        "<logs>/stats/read_tests.log",
+    benchmark:
+        "<benchmarks>/stats/read_tests.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        stats=config["stats"],
+        levels=config["cohort"]["group"]["levels"],
+    script:
+        "../scripts/stats/read_tests.py"
+
+
 rule match_losses:
     input:
         features=collect("<results>/features/{model}.tsv", model=models),
@@ -236,7 +267,8 @@ rule calibrate_tests:
 
 rule summarise_tests:
     input:
-        differences="<results>/stats/group_differences.tsv",
+        readings="<results>/stats/readings.tsv",
+        splits="<results>/training/splits.tsv",
         equal_loss="<results>/stats/equal_loss.tsv",
         clusters="<results>/stats/clusters.tsv",
         performance="<results>/stats/performance.tsv",

@@ -7,14 +7,25 @@ from figure_inputs import LEVELS, cluster_table, group_tests, performance_table
 
 from gradspec.figures.findings import (
     find_epochs,
+    name_window,
     percent_of_mean,
     rank_differences,
     tell_difference,
-    tell_fit,
     tell_learning,
     tell_omnibus,
+    tell_overfitting,
 )
 
+CURVES = pd.DataFrame(
+    [
+        {"set": side, "metric": metric, "epoch": epoch, "mean": value}
+        for (side, metric), values in {
+            ("train", "balanced_accuracy"): [0.6, 1.0, 0.9, 1.0, 1.0],
+            ("test", "loss"): [0.7, 0.68, 0.8, 1.1, 1.5],
+        }.items()
+        for epoch, value in enumerate(values)
+    ]
+)
 KEY = ("mlp", "b.weight", "effective_rank")
 
 
@@ -38,7 +49,9 @@ def test_a_difference_is_told_with_its_direction_size_and_interval(effect, large
     text = tell_difference(rank_differences(group_tests({KEY: effect}), 0.05), LEVELS, 0.05)
     assert text.startswith("In 1 of 1 tests")
     assert larger in text
-    assert f"d_z = {effect:.2f} [{effect - 1:.2f}, {effect + 1:.2f}]" in text
+    assert f"({effect:.2f} standard errors [{effect - 1:.2f}, {effect + 1:.2f}], as groups whose means are 0.75" in text
+    assert "a cheap first look" in text and text.endswith("misses smaller ones more often.")
+    assert "finds a difference of 3 (" in text
     assert "corrected p = 0.01, exploratory, 8 training runs" in text
     assert f"by {100 * 1.5 / (2 + effect / 2):.3g} % of the mean of both" in text
 
@@ -64,30 +77,13 @@ def omnibus_table(**p_corrected):
 def test_networks_whose_spectra_differ_as_a_whole_are_named():
     text = tell_omnibus(omnibus_table(lstm=0.4, mlp=0.01), 0.05)
     assert text.startswith("The spectra of the groups differ in 1 of 2 networks, against 49 permutations")
-    assert "mlp (z = 2.5, p = 0.01)" in text and "lstm" not in text and text.endswith("in a of mlp.")
+    assert (
+        "mlp (z = 2.5, p = 0.01)" in text
+        and "lstm" not in text
+        and "in a of mlp. It finds a network with z = 2.9 in 80 %" in text
+    )
     assert "it found no difference (nearest: mlp" in tell_omnibus(omnibus_table(mlp=0.2, lstm=0.4), 0.05)
     assert tell_omnibus(omnibus_table(mlp=np.nan), 0.05) == "No network could be tested as a whole."
-
-
-def curves_table(loss, accuracy):
-    rows = [("test", "loss", epoch, value) for epoch, value in enumerate(loss)]
-    rows += [("train", "balanced_accuracy", epoch, value) for epoch, value in enumerate(accuracy)]
-    rows += [("baseline", "balanced_accuracy", np.nan, 0.6)]
-    return pd.DataFrame(rows, columns=["set", "metric", "epoch", "mean"])
-
-
-def test_a_network_that_overfits_is_named_with_the_epochs():
-    curves = {
-        "mlp": curves_table([0.7, 0.66, 0.68, 1.5], [0.6, 0.9, 1.0, 1.0]),
-        "lstm": curves_table([0.7, 0.68, 0.67, 0.68], [0.5, 0.6, 1.0, 1.0]),
-    }
-    (sentence,) = tell_fit(curves)
-    assert sentence.startswith("mlp overfits: its loss on held-out participants is least at epoch 1 (0.66), rises to")
-    assert "1.50 by epoch 3 and tells its training participants apart from epoch 2 on (balanced accuracy 1.00)" in (
-        sentence
-    )
-    assert "from epoch" not in tell_fit({"mlp": curves_table([0.7, 0.6, 0.9], [0.5, 0.6, 0.7])})[0]
-    assert tell_fit({"autoencoder": curves_table([0.7, 0.6, 0.9], [])}) == []
 
 
 def test_learning_names_the_best_network_beside_the_best_baseline():
@@ -122,3 +118,25 @@ def test_epochs_are_those_of_the_test_and_significant():
 def test_percent_of_a_mean_of_zero_is_not_defined():
     test = {"mean_reference": 0.0, "mean_comparison": 0.0, "difference": 0.0, "ci_low": 0.0, "ci_high": 0.0}
     assert np.isnan(percent_of_mean(test)["difference"])
+
+
+def test_overfitting_is_said_with_its_epochs_and_the_window_of_the_test():
+    (text,) = tell_overfitting({"mlp": CURVES}, "the first 20 % of the epochs")
+    assert (
+        "the loss of mlp on participants that it had not seen rises from 0.68 (epoch 1) to 1.5 (epoch 4, the last)"
+        in text
+    )
+    assert "no error (accuracy 1.0) from epoch 3." in text
+    assert "tested over the first 20 % of the epochs, as the configuration declared beforehand" in text
+
+
+def test_a_network_that_goes_on_learning_does_not_overfit():
+    better = CURVES.assign(mean=CURVES["mean"].where(CURVES["metric"] != "loss", 1 / (1 + CURVES["epoch"])))
+    assert tell_overfitting({"mlp": better, "lstm": better[:0]}, "") == []
+
+
+def test_the_window_is_that_of_the_test_that_was_run():
+    settings = {"window": [0.0, 0.5], "permutation": {"retraining": 0, "epochs": 0.2}}
+    assert name_window(settings) == "the epochs from 0 to 50 % of training (stats.window)"
+    settings["permutation"]["retraining"] = 49
+    assert name_window(settings).startswith("the first 20 % of the epochs")

@@ -24,6 +24,7 @@ def make_differences(models=("mlp",), layers=("a.weight", "b.weight"), kinds=("g
             "ci_low": sign - 0.5,
             "ci_high": sign + 0.5,
             "effect_size": size,
+            "effect_unit": "standard errors",
             "p_corrected": 0.01 if abs(size) > 1 else 0.4,
             "correction": "benjamini-hochberg",
             "test": "corrected resampled t-test",
@@ -69,7 +70,7 @@ def test_the_forest_is_ordered_by_effect_and_coloured_by_direction():
     intervals = [line.get_xdata() for line in forest.lines if len(line.get_xdata()) == 2][1:]
     np.testing.assert_allclose(intervals[0], [20, 60])
     assert "% of the mean of both" in forest.get_xlabel()
-    assert "95 % confidence interval" in forest.get_xlabel()
+    assert "corrected 95 % interval" in forest.get_xlabel()
 
 
 def test_a_test_that_was_not_done_is_grey_and_not_marked():

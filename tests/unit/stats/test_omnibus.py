@@ -1,6 +1,7 @@
 """The omnibus test: its distance by the formula, its level, what it sees, and the tree of networks and layers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -9,6 +10,8 @@ from gradspec.stats.omnibus import OMNIBUS_COLUMNS, squared_distance, test_omnib
 from gradspec.stats.summary import tell_omnibus
 
 N = 49
+
+NO_READINGS = pd.DataFrame(columns=["model", "p_corrected"])
 
 
 def make_network(rng, shift=0.0, model="mlp", layers=("a.weight", "b.weight"), n=N):
@@ -59,7 +62,7 @@ def test_networks_are_corrected_for_each_other_and_layers_pass_their_gate(tmp_pa
     for _, rows in table.groupby("model"):
         assert (rows["p_corrected"].iloc[1:] >= rows["p_corrected"].iloc[0]).all()
     write_table(table, tmp_path / "omnibus.tsv", OMNIBUS_COLUMNS)
-    found, *others = tell_omnibus(read_table(tmp_path / "omnibus.tsv"), None, 0.05)
+    found, *others = tell_omnibus(read_table(tmp_path / "omnibus.tsv"), NO_READINGS, 0.05)
     assert found.startswith("mlp: the spectra of the groups differ") and "a.weight" in found and "b.weight" not in found
     assert all("were not found to differ" in sentence for sentence in others)
 
@@ -67,14 +70,14 @@ def test_networks_are_corrected_for_each_other_and_layers_pass_their_gate(tmp_pa
 def test_a_network_without_values_is_not_tested():
     table = test_omnibus([xr.DataTree.from_dict({"/": xr.Dataset(attrs={"model": "mlp", "n_runs": 10})})])
     assert np.isnan(table["p_corrected"].iloc[0]) and table["test"].iloc[0].startswith("not tested")
-    assert tell_omnibus(table, None, 0.05)[0].startswith("mlp: not tested")
+    assert tell_omnibus(table, NO_READINGS, 0.05)[0].startswith("mlp: not tested")
 
 
 def test_single_features_are_told_of_where_the_network_differs():
-    import pandas as pd
-
-    row = {"model": "mlp", "by": "retraining", "layer": "a.weight", "kind": "gradient", "feature": "stable_rank"}
-    features = pd.DataFrame([row | {"z": -3.3, "p_corrected": 0.01}, row | {"z": 1.0, "p_corrected": 0.4}])
+    row = {"model": "mlp", "effect_unit": "spreads", "layer": "a.weight", "kind": "gradient", "feature": "stable_rank"}
+    features = pd.DataFrame(
+        [row | {"effect_size": -3.3, "p_corrected": 0.01}, row | {"effect_size": 1.0, "p_corrected": 0.4}]
+    )
     rng = np.random.default_rng(3)
     found, silent = (tell_omnibus(test_omnibus([make_network(rng, shift)]), features, 0.05)[0] for shift in (6.0, 0.0))
     assert "the stable rank of the gradient of a.weight (-3.3 spreads" in found and "stable rank" not in silent

@@ -24,7 +24,7 @@ PLAN = read_plan(
 )
 
 
-def make_difference(layer, feature, difference, p, p_equivalent, status="exploratory"):
+def make_reading(layer, feature, difference, p, reading, status="exploratory"):
     return {
         "model": "mlp",
         "layer": layer,
@@ -38,7 +38,9 @@ def make_difference(layer, feature, difference, p, p_equivalent, status="explora
         "ci_high": difference + 0.5,
         "p_value": p,
         "p_corrected": p,
-        "p_equivalent_corrected": p_equivalent,
+        "reading": reading,
+        "effect_size": difference,
+        "effect_unit": "standard errors",
         "correction": "holm" if status == "confirmatory" else "benjamini-hochberg",
         "status": status,
         "family": "rank, confirmatory: 2 tests" if status == "confirmatory" else "model mlp, exploratory",
@@ -50,13 +52,19 @@ def make_difference(layer, feature, difference, p, p_equivalent, status="explora
 def tables():
     differences = pd.DataFrame(
         [
-            make_difference("a.weight", "effective_rank", -2.0, 0.0004, 0.9, "confirmatory"),
-            make_difference("b.weight", "effective_rank", 0.1, 0.6, 0.01, "confirmatory"),
-            make_difference("a.weight", "stable_rank", 1.0, 0.3, 0.3),
-            make_difference("b.weight", "stable_rank", np.nan, np.nan, np.nan),
+            make_reading("a.weight", "effective_rank", -2.0, 0.0004, "different", "confirmatory"),
+            make_reading("b.weight", "effective_rank", 0.1, 0.6, "alike", "confirmatory"),
+            make_reading("a.weight", "stable_rank", 1.0, 0.3, "undecided"),
+            make_reading("b.weight", "stable_rank", np.nan, np.nan, "not tested"),
         ]
     )
-    cluster = {"model": "mlp", "layer": "a.weight", "kind": "gradient", "feature": "entropy", "test": "cluster mass"}
+    cluster = {
+        "model": "mlp",
+        "layer": "a.weight",
+        "kind": "gradient",
+        "feature": "effective_rank",
+        "test": "cluster mass",
+    }
     clusters = pd.DataFrame(
         [
             {**cluster, "first_epoch": 3, "last_epoch": 9, "p_corrected": 0.02},
@@ -87,45 +95,44 @@ def tables():
 
 
 def summarise(tables, families=PLAN):
-    return summarise_tests(*tables, families=families, levels=LEVELS, alpha=0.05, margin=0.1)
+    return summarise_tests(*tables, families=families, levels=LEVELS, alpha=0.05, margin=0.1, learned_from=(30, 32))
 
 
 def test_a_declared_difference_is_told_with_direction_size_and_runs(tables):
-    count, found = summarise(tables)["A first look: confirmatory tests"]
+    count, found = summarise(tables)["A cheap first look: confirmatory tests"]
     assert count.startswith("rank: Does the rank differ? 2 of 2 tests could be done, on 20 training runs each; 1 found")
     assert "1 showed the groups to be alike within 10 % of their mean." in count and "undecided" not in count
     assert found == (
         "mlp: the effective rank of the gradient of a.weight is larger in control than in patient, by 20 % of the mean "
-        "of both (95 % interval 15 to 25 %; noise-corrected jackknife t, corrected p < 0.001, 20 runs)."
+        "of both (corrected 95 % interval 15 to 25 %; noise-corrected jackknife t, corrected p < 0.001, 20 runs)."
     )
 
 
 def test_what_was_explored_is_apart_and_no_difference_is_not_called_equality(tables):
-    (text,) = summarise(tables)["A first look: exploratory tests"]
+    (text,) = summarise(tables)["A cheap first look: exploratory tests"]
     assert "1 of 2 tests could be done" in text and "0 found a difference" in text
     assert text.endswith("1 are undecided: they show neither.")
 
 
 def test_without_a_plan_nothing_is_confirmatory(tables):
     tables[0] = tables[0].assign(status="exploratory")
-    assert "nothing here is confirmatory" in summarise(tables, families=[])["A first look: confirmatory tests"][0]
+    assert "nothing here is confirmatory" in summarise(tables, families=[])["A cheap first look: confirmatory tests"][0]
 
 
 def test_differences_that_vanish_at_equal_loss_are_counted(tables):
     (text,) = summarise(tables)["Group or fit?"]
     assert text == (
-        "mlp: of 1 differences that were found, 0 remain; at equal loss of the groups 1 of 3 tests find one."
+        "mlp: of 1 differences that were found, 0 remain at equal loss of the groups; a first look at equal loss finds "
+        "1 in 3 tests."
     )
     tables[1] = tables[0]
     assert "of 1 differences that were found, 1 remain" in summarise(tables)["Group or fit?"][0]
-    tables[0] = tables[0].assign(p_corrected=0.5)
-    assert summarise(tables)["Group or fit?"][0].startswith("mlp: no difference was found at the losses as they are")
 
 
 def test_networks_that_learned_nothing_are_named(tables):
     mlp, lstm, cnn = summarise(tables)["Did the networks learn?"]
     assert (
-        "trained 20 times and tried on 40 participants, each of whom it had not seen" in mlp
+        "trained 20 times, each on 30 to 32 of the participants, and scored on 40 in all" in mlp
         and "0.80 (95 % interval 0.70 to 0.90)" in mlp
     )
     assert "better than chance" not in mlp and "not been shown to be better than chance" in lstm
@@ -139,9 +146,17 @@ def test_only_networks_are_said_to_have_spectra(tables):
     assert all(text.endswith("better than chance.") for text in baselines)
 
 
+def test_when_is_not_asked_of_features_that_were_not_found_to_differ(tables):
+    tables[0] = tables[0].assign(reading="undecided")
+    assert summarise(tables)["When in training"] == ["mlp: no feature was found to differ, so that none is asked when."]
+
+
 def test_clusters_are_counted_by_trajectory(tables):
     (text,) = summarise(tables)["When in training"]
-    assert "in 1 of 2 trajectories" in text and "from epoch 3 to 9 (corrected p = 0.02)" in text
+    assert (
+        text.startswith("mlp: of 1 features that differ, a first look finds 1 to do so")
+        and "from epoch 3 to 9 (corrected p = 0.02)" in text
+    )
 
 
 def test_a_difference_of_scores_that_vanishes_with_covariates_is_told(tables):

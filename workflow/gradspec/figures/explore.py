@@ -71,22 +71,23 @@ class PageGrouping:
     interval: str
 
 
-def show_learnt(features: Mapping[str, pd.DataFrame], differences: pd.DataFrame, levels: Sequence[str]) -> PageGrouping:
+def show_learnt(features: Mapping[str, pd.DataFrame], readings: pd.DataFrame, levels: Sequence[str]) -> PageGrouping:
     """Show the groups that are learnt.
 
     Parameters
     ----------
     features : mapping of str to DataFrame
         For each model its table of features.
-    differences : DataFrame
-        The table of group tests.
+    readings : DataFrame
+        The table of readings.
     levels : sequence of str
         The two groups, the reference first.
     """
     reference, comparison = levels
-    tests = differences.rename(columns={"ci_low": "low", "ci_high": "high", "effect_size": "effect"})
+    tests = readings.rename(columns={"ci_low": "low", "ci_high": "high", "effect_size": "effect"})
     tests = tests.assign(reference=reference, comparison=comparison)
-    return PageGrouping((reference, comparison), features, tests, "effect size d_z", "confidence interval")
+    effect = f"effect size, {readings['effect_unit'].iloc[0]}"
+    return PageGrouping((reference, comparison), features, tests, effect, "corrected interval")
 
 
 def show_further(features: Mapping[str, pd.DataFrame], permutations: pd.DataFrame | None) -> dict[str, PageGrouping]:

@@ -5,11 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from gradspec.figures.style import layer_label
+from gradspec.figures.style import layer_label, unit_of
+from gradspec.spectra.table import FEATURE_COLUMNS
+from gradspec.stats.plan import CONFIRMATORY
+from gradspec.stats.power import POWER, detectable_z
+from gradspec.stats.readings import ALIKE, FIRST_LOOK, SPREADS
 
 _CHANCE = 0.5
-_RISE = 1.05  # of the loss on held-out participants over its least, from which on a network overfits
-_BY_HEART = 0.99  # balanced accuracy on the participants that a network has learned from
+_PERFECT = 0.995  # balanced accuracy that is written 1.0
+_RISE = 0.05  # share by which the loss on others has risen above its least, where a network overfits
 _KEYS = ["model", "layer", "kind", "feature"]
 
 
@@ -19,7 +23,7 @@ def rank_differences(differences: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Parameters
     ----------
     differences : DataFrame
-        The table of group tests. Tests that could not be done are left out.
+        The table of readings. Tests that could not be done are left out.
     alpha : float
         Level of significance of the corrected p.
 
@@ -73,6 +77,61 @@ def tell_learning(performance: pd.DataFrame, networks: Collection[str], levels: 
     return text + "."
 
 
+def name_window(settings: Mapping[str, Any]) -> str:
+    """Say over which epochs the test takes its spectra.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``stats`` of a resolved configuration.
+    """
+    permutation = settings["permutation"]
+    if permutation["retraining"]:
+        return f"the first {100 * permutation['epochs']:.3g} % of the epochs (stats.permutation.epochs)"
+    first, last = (f"{100 * share:.3g}" for share in settings["window"])
+    return f"the epochs from {first} to {last} % of training (stats.window)"
+
+
+def tell_overfitting(curves: Mapping[str, pd.DataFrame], window: str) -> list[str]:
+    """Say of which networks training went on when they had learned by heart, and which epochs the test looks at.
+
+    Parameters
+    ----------
+    curves : mapping of str to DataFrame
+        For each network the table of its learning curves.
+    window : str
+        What `name_window` returns.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none where no network overfits.
+    """
+    told = [text for model, curve in curves.items() if (text := _tell_overfitting(model, curve))]
+    if not told:
+        return []
+    beforehand = f"The spectra are tested over {window}, as the configuration declared beforehand"
+    return [f"Overfitting: {'; '.join(told)}. {beforehand}."]
+
+
+def _tell_overfitting(model: str, curve: pd.DataFrame) -> str:
+    """Say when a network made no more errors in training, and how its loss on others rose; nothing if it did not."""
+    by = {key: rows.set_index("epoch")["mean"].dropna() for key, rows in curve.groupby(["set", "metric"])}
+    nothing = pd.Series(dtype=float)
+    accuracy, loss = by.get(("train", "balanced_accuracy"), nothing), by.get(("test", "loss"), nothing)
+    if loss.empty or not loss.iloc[-1] > loss.min() * (1 + _RISE):
+        return ""
+    text = (
+        f"the loss of {model} on participants that it had not seen rises from {loss.min():.2g} (epoch "
+        f"{loss.idxmin():.0f}) to {loss.iloc[-1]:.2g} (epoch {loss.index[-1]:.0f}, the last)"
+    )
+    short = accuracy.index[accuracy < _PERFECT]
+    perfect = accuracy.index[accuracy.index > (short.max() if len(short) else -1)]
+    if len(perfect):
+        text += f", while on those of its training it makes no error (accuracy 1.0) from epoch {perfect[0]:.0f}"
+    return text
+
+
 def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
     """Say in one sentence in which networks the spectra differ as a whole, by training under permuted groups.
 
@@ -93,11 +152,15 @@ def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
     lot = (
         f"{first['n_permutations']:.0f} permutations of the groups, under each of which the networks were trained again"
     )
+    least = detectable_z(int(first["n_permutations"]), alpha / len(networks))
+    could = (
+        f"It finds a network with z = {least:.1f} in {100 * POWER:g} % of studies, and misses smaller ones more often."
+    )
     if found.empty:
         nearest = f"{first['model']}, z = {first['z']:.1f}, {tell_p(first['p_corrected'])}"
         return (
             f"The main test asks of each network whether its spectra of the groups differ, against {lot}: it found "
-            f"no difference (nearest: {nearest}), which does not show that they are alike."
+            f"no difference (nearest: {nearest}), which does not show that they are alike. {could}"
         )
     told = ", ".join(
         f"{row['model']} (z = {row['z']:.1f}, {tell_p(row['p_corrected'])})" for _, row in found.iterrows()
@@ -107,7 +170,7 @@ def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
     if not layers.empty:
         surest = layers.sort_values("p_value", kind="stable").iloc[0]
         text += f"; of single layers most surely in {layer_label(surest['layer'])} of {surest['model']}"
-    return text + "."
+    return f"{text}. {could}"
 
 
 def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -> str:
@@ -129,53 +192,54 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     feature, layer = name_feature(first["feature"]), layer_label(first["layer"])
     where = f"the {feature} of the {first['kind']} of {layer} in {first['model']}"
     numbers = (
-        f"d_z = {first['effect_size']:.2f} [{first['effect_low']:.2f}, {first['effect_high']:.2f}], corrected "
+        f"{first['effect_size']:.2f} {first['effect_unit']} [{first['effect_low']:.2f}, {first['effect_high']:.2f}], "
+        f"as groups whose means are {abs(first['people']):.2g} standard deviations between people apart; corrected "
         f"{tell_p(first['p_corrected'])}, {first['status']}, {first['n_runs']:.0f} training runs"
     )
+    test = ", a cheap first look," if first["test"].startswith(FIRST_LOOK) else ""
+    could = tell_detectable(first)
     if not n_found:
         return (
-            f"In none of {len(ranked)} tests of single features, a first look by the jackknife, were the groups found "
-            f"to differ (corrected p < {alpha:g}), which does not show that they are alike; the nearest is of "
-            f"{where} ({numbers})."
+            f"In none of {len(ranked)} tests of single features{test} were the groups found to differ (corrected p < "
+            f"{alpha:g}): {_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
         )
     size = percent_of_mean(first)
     return (
-        f"In {n_found} of {len(ranked)} tests of single features, a first look by the jackknife, the groups differ "
+        f"In {n_found} of {len(ranked)} tests of single features{test} the groups differ "
         f"(corrected p < {alpha:g}); most surely {where} is larger in {larger} than in {smaller}, by "
-        f"{abs(size['difference']):.3g} % of the mean of both ({numbers})."
+        f"{abs(size['difference']):.3g} % of the mean of both ({numbers}). {could}"
     )
 
 
-def tell_fit(curves: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Say of each network that overfits from when on it does.
+def tell_detectable(reading: Any) -> str:
+    """Say in one sentence what the test of a feature could have found.
 
     Parameters
     ----------
-    curves : mapping of str to DataFrame
-        The learning curves of each network, mean over its runs: ``set``, ``metric``, ``epoch``, ``mean``.
+    reading : mapping
+        A row of the table of readings.
     """
-    sentences = []
-    for model, table in curves.items():
-        by_epoch = table[table["epoch"].notna()].set_index(["set", "metric", "epoch"])["mean"].sort_index()
-        if not {("test", "loss"), ("train", "balanced_accuracy")} <= set(by_epoch.index.droplevel("epoch")):
-            continue
-        loss, accuracy = by_epoch["test", "loss"], by_epoch["train", "balanced_accuracy"]
-        least = loss.idxmin()
-        if not loss.iloc[-1] > _RISE * loss[least]:
-            continue
-        told = accuracy[accuracy >= _BY_HEART]
-        by_heart = (
-            f" and tells its training participants apart from epoch {told.index[0]:.0f} on (balanced accuracy "
-            f"{told.iloc[0]:.2f})"
-            if not told.empty
-            else ""
-        )
-        sentences.append(
-            f"{model} overfits: its loss on held-out participants is least at epoch {least:.0f} ({loss[least]:.2f}), "
-            f"rises to {loss.iloc[-1]:.2f} by epoch {loss.index[-1]:.0f}{by_heart}. What it learns later is about the "
-            "participants that it has, not about the groups."
-        )
-    return sentences
+    size, share = reading["detectable"], 100 * POWER
+    if pd.isna(size):
+        return "So few permutations could have found no difference, however large."
+    level = (abs(reading["mean_reference"]) + abs(reading["mean_comparison"])) / 2
+    percent = f", {100 * size / level:.2g} % of the mean of both" if level else ""
+    unit = unit_of(FEATURE_COLUMNS[reading["feature"]]["Units"], reading["kind"])
+    closed = reading["effect_unit"] == SPREADS and reading["status"] != CONFIRMATORY
+    where = "Where its network is found to differ, this" if closed else "This"
+    return (
+        f"{where} test finds a difference of {size:.3g} ({unit}{percent}) in {share:g} % of studies like this one, and "
+        "misses smaller ones more often."
+    )
+
+
+def _tell_alike(ranked: pd.DataFrame) -> str:
+    """Say of how many tests without a difference the groups are known to be alike."""
+    n_alike = int((ranked["reading"] == ALIKE).sum())
+    if n_alike == 0:
+        return "which does not show that they are alike"
+    undecided = f", and {len(ranked) - n_alike} are undecided" if n_alike < len(ranked) else ""
+    return f"{n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
 
 
 def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:

@@ -24,10 +24,11 @@ COLUMNS = {
     "layer": "Parameter whose spectra were tested",
     "kind": "What the spectra are of: gradient, activation or delta",
     "feature": "Feature of the spectrum",
-    "effect_size": "Cohen's d_z over training runs, positive where the comparison group has the larger value",
+    "effect_size": "Difference in the unit that the next column names, positive where the comparison is larger",
+    "effect_unit": "Spread of the permutations, or standard error of the first look",
     "percent": {"Description": "Difference relative to the mean of both groups", "Units": "%"},
-    "percent_low": {"Description": "Lower end of its confidence interval", "Units": "%"},
-    "percent_high": {"Description": "Upper end of its confidence interval", "Units": "%"},
+    "percent_low": {"Description": "Lower end of its corrected interval", "Units": "%"},
+    "percent_high": {"Description": "Upper end of its corrected interval", "Units": "%"},
     "p_corrected": "p, corrected for the number of tests",
     "significant": "Whether the corrected p is below the level",
     "n_runs": "Training runs (repeats × folds)",
@@ -42,7 +43,7 @@ def summarise_differences(differences: pd.DataFrame, alpha: float) -> pd.DataFra
     Parameters
     ----------
     differences : DataFrame
-        The table of group tests; tests that could not be made have missing values.
+        The table of readings; tests that could not be made have missing values.
     alpha : float
         Level of significance.
 
@@ -88,9 +89,10 @@ def plot_group_differences(table: pd.DataFrame, levels: Sequence[str], alpha: fl
         map_ax.set_title(f"{model}: {marked} of {tested} tests with p < {alpha:g} ({runs})")
         _draw_forest(forest_ax, rows, levels, max(4, rows["row"].nunique()))
     panels[-1, 1].set_xlabel(
-        f"{levels[1]} − {levels[0]}, % of the mean of both\n(line: {100 * (1 - alpha):g} % confidence interval)"
+        f"{levels[1]} − {levels[0]}, % of the mean of both\n(line: corrected {100 * (1 - alpha):g} % interval)"
     )
-    label = f"Effect size (d_z over training runs)\n← {levels[0]} larger      {levels[1]} larger →"
+    unit = table["effect_unit"].iloc[0]
+    label = f"Effect size ({unit})\n← {levels[0]} larger      {levels[1]} larger →"
     image = ScalarMappable(scale, DIVERGING)
     figure.colorbar(image, ax=list(panels[:, 0]), location="bottom", fraction=0.04, aspect=40, shrink=0.7, label=label)
     correction = ", ".join(table["correction"].dropna().unique()) or "no correction"

@@ -37,7 +37,7 @@ COLUMNS = {
         "Levels": {
             "spectra": "singular value, mean over runs and the steps of an epoch",
             "trajectory": "feature over the epochs, mean and standard deviation over runs",
-            "difference": "effect size d_z of a test of spectra, with its confidence interval",
+            "difference": "effect size of a reading of spectra, with its corrected interval",
             "performance": "area under the ROC curve on held-out participants, with its confidence interval",
         },
     },
@@ -51,22 +51,23 @@ COLUMNS = {
     "value": "What is drawn",
     "low": "Lower end of the band or interval",
     "high": "Upper end of the band or interval",
+    "unit": "Unit of an effect size",
     "significant": "Difference: corrected p below the level; trajectory: epoch in which the groups differ",
     "n_runs": "Training runs (repeats × folds)",
     "n_participants": "Participants that were scored",
 }
 
 
-def find_leading_model(differences: pd.DataFrame, alpha: float) -> str:
+def find_leading_model(readings: pd.DataFrame, alpha: float) -> str:
     """Name the network whose spectra the figure shows: that of the test to begin with, or else the first."""
-    ranked = rank_differences(differences, alpha)
-    return str((differences if ranked.empty else ranked)["model"].iloc[0])
+    ranked = rank_differences(readings, alpha)
+    return str((readings if ranked.empty else ranked)["model"].iloc[0])
 
 
 def summarise_main(
     spectra: xr.DataTree,
     features: pd.DataFrame,
-    differences: pd.DataFrame,
+    readings: pd.DataFrame,
     clusters: pd.DataFrame,
     performance: pd.DataFrame,
     alpha: float,
@@ -79,7 +80,7 @@ def summarise_main(
         Merged spectra of the network that `find_leading_model` names.
     features : DataFrame
         Its table of features.
-    differences, clusters, performance : DataFrame
+    readings, clusters, performance : DataFrame
         Tables of the statistics, of all networks.
     alpha : float
         Level of significance.
@@ -89,22 +90,24 @@ def summarise_main(
     DataFrame
         A row a number that is drawn, columns as in `COLUMNS`.
     """
-    ranked = rank_differences(differences, alpha)
-    leading = (differences if ranked.empty else ranked).iloc[0]
+    ranked = rank_differences(readings, alpha)
+    leading = (readings if ranked.empty else ranked).iloc[0]
     kept = {"model": leading["model"], "layer": leading["layer"], "kind": leading["kind"]}
     spectrum = summarise_spectra(spectra, leading["kind"])
     spectrum = spectrum[spectrum["layer"] == leading["layer"]].rename(columns={"singular_value": "value"})
     areas = performance[performance["metric"] == "roc_auc"]
     strongest = ranked[:STRONGEST]
+    stretches = find_epochs(clusters, leading, alpha) if leading["p_corrected"] < alpha else []
     parts = [
         spectrum.assign(panel="spectra", **kept),
-        _trajectory(features, leading, find_epochs(clusters, leading, alpha)).assign(panel="trajectory", **kept),
+        _trajectory(features, leading, stretches).assign(panel="trajectory", **kept),
         strongest.assign(
             panel="difference",
             value=strongest["effect_size"],
             low=strongest["effect_low"],
             high=strongest["effect_high"],
             significant=strongest["found"],
+            unit=strongest["effect_unit"],
         ),
         areas.assign(panel="performance", value=areas["estimate"], low=areas["ci_low"], high=areas["ci_high"]),
     ]
@@ -151,7 +154,7 @@ def plot_main(table: pd.DataFrame, levels: Sequence[str], networks: Collection[s
     else:
         name_panel(differences_ax, "no difference could be tested")
     _draw_performance(performance_ax, parts.get("performance", table[:0]), networks)
-    note = f"Filled: corrected p < {alpha:g}. Lines: {100 * (1 - alpha):g} % confidence intervals; band: ± sd of runs"
+    note = f"Filled: corrected p < {alpha:g}. Lines: {100 * (1 - alpha):g} % intervals (corrected); band: ± sd of runs"
     below.supxlabel(
         note + ("; black bar: epochs that differ" if parts["trajectory"]["significant"].any() else ""), fontsize=8
     )
@@ -205,7 +208,7 @@ def _draw_differences(ax: Any, rows: pd.DataFrame, levels: Sequence[str]) -> Non
     ]
     _name_rows(ax, names)
     title = "Surest differences of spectra" + ("" if several else f"\nof {rows['model'].iloc[0]}")
-    ax.set(title=title, xlabel=f"Effect size d_z\n← {levels[0]} larger     {levels[1]} larger →")
+    ax.set(title=title, xlabel=f"Effect size ({rows['unit'].iloc[0]})\n← {levels[0]} larger     {levels[1]} larger →")
 
 
 def _draw_performance(ax: Any, rows: pd.DataFrame, networks: Collection[str]) -> None:

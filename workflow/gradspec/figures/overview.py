@@ -15,10 +15,17 @@ from typing import Any
 import pandas as pd
 
 from gradspec.cohort.listing import count_by_value
-from gradspec.figures.findings import rank_differences, tell_difference, tell_fit, tell_learning, tell_omnibus
+from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus, tell_overfitting
 from gradspec.files import PathLike, write_text
+from gradspec.stats.runs import count_learners
 
 _LISTED = 20
+
+_PERMUTATIONS = (
+    "Grey: permutations of the groups, under each of which the networks were trained again. Vermilion: the groups as "
+    "they are. Dashed: what the corrected test finds in 80 % of studies like this one. Left: each network as a whole; "
+    "right: its feature that ranks first. The table figures/permutations.tsv holds the numbers."
+)
 
 _REFERENCES = (
     "Baker BT, Calhoun VD, Plis SM (2024). Spectral introspection identifies group training dynamics in deep neural "
@@ -86,27 +93,30 @@ def count_flow(
         {level: int((table["group"] == level).sum()) for level in levels} for table in (checked, participants)
     )
     other = int((~checked["group"].isin(list(levels))).sum())
-    trained = splits[splits["set"] == "train"].groupby(["repeat", "fold"])["participant_id"].nunique()
     by_value = count_by_value(listed, set(participants["participant_id"]))
     of_no_group = {"of no group": other} if other else {}
-    return Flow(found | of_no_group, analysed, excluded, by_value, (trained.min(), trained.max()))
+    return Flow(found | of_no_group, analysed, excluded, by_value, count_learners(splits))
 
 
 def tell_result(
-    differences: pd.DataFrame,
+    readings: pd.DataFrame,
     performance: pd.DataFrame,
     networks: Collection[str],
     levels: Sequence[str],
     alpha: float,
     omnibus: pd.DataFrame | None = None,
     curves: Mapping[str, pd.DataFrame] | None = None,
+    window: str = "",
 ) -> list[str]:
-    """Say the main result in two or three sentences with numbers; the omnibus test before single features."""
+    """Say the main result in a few sentences with numbers; the omnibus test before single features.
+
+    `curves` are the learning curves of each network, and `window` says over which epochs its spectra are taken.
+    """
     return [
         tell_learning(performance, networks, levels, alpha),
+        *tell_overfitting(curves or {}, window),
         *([] if omnibus is None else [tell_omnibus(omnibus, alpha)]),
-        tell_difference(rank_differences(differences, alpha), levels, alpha),
-        *tell_fit(curves or {}),
+        tell_difference(rank_differences(readings, alpha), levels, alpha),
     ]
 
 
@@ -116,6 +126,7 @@ def write_overview(
     result: Sequence[str],
     flow: Flow,
     picture: PathLike,
+    permutations: PathLike | None = None,
     methods: str,
     environment: dict[str, Any],
 ) -> None:
@@ -131,16 +142,16 @@ def write_overview(
         Who took part.
     picture : path
         The main figure, a PNG image; it is put into the page.
+    permutations : path, optional
+        The picture of the permutation distributions, where networks were trained under permuted groups.
     methods : str
         Methods of the preprocessing, paragraphs apart by empty lines; empty where there was none.
     environment : dict
         What `gradspec.figures.environment.describe_environment` returns.
     """
-    encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
-    figure = (
-        f'<figure><img src="data:image/png;base64,{encoded}" alt="Main figure. {escape(" ".join(result), quote=True)}">'
-        f"<figcaption>{_caption(flow)}</figcaption></figure>"
-    )
+    figure = _embed(picture, "Main figure. " + " ".join(result), _caption(flow))
+    if permutations is not None:
+        figure += _embed(permutations, "Permutation distributions.", _PERMUTATIONS)
     references = (*_REFERENCES, _GROUP_ICA) if methods else _REFERENCES
     sections = {
         "Main result": "".join(f"<p>{escape(sentence)}</p>" for sentence in result) + figure,
@@ -156,12 +167,21 @@ def write_overview(
     write_text(page.replace("{{ body }}", body), path)
 
 
+def _embed(picture: PathLike, text: str, caption: str) -> str:
+    """Put a picture into the page, with what a screen reader says of it and its caption as HTML."""
+    encoded = base64.b64encode(Path(picture).read_bytes()).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{encoded}" alt="{escape(text, quote=True)}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
 def _caption(flow: Flow) -> str:
     groups = " and ".join(f"{count} {escape(level)}" for level, count in flow.analysed.items())
     return (
         f"n = {groups}. Above: singular values of the layer whose test ranks first, over training. "
         "Below: the feature of that test, mean ± sd of the training runs; the surest differences of all networks "
-        "with confidence intervals, filled where the corrected p is below the level; and how well the networks tell "
+        "with corrected intervals, filled where a difference was found; and how well the networks tell "
         "held-out participants apart. The table figures/main.tsv holds the numbers."
     )
 

@@ -119,18 +119,12 @@ def _test_network(tree: "xr.DataTree") -> "pd.DataFrame":
 
     tail = partial(tail_p, two_sided=False)
     about = {"model": tree.attrs["model"], "n_runs": int(tree.attrs["n_runs"])}
-    values = {
-        node.path.removeprefix("/"): node["log_ratio"].values.reshape(node.sizes["arrangement"], -1)
-        for node in tree.subtree
-        if "log_ratio" in node.data_vars
-    }
+    values = _read_values(tree)
     if not values:
         row = {"level": NETWORK, "layer": None, "test": "not tested: no singular value is above rounding in every step"}
         return pd.DataFrame([{**about, **row}]).reindex(columns=list(OMNIBUS_COLUMNS))
-    standardised = np.stack(
-        [_standardise(np.sqrt(np.sqrt(squared_distance(each)))) for each in values.values()], axis=1
-    )
-    network = np.log(np.exp(_SHARPNESS * standardised).sum(axis=1))
+    standardised = _measure_layers(values)
+    network = _combine_layers(standardised)
     standardised_network = _standardise(network)[:, None]
     of_network, of_layers = tail(standardised_network), tail(standardised)
     table = pd.DataFrame({"layer": [None, *values], "statistic": [network[0], *standardised[0]]})
@@ -148,6 +142,34 @@ def _test_network(tree: "xr.DataTree") -> "pd.DataFrame":
         test=TEST,
     )
     return table.reindex(columns=list(OMNIBUS_COLUMNS))
+
+
+def network_statistic(tree: "xr.DataTree") -> Float[np.ndarray, "arrangement"] | None:
+    """Give the statistic of a network under every arrangement, the groups as they are first; None without values."""
+    values = _read_values(tree)
+    return _standardise(_combine_layers(_measure_layers(values))) if values else None
+
+
+def _combine_layers(
+    standardised: Float[np.ndarray, "arrangement layer"],
+) -> Float[np.ndarray, "arrangement"]:
+    """Soft maximum over layers; see the head of this page."""
+    combined: Float[np.ndarray, arrangement] = np.log(np.exp(_SHARPNESS * standardised).sum(axis=1))
+    return combined
+
+
+def _read_values(tree: "xr.DataTree") -> dict[str, Float[np.ndarray, "arrangement value"]]:
+    return {
+        node.path.removeprefix("/"): node["log_ratio"].values.reshape(node.sizes["arrangement"], -1)
+        for node in tree.subtree
+        if "log_ratio" in node.data_vars
+    }
+
+
+def _measure_layers(
+    values: dict[str, Float[np.ndarray, "arrangement value"]],
+) -> Float[np.ndarray, "arrangement layer"]:
+    return np.stack([_standardise(np.sqrt(np.sqrt(squared_distance(each)))) for each in values.values()], axis=1)
 
 
 def _standardise(statistics: Float[np.ndarray, "arrangement"]) -> Float[np.ndarray, "arrangement"]:

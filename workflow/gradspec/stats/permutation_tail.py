@@ -19,6 +19,8 @@ What a tail says beyond a tenth of the least that can be counted is not believed
 How often these reject where nothing differs is measured by `gradspec.stats.calibration`.
 """
 
+import math
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
@@ -100,11 +102,43 @@ def corrected_p(z: Standardised, *, two_sided: bool = True) -> tuple[Float[np.nd
     return np.maximum(-np.expm1(n_effective * np.log1p(-p_values[0])), _least(z)), BETA
 
 
-def _student(z: Standardised, two_sided: bool) -> Standardised:
-    """P-value of every arrangement after all others: z² is n t² / (n - 1 + t²)."""
+def critical_t(z: Standardised, alpha: float, *, by_count: bool = False) -> float:
+    """Size of t beyond which a two-sided test of a family is found: `corrected_p` below `alpha`, turned round.
+
+    Parameters
+    ----------
+    z : array, shape (arrangement, test)
+        As `corrected_p` takes them.
+    alpha : float
+        Level of the corrected p.
+    by_count : bool
+        Whether the family is counted whatever its distribution.
+
+    Returns
+    -------
+    float
+        In units of the standard error of `_student`; infinite where so few permutations can find nothing.
+    """
     n = len(z) - 1
+    if by_count or not _are_normal(z, _NOT_NORMAL / z.shape[1]).all():
+        largest = np.sort(np.abs(z[1:]).max(axis=1))[::-1]
+        may_reach = math.ceil(alpha * len(z) - 1) - 1
+        return float("inf") if may_reach < 0 else float(t_of_z(largest[may_reach], n))
+    n_effective = max(1.0, -1 / float(np.log1p(-_student(z, True)[1:].min(axis=1)).mean()))
+    return float(stats.t.isf(-np.expm1(np.log1p(-alpha) / n_effective) / 2, n - 1))
+
+
+def t_of_z(z: Float[np.ndarray, "*shape"], n: int) -> Float[np.ndarray, "*shape"]:
+    """T of an arrangement after the n others, of its z among all: z² is n t² / (n - 1 + t²)."""
     share = np.minimum(np.square(z) / n, 1 - 1e-12)
-    t = np.sign(z) * np.sqrt(share * (n - 1) / (1 - share))
+    t: Float[np.ndarray, "*shape"] = np.sign(z) * np.sqrt(share * (n - 1) / (1 - share))
+    return t
+
+
+def _student(z: Standardised, two_sided: bool) -> Standardised:
+    """P-value of every arrangement after all others."""
+    n = len(z) - 1
+    t = t_of_z(z, n)
     p_values: Standardised = 2 * stats.t.sf(np.abs(t), n - 1) if two_sided else stats.t.sf(t, n - 1)
     return p_values
 

@@ -144,3 +144,15 @@ def _check_table(features: "pd.DataFrame", levels: Sequence[str], names: Sequenc
                 f"The features of model {model} have no {what} {', '.join(map(repr, absent))}; they have "
                 f"{', '.join(map(str, found))}. Delete features/{model}.tsv and run again"
             )
+
+
+def count_learners(splits: "pd.DataFrame") -> tuple[int, int]:
+    """Smallest and largest number of participants that a training run learns from.
+
+    Parameters
+    ----------
+    splits : DataFrame
+        Columns repeat, fold, participant_id, set.
+    """
+    trained = splits[splits["set"] == "train"].groupby(["repeat", "fold"])["participant_id"].nunique()
+    return int(trained.min()), int(trained.max())

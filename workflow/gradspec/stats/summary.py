@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradspec.stats.covariates import ADJUSTED, GROUP, UNADJUSTED
 from gradspec.stats.plan import CONFIRMATORY, Family
+from gradspec.stats.readings import ALIKE, DIFFERENT, UNDECIDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,7 @@ CHANCE = 0.5
 
 
 def summarise_tests(
-    differences: "pd.DataFrame",
+    readings: "pd.DataFrame",
     equal_loss: "pd.DataFrame",
     clusters: "pd.DataFrame",
     performance: "pd.DataFrame",
@@ -27,6 +28,7 @@ def summarise_tests(
     levels: Sequence[str],
     alpha: float,
     margin: float,
+    learned_from: tuple[int, int],
     permutations: "pd.DataFrame | None" = None,
     omnibus: "pd.DataFrame | None" = None,
 ) -> Sections:
@@ -34,7 +36,7 @@ def summarise_tests(
 
     Parameters
     ----------
-    differences, equal_loss, clusters, performance, scores : DataFrame
+    readings, equal_loss, clusters, performance, scores : DataFrame
         Tables of the stage.
     families : sequence of Family
         The plan.
@@ -44,6 +46,8 @@ def summarise_tests(
         Level of significance.
     margin : float
         Largest difference that counts as none, as a share of the mean of both groups.
+    learned_from : (int, int)
+        Smallest and largest number of participants that a training run learned from.
     permutations : DataFrame, optional
         Permutation tests, where there are any.
     omnibus : DataFrame, optional
@@ -54,16 +58,18 @@ def summarise_tests(
     dict
         Sentences by heading.
     """
-    declared = differences["status"] == CONFIRMATORY
+    declared = readings["status"] == CONFIRMATORY
     families = [family for family in families if not family.grouping]
-    sections = {"Did the networks learn?": _tell_performance(performance, set(differences["model"]), levels, alpha)}
+    networks = set(readings["model"])
+    sections = {"Did the networks learn?": _tell_performance(performance, networks, levels, alpha, learned_from)}
     if omnibus is not None:
-        sections["Do the spectra of the groups differ?"] = tell_omnibus(omnibus, permutations, alpha)
+        sections["Do the spectra of the groups differ?"] = tell_omnibus(omnibus, readings, alpha)
+    look = "A cheap first look: " if omnibus is None else "Single features: "
     sections |= {
-        "A first look: confirmatory tests": _tell_plan(differences[declared], families, levels, alpha, margin),
-        "A first look: exploratory tests": _tell_exploration(differences[~declared], levels, alpha, margin),
-        "Group or fit?": _tell_equal_loss(differences, equal_loss, alpha),
-        "When in training": _tell_clusters(clusters, alpha),
+        f"{look}confirmatory tests": _tell_plan(readings[declared], families, levels, alpha, margin),
+        f"{look}exploratory tests": _tell_exploration(readings[~declared], levels, alpha, margin),
+        "Group or fit?": _tell_equal_loss(readings, equal_loss, alpha),
+        "When in training": _tell_clusters(clusters, readings, alpha),
         "Group or covariates?": _tell_scores(scores, levels, alpha),
     }
     if permutations is not None and omnibus is not None:  # which has told of those by retraining
@@ -89,14 +95,16 @@ def render_summary(sections: Mapping[str, Sequence[str]]) -> str:
 
 
 def _tell_performance(
-    performance: "pd.DataFrame", networks: Set[str], levels: Sequence[str], alpha: float
+    performance: "pd.DataFrame", networks: Set[str], levels: Sequence[str], alpha: float, learned_from: tuple[int, int]
 ) -> list[str]:
     """Say how well each network tells the groups apart, and each baseline, which has no spectra."""
     sentences = []
+    low, high = learned_from
+    learners = f"{low}" if low == high else f"{low} to {high}"
     for _, row in performance[performance["metric"].isin(["roc_auc", "reconstruction_error"])].iterrows():
         trained = (
-            f"{row['model']} was trained {row['n_runs']} times and tried on {row['n_participants']} participants, each "
-            "of whom it had not seen. It"
+            f"{row['model']} was trained {row['n_runs']} times, each on {learners} of the participants, and scored on "
+            f"{row['n_participants']} in all. It"
         )
         if row["metric"] == "reconstruction_error":
             error = _interval(row, "estimate", alpha)
@@ -144,32 +152,42 @@ def _tell_exploration(tests: "pd.DataFrame", levels: Sequence[str], alpha: float
     return sentences
 
 
-def _tell_equal_loss(differences: "pd.DataFrame", equal_loss: "pd.DataFrame", alpha: float) -> list[str]:
+def _tell_equal_loss(readings: "pd.DataFrame", equal_loss: "pd.DataFrame", alpha: float) -> list[str]:
     """Say how many of the differences that were found remain where the loss of the groups is taken into account."""
     sentences = []
     key = ["layer", "kind", "feature"]
     for model, rows in equal_loss.groupby("model", sort=False):
         found, remaining = (
             set(_found(table, alpha)[key].itertuples(index=False, name=None))
-            for table in (differences[differences["model"] == model], rows)
+            for table in (readings[readings["model"] == model], rows)
         )
         n_tested = int(rows["p_value"].notna().sum())
-        at_equal_loss = f"at equal loss of the groups {len(remaining)} of {n_tested} tests find one"
-        sentences.append(
-            f"{model}: of {len(found)} differences that were found, {len(found & remaining)} remain; {at_equal_loss}."
-            if found
-            else f"{model}: no difference was found at the losses as they are; {at_equal_loss}."
-        )
+        text = f"{model}: no difference was found that a difference of loss could explain"
+        if found:
+            text = (
+                f"{model}: of {len(found)} differences that were found, {len(found & remaining)} remain at equal loss "
+                "of the groups"
+            )
+        sentences.append(f"{text}; a first look at equal loss finds {len(remaining)} in {n_tested} tests.")
     return sentences
 
 
-def _tell_clusters(clusters: "pd.DataFrame", alpha: float) -> list[str]:
+def _tell_clusters(clusters: "pd.DataFrame", readings: "pd.DataFrame", alpha: float) -> list[str]:
+    """Say when in training the features differ that were found to; when is not asked of the others."""
     sentences = []
-    for model, members in clusters.groupby("model", sort=False):
-        tested = members[~members["test"].str.startswith("not tested")]
-        n_tested = len(tested[["layer", "kind", "feature"]].drop_duplicates())
-        found = tested[tested["p_corrected"] < alpha].sort_values("p_corrected", kind="stable")
-        text = f"{model}: the groups differ in a stretch of epochs in {_trajectories(found)} of {n_tested} trajectories"
+    key = ["model", "layer", "kind", "feature"]
+    different = readings.loc[readings["reading"] == DIFFERENT, key]
+    for model in clusters["model"].unique():
+        asked = clusters.merge(different[different["model"] == model], on=key)
+        if asked.empty:
+            sentences.append(f"{model}: no feature was found to differ, so that none is asked when.")
+            continue
+        found = asked[asked["p_corrected"] < alpha].sort_values("p_corrected", kind="stable")
+        n_asked = int((different["model"] == model).sum())
+        text = (
+            f"{model}: of {n_asked} features that differ, a first look finds {_trajectories(found)} to do so in a "
+            "stretch of epochs"
+        )
         if not found.empty:
             row = found.iloc[0]
             text += (
@@ -180,15 +198,15 @@ def _tell_clusters(clusters: "pd.DataFrame", alpha: float) -> list[str]:
     return sentences
 
 
-def tell_omnibus(omnibus: "pd.DataFrame", permutations: "pd.DataFrame | None", alpha: float) -> list[str]:
+def tell_omnibus(omnibus: "pd.DataFrame", readings: "pd.DataFrame", alpha: float) -> list[str]:
     """Say of every network whether its spectra differ, in which layers, and in which single features.
 
     Parameters
     ----------
     omnibus : DataFrame
         Tests of networks and layers.
-    permutations : DataFrame, optional
-        Tests of single features, which are told of where the whole network differs.
+    readings : DataFrame
+        Readings of single features, which are told of where the whole network differs.
     alpha : float
         Level of significance.
     """
@@ -210,13 +228,10 @@ def tell_omnibus(omnibus: "pd.DataFrame", permutations: "pd.DataFrame | None", a
         found = layers[layers["p_corrected"] < alpha].sort_values("p_value", kind="stable")
         if not found.empty:
             text += ", in " + ", ".join(f"{row['layer']} ({_p(row['p_corrected'])})" for _, row in found.iterrows())
-        features = None
-        if permutations is not None:
-            features = permutations[(permutations["by"] == "retraining") & (permutations["model"] == model)]
-            features = _found(features, alpha)[:STRONGEST]
-        if features is not None and not features.empty:
+        features = _found(readings[readings["model"] == model], alpha)[:STRONGEST]
+        if not features.empty:
             text += "; of single features in " + ", ".join(
-                f"{_name(row)} ({row['z']:+.1f} spreads of the permutations, corrected {_p(row['p_corrected'])})"
+                f"{_name(row)} ({row['effect_size']:+.1f} {row['effect_unit']}, corrected {_p(row['p_corrected'])})"
                 for _, row in features.iterrows()
             )
         sentences.append(text + ".")
@@ -267,13 +282,13 @@ def _count(tests: "pd.DataFrame", alpha: float, margin: float) -> str:
     """Say how many tests were done on how many runs, and how many found a difference, or that there is none."""
     n_tested, n_runs = int(tests["p_value"].notna().sum()), int(tests["n_runs"].max())
     n_found = len(_found(tests, alpha))
-    n_alike = int((tests["p_equivalent_corrected"] < alpha).sum())
+    n_alike = int((tests["reading"] == ALIKE).sum())
     text = (
         f"{n_tested} of {len(tests)} tests could be done, on {n_runs} training runs each; {n_found} found a difference "
         f"(corrected p < {alpha:g}, {', '.join(tests['correction'].unique())}), and {n_alike} showed the groups to be "
         f"alike within {100 * margin:g} % of their mean."
     )
-    undecided = n_tested - len(tests[(tests["p_corrected"] < alpha) | (tests["p_equivalent_corrected"] < alpha)])
+    undecided = int((tests["reading"] == UNDECIDED).sum())
     return text + (f" {undecided} are undecided: they show neither." if undecided else "")
 
 
@@ -288,8 +303,9 @@ def _tell_difference(row: Any, levels: Sequence[str], alpha: float) -> str:
     ends = sorted(abs(100 * row[end] / level) for end in ("ci_low", "ci_high"))
     return (
         f"{row['model']}: {_name(row)} is larger in {larger} than in {smaller}, by "
-        f"{abs(100 * row['difference'] / level):.3g} % of the mean of both ({100 * (1 - alpha):g} % interval "
-        f"{ends[0]:.3g} to {ends[1]:.3g} %; {row['test']}, corrected {_p(row['p_corrected'])}, {row['n_runs']} runs)."
+        f"{abs(100 * row['difference'] / level):.3g} % of the mean of both (corrected {100 * (1 - alpha):g} % "
+        f"interval {ends[0]:.3g} to {ends[1]:.3g} %; {row['test']}, corrected {_p(row['p_corrected'])}, "
+        f"{row['n_runs']} runs)."
     )
 
 

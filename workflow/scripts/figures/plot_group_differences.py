@@ -9,7 +9,7 @@ from gradspec.figures.saving import save_figure
 from gradspec.files import read_table
 
 alpha = snakemake.params.alpha
-table = summarise_differences(read_table(snakemake.input.differences), alpha)
+table = summarise_differences(read_table(snakemake.input.readings), alpha)
 figure = plot_group_differences(table, snakemake.params.levels, alpha)
 output = snakemake.output
 save_figure(figure, table, COLUMNS, png=output.png, svg=output.svg, tsv=output.data)

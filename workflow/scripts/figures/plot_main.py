@@ -11,12 +11,10 @@ from gradspec.spectra.file import open_spectra
 
 given, output = snakemake.input, snakemake.output
 models, alpha = snakemake.params.models, snakemake.params.alpha
-differences, clusters, performance = (
-    read_table(path) for path in (given.differences, given.clusters, given.performance)
-)
-place = models.index(find_leading_model(differences, alpha))
+readings, clusters, performance = (read_table(path) for path in (given.readings, given.clusters, given.performance))
+place = models.index(find_leading_model(readings, alpha))
 with open_spectra(given.spectra[place]) as spectra:
     features = read_table(given.features[place])
-    table = summarise_main(spectra, features, differences, clusters, performance, alpha)
+    table = summarise_main(spectra, features, readings, clusters, performance, alpha)
 figure = plot_main(table, snakemake.params.levels, models, alpha)
 save_figure(figure, table, COLUMNS, png=output.png, svg=output.svg, tsv=output.data)

@@ -14,9 +14,7 @@ layers = {}
 for model, path in zip(models, snakemake.input.spectra, strict=True):
     with open_spectra(path) as spectra:
         layers[model] = describe_layers(spectra)
-groupings = {
-    f"{snakemake.params.column} (learnt)": show_learnt(features, read_table(snakemake.input.differences), levels)
-}
+groupings = {f"{snakemake.params.column} (learnt)": show_learnt(features, read_table(snakemake.input.readings), levels)}
 if snakemake.input.groupings:
     by_further = dict(zip(models, map(read_table, snakemake.input.groupings), strict=True))
     permutations = read_table(snakemake.input.permutations) if snakemake.input.permutations else None

@@ -6,6 +6,7 @@ start(snakemake.log[0], snakemake.threads)
 
 from pathlib import Path
 
+from gradspec.figures.findings import name_window
 from gradspec.figures.overview import count_flow, tell_result, write_overview
 from gradspec.files import read_json, read_table
 
@@ -14,16 +15,18 @@ tables = [read_table(path) for path in (given.listed, given.checked, given.parti
 write_overview(
     snakemake.output.page,
     result=tell_result(
-        read_table(given.differences),
+        read_table(given.readings),
         read_table(given.performance),
         params.models,
         params.levels,
-        params.alpha,
+        params.stats["alpha"],
         omnibus=read_table(given.omnibus) if given.omnibus else None,
-        curves={model: read_table(path) for model, path in zip(params.models, given.curves, strict=True)},
+        curves=dict(zip(params.models, map(read_table, given.curves), strict=True)),
+        window=name_window(params.stats),
     ),
     flow=count_flow(*tables, params.levels),
     picture=given.picture,
+    permutations=given.permutations or None,
     methods=Path(given.methods).read_text(encoding="utf-8") if given.methods else "",
     environment=read_json(given.environment),
 )
