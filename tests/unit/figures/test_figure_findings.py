@@ -139,6 +139,12 @@ def test_the_window_is_that_of_the_test_that_was_run():
     assert name_window(settings).startswith("the first 20 % of the epochs")
 
 
+def test_groups_that_are_shown_to_be_alike_are_told_apart_from_those_undecided():
+    tests = group_tests({KEY: 0.5, ("mlp", "a.weight", "entropy"): 0.2})
+    text = tell_difference(rank_differences(tests.assign(reading=["alike", "undecided"]), 0.05), LEVELS, 0.05)
+    assert "(corrected p < 0.05): 1 show them to be alike within the margin" in text and "and 1 are undecided." in text
+
+
 def test_where_nothing_could_have_been_found_no_interval_is_told():
     readings = group_tests({KEY: 0.5}).assign(effect_low=np.nan, effect_high=np.nan, detectable=np.nan)
     text = tell_difference(rank_differences(readings, 0.05), LEVELS, 0.05)

@@ -204,7 +204,7 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     if not n_found:
         return (
             f"In none of {len(ranked)} tests of single features{test} were the groups found to differ (corrected p < "
-            f"{alpha:g}): {_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
+            f"{alpha:g}){_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
         )
     size = percent_of_mean(first)
     return (
@@ -240,9 +240,9 @@ def _tell_alike(ranked: pd.DataFrame) -> str:
     """Say of how many tests without a difference the groups are known to be alike."""
     n_alike = int((ranked["reading"] == ALIKE).sum())
     if n_alike == 0:
-        return "which does not show that they are alike"
+        return ", which does not show that they are alike"
     undecided = f", and {len(ranked) - n_alike} are undecided" if n_alike < len(ranked) else ""
-    return f"{n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
+    return f": {n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
 
 
 def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:
