@@ -77,12 +77,9 @@ def omnibus_table(**p_corrected):
 def test_networks_whose_spectra_differ_as_a_whole_are_named():
     text = tell_omnibus(omnibus_table(lstm=0.4, mlp=0.01), 0.05)
     assert text.startswith("The spectra of the groups differ in 1 of 2 networks, against 49 permutations")
-    assert (
-        "mlp (z = 2.5, p = 0.01)" in text
-        and "lstm" not in text
-        and "in a of mlp. It finds a network with z = 2.9 in 80 %" in text
-    )
+    assert "mlp (z = 2.5, p = 0.01)" in text and "lstm" not in text and "in a of mlp. It finds z = 2.9 in 80 %" in text
     assert "it found no difference (nearest: mlp" in tell_omnibus(omnibus_table(mlp=0.2, lstm=0.4), 0.05)
+    assert tell_omnibus(omnibus_table(mlp=0.2).assign(n_permutations=9), 0.05).endswith("however large.")
     assert tell_omnibus(omnibus_table(mlp=np.nan), 0.05) == "No network could be tested as a whole."
 
 
@@ -140,3 +137,15 @@ def test_the_window_is_that_of_the_test_that_was_run():
     assert name_window(settings) == "the epochs from 0 to 50 % of training (stats.window)"
     settings["permutation"]["retraining"] = 49
     assert name_window(settings).startswith("the first 20 % of the epochs")
+
+
+def test_groups_that_are_shown_to_be_alike_are_told_apart_from_those_undecided():
+    tests = group_tests({KEY: 0.5, ("mlp", "a.weight", "entropy"): 0.2})
+    text = tell_difference(rank_differences(tests.assign(reading=["alike", "undecided"]), 0.05), LEVELS, 0.05)
+    assert "(corrected p < 0.05): 1 show them to be alike within the margin" in text and "and 1 are undecided." in text
+
+
+def test_where_nothing_could_have_been_found_no_interval_is_told():
+    readings = group_tests({KEY: 0.5}).assign(effect_low=np.nan, effect_high=np.nan, detectable=np.nan)
+    text = tell_difference(rank_differences(readings, 0.05), LEVELS, 0.05)
+    assert "nan" not in text and text.endswith("So few permutations could have found no difference, however large.")

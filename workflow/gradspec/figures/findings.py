@@ -14,6 +14,7 @@ from gradspec.stats.readings import ALIKE, FIRST_LOOK, SPREADS
 _CHANCE = 0.5
 _PERFECT = 0.995  # balanced accuracy that is written 1.0
 _RISE = 0.05  # share by which the loss on others has risen above its least, where a network overfits
+_NOTHING = "So few permutations could have found no difference, however large."
 _KEYS = ["model", "layer", "kind", "feature"]
 
 
@@ -153,9 +154,9 @@ def tell_omnibus(omnibus: pd.DataFrame, alpha: float) -> str:
         f"{first['n_permutations']:.0f} permutations of the groups, under each of which the networks were trained again"
     )
     least = detectable_z(int(first["n_permutations"]), alpha / len(networks))
-    could = (
-        f"It finds a network with z = {least:.1f} in {100 * POWER:g} % of studies, and misses smaller ones more often."
-    )
+    could = _NOTHING
+    if pd.notna(least):
+        could = f"It finds z = {least:.1f} in {100 * POWER:g} % of studies, and misses smaller ones more often."
     if found.empty:
         nearest = f"{first['model']}, z = {first['z']:.1f}, {tell_p(first['p_corrected'])}"
         return (
@@ -191,8 +192,10 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     larger, smaller = (levels[1], levels[0]) if first["difference"] > 0 else (levels[0], levels[1])
     feature, layer = name_feature(first["feature"]), layer_label(first["layer"])
     where = f"the {feature} of the {first['kind']} of {layer} in {first['model']}"
+    has_ends = pd.notna(first["effect_low"])
+    interval = f" [{first['effect_low']:.2f}, {first['effect_high']:.2f}]" if has_ends else ""
     numbers = (
-        f"{first['effect_size']:.2f} {first['effect_unit']} [{first['effect_low']:.2f}, {first['effect_high']:.2f}], "
+        f"{first['effect_size']:.2f} {first['effect_unit']}{interval}, "
         f"as groups whose means are {abs(first['people']):.2g} standard deviations between people apart; corrected "
         f"{tell_p(first['p_corrected'])}, {first['status']}, {first['n_runs']:.0f} training runs"
     )
@@ -201,7 +204,7 @@ def tell_difference(ranked: pd.DataFrame, levels: Sequence[str], alpha: float) -
     if not n_found:
         return (
             f"In none of {len(ranked)} tests of single features{test} were the groups found to differ (corrected p < "
-            f"{alpha:g}): {_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
+            f"{alpha:g}){_tell_alike(ranked)}. The nearest is of {where} ({numbers}). {could}"
         )
     size = percent_of_mean(first)
     return (
@@ -221,7 +224,7 @@ def tell_detectable(reading: Any) -> str:
     """
     size, share = reading["detectable"], 100 * POWER
     if pd.isna(size):
-        return "So few permutations could have found no difference, however large."
+        return _NOTHING
     level = (abs(reading["mean_reference"]) + abs(reading["mean_comparison"])) / 2
     percent = f", {100 * size / level:.2g} % of the mean of both" if level else ""
     unit = unit_of(FEATURE_COLUMNS[reading["feature"]]["Units"], reading["kind"])
@@ -237,9 +240,9 @@ def _tell_alike(ranked: pd.DataFrame) -> str:
     """Say of how many tests without a difference the groups are known to be alike."""
     n_alike = int((ranked["reading"] == ALIKE).sum())
     if n_alike == 0:
-        return "which does not show that they are alike"
+        return ", which does not show that they are alike"
     undecided = f", and {len(ranked) - n_alike} are undecided" if n_alike < len(ranked) else ""
-    return f"{n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
+    return f": {n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
 
 
 def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:

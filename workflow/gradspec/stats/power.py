@@ -5,6 +5,8 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.special import nctdtrinc
 
+from gradspec.stats.permutation_tail import FEWEST
+
 POWER = 0.8
 """Share of studies in which a difference is to be found that a test is said to be able to find."""
 
@@ -50,8 +52,10 @@ def detectable_z(n_permutations: int, level: float, power: float = POWER) -> flo
     Returns
     -------
     float
-        In standard deviations of the permutations, from their mean.
+        In standard deviations of the permutations, from their mean; NaN where so few can find nothing.
     """
+    if n_permutations < FEWEST and 1 / (1 + n_permutations) >= level:
+        return float("nan")
     df = n_permutations - 1
     critical = float(stats.t.isf(level, df))
     return float(least_noncentrality(critical, df, power) * np.sqrt(1 + 1 / n_permutations))

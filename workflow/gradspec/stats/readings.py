@@ -52,7 +52,7 @@ def describe_readings(levels: Sequence[str], alpha: float, margin: float) -> dic
             "Description": f"{comparison!r} minus {reference!r}, in the unit of the feature",
             "Method": "By training under permuted groups, less the mean of these",
         },
-        "ci_low": f"Lower end of its {share} interval, corrected for all tests of the family",
+        "ci_low": f"Lower end of its {share} interval, corrected for its family; empty where it has no ends",
         "ci_high": "Upper end of it",
         "detectable": (
             f"Smallest difference that this test finds in {100 * POWER:g} % of studies like this one, in the unit of "
@@ -128,6 +128,8 @@ def read_tests(
     else:
         table = _read_retraining(permutations[permutations["by"] == "retraining"], omnibus, levels, alpha)
     level = (table["mean_reference"].abs() + table["mean_comparison"].abs()) / 2
+    known = np.isfinite(table["ci_high"])  # an interval without ends is none
+    table = table.assign(ci_low=table["ci_low"].where(known), ci_high=table["ci_high"].where(known))
     inside = (table[["ci_low", "ci_high"]].abs().max(axis=1, skipna=False) <= margin * level).to_numpy()
     p_corrected = table["p_corrected"]
     readings = np.select([p_corrected.isna(), p_corrected < alpha, inside], [UNTESTED, DIFFERENT, ALIKE], UNDECIDED)
