@@ -3,7 +3,8 @@
 # Expected: "Cluster ID" n of the table is the voxels of value n in the label maps (in 0.10.1 the maps were relabelled for this).
 # Seen: the table counts on through the negative clusters (1, 2, 3), their map starts anew (1, 2). The voxels of value 2 in the
 # negative map are the cluster that the table calls 3, so whoever takes "2" takes another place of another size, and "3" is
-# empty. What is added for the negative side is the number of rows, sub-peaks included: with three sub-peaks the IDs are 1, 1a, 1b, 1c, 5, 6.
+# empty. What is added for the negative side is the number of rows, sub-peaks included: with three of them the IDs are 1, 1a,
+# 1b, 1c, 5, 6.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
