@@ -111,6 +111,7 @@ def _tell_design(design: Design) -> str:
         said.append(
             f"By what these results have measured so far, all trainings take {design.seconds / 3600:.2g} core hours."
         )
+    said.append("What difference of the spectra could be found: gradspec design, or python -m gradspec.stats.design.")
     return _list(said)
 
 
