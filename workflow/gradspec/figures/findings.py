@@ -226,7 +226,7 @@ def tell_detectable(reading: Any) -> str:
     if pd.isna(size):
         return _NOTHING
     level = (abs(reading["mean_reference"]) + abs(reading["mean_comparison"])) / 2
-    percent = f", {100 * size / level:.2g} % of the mean of both" if level else ""
+    percent = f", {100 * size / level:.3g} % of the mean of both" if level else ""
     unit = unit_of(FEATURE_COLUMNS[reading["feature"]]["Units"], reading["kind"])
     closed = reading["effect_unit"] == SPREADS and reading["status"] != CONFIRMATORY
     where = "Where its network is found to differ, this" if closed else "This"
