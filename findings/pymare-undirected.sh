@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # PyMARE 0.0.13: StoufferCombinationTest and FisherCombinationTest with mode="undirected", standard normal z of 2 to 20 studies.
 # Expected: without any effect p is below 0.05 in 5 % of cases, as it is with "directed" and "concordant".
-# Seen: 19 % with 2 studies, 57 % with 5 and 99.9 % or more with 20 (Stouffer); 15, 33 and 93 % (Fisher). The signs are dropped and what is
-# left is combined as if it were one-sided: |z| is never below 0, its p never above 0.5, so that the more studies, the
-# surer the "effect". The warning that comes with the mode asks whether one meant "concordant", not that p holds no level.
-# Fisher's method on two-sided p gives 5 %.
+# Seen: 19 % with 2 studies, 57 % with 5, more than 99.9 % with 20 (Stouffer); 15, 33 and 93 % (Fisher). The signs are dropped
+# and what is left is combined as if it were one-sided: |z| is never below 0, its p never above 0.5, so that the more
+# studies, the surer the "effect". The warning that comes with the mode asks whether one meant "concordant", it does not say that p
+# holds no level. Fisher's method on two-sided p gives 5 %.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
