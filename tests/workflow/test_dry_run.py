@@ -253,16 +253,21 @@ def test_double_and_unsafe_ids_are_named_before_any_job_runs(workdir: Path) -> N
     assert "not a BIDS label" in refusal(workdir, ready("timeseries", participants=str(table)))
 
 
-def draw_rules() -> str:
-    """Draw the rules of the demo by stage as mermaid; an arrow that a longer way implies is left out."""
+def read_graph() -> dict[str, set[str]]:
+    """Rules of the demo, and those that read what each makes."""
     done = snakemake(ROOT, "--rulegraph", "mermaid-js", "--forceall")
     assert done.returncode == 0, done.stderr
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", done.stdout))
-    graph = {
+    return {
         name: {names[b] for a, b in re.findall(r"(id\d+) --> (id\d+)", done.stdout) if names[a] == name} - {"all"}
         for name in names.values()
         if name != "all"
     }
+
+
+def draw_rules() -> str:
+    """Draw the rules of the demo by stage as mermaid; an arrow that a longer way implies is left out."""
+    graph = read_graph()
 
     def reach(name: str) -> set[str]:
         return graph[name].union(*(reach(child) for child in graph[name]))
@@ -277,6 +282,20 @@ def draw_rules() -> str:
         implied = set().union(*(reach(child) for child in graph[name]))
         lines += [f"  {name} --> {child}" for child in sorted(graph[name] - implied)]
     return "\n".join(lines)
+
+
+def test_no_way_leaves_a_group_of_the_slurm_profile_and_comes_back() -> None:
+    """Else a Slurm job would wait for a rule outside it that waits for the job."""
+    graph = read_graph()
+
+    def reach(name: str) -> set[str]:
+        return graph[name].union(*(reach(child) for child in graph[name]))
+
+    groups = yaml.safe_load((ROOT / "workflow" / "profiles" / "slurm" / "config.yaml").read_text())["groups"]
+    for rule, group in groups.items():
+        members = {name for name, each in groups.items() if each == group}
+        for outside in graph.get(rule, set()) - members:
+            assert not reach(outside) & members, f"{rule} is read by {outside}, which others of {group} wait for"
 
 
 def test_components_of_each_fold_are_estimated_on_its_training_participants(workdir: Path) -> None:
