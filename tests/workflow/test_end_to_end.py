@@ -226,6 +226,7 @@ def test_a_real_cohort_goes_from_time_courses_to_the_figures(workdir: Path, test
     assert (performance["n_participants"] == 184).all()
     assert performance.loc[("mlp", "roc_auc"), "ci_low"] > 0.5
     assert performance.loc[("logistic", "roc_auc"), "ci_low"] > 0.5
+    assert performance.loc[("svm", "roc_auc"), "ci_low"] > 0.5
     assert performance.loc[("dummy", "roc_auc"), "estimate"] == 0.5
     scores = pd.read_csv(results / "training" / "scores.tsv", sep="\t")
     pooled = scores[scores["fold"].isna()].groupby("model")["roc_auc"].mean()

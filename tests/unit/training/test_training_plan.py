@@ -15,6 +15,7 @@ from gradspec.training.plan import check_columns, check_training, count_epochs, 
         ({"site": "site"}, ["site"], "takes no account of it"),
         ({"patience": 3}, [], "training.validation is 0"),
         ({"models": {"logistic": {"class": "a.B"}}}, [], "logistic is the name of a baseline"),
+        ({"models": {"svm": {"class": "a.B"}}}, [], "svm is the name of a baseline"),
         ({"models": {"transformer": {"width": 30}}}, [], r"models\.transformer: width is 30, not .* heads \(4\)"),
         (
             {"models": {"small": {"class": "transformer", "args": {"heads": 5}}}},
