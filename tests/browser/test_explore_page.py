@@ -24,7 +24,7 @@ def test_every_control_changes_what_is_shown(explorer, width):
         page.keyboard.press("Enter")
         assert "b.weight" in page.inner_text("#heading")
         assert page.input_value("#layer") == "1"
-        assert "effect size d_z 1.5" in page.inner_text("#summary")
+        assert "effect size in standard errors 1.5" in page.inner_text("#summary")
         page.focus("#epoch")
         page.keyboard.press("ArrowLeft")
         assert "Epoch 0" in page.inner_text("#values")

@@ -79,7 +79,7 @@ def test_statistics_speak_of_its_error_alone(trained, samples):
     (row,) = table.itertuples()
     assert row.ci_low < row.estimate < row.ci_high
     assert row.estimate == pytest.approx(trained.predictions["error"].mean())
-    (sentence,) = _tell_performance(table, {"autoencoder"}, LEVELS, 0.05)
+    (sentence,) = _tell_performance(table, {"autoencoder"}, LEVELS, 0.05, (14, 14))
     assert "mean squared error" in sentence and "ROC" not in sentence
     people = trained.predictions[["participant_id"]]
     scores = regress_scores(trained.predictions, people, levels=LEVELS, covariates=[], correction="holm", alpha=0.05)

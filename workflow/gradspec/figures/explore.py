@@ -86,7 +86,7 @@ def show_learnt(features: Mapping[str, pd.DataFrame], readings: pd.DataFrame, le
     reference, comparison = levels
     tests = readings.rename(columns={"ci_low": "low", "ci_high": "high", "effect_size": "effect"})
     tests = tests.assign(reference=reference, comparison=comparison)
-    effect = f"effect size, {readings['effect_unit'].iloc[0]}"
+    effect = f"effect size in {readings['effect_unit'].iloc[0]}"
     return PageGrouping((reference, comparison), features, tests, effect, "corrected interval")
 
 
