@@ -54,8 +54,8 @@ class TestReruns:
         assert not {"preprocess_participant", "denoise_participant", "group_mask", "select_participants"} & rules
 
     def test_a_figure_makes_itself_run_alone(self, edit) -> None:
-        assert edit("gradspec/figures/learning_curves.py", "import pandas", "CHANGED = True\nimport pandas") == {
-            "plot_learning_curves"
+        assert edit("gradspec/figures/calibration.py", "import pandas", "CHANGED = True\nimport pandas") == {
+            "plot_calibration"
         }
         assert edit("gradspec/figures/explore.html", "<body", "<!-- changed --><body") == {
             "plot_learning_curves",
