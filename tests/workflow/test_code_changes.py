@@ -58,7 +58,7 @@ class TestReruns:
             "plot_calibration"
         }
         assert edit("gradspec/figures/explore.html", "<body", "<!-- changed --><body") == {
-            "plot_learning_curves",
+            "plot_calibration",
             "write_explorer",
         }
 
