@@ -113,6 +113,6 @@ def test_training_anew_leads_to_the_same_conclusions(
     assert first.keys() == second.keys()
     for name, table in first.items():
         compare(table, second[name], name, {"p_": P_MOVES, "": np.inf})
-        for column in filter(lambda column: column.startswith("p_"), table):
+        for column in table.select_dtypes("number").filter(regex="^p_"):
             assert (table[column] < ALPHA).tolist() == (second[name][column] < ALPHA).tolist(), f"{name}, {column}"
     assert words(newest[1]) == words(folder / "results")
