@@ -21,7 +21,7 @@ rule look_at_cohort:
     params:
         config={
             key: config[key]
-            for key in ("results", "cohort", "on_error", "training", "stats")
+            for key in ("results", "seed", "cohort", "on_error", "training", "stats")
         },
         config_file=str(next(iter(workflow.configfiles), "config/config.yaml")),
     script:

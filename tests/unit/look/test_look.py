@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 from figure_inputs import HOSTILE_NAME
-from makers import make_bids, make_config, make_participants, make_timeseries
+from makers import GRID, make_bids, make_config, make_image, make_participants, make_timeseries
 
-from gradspec.files import read_table, write_table
+from gradspec.files import read_table, write_json, write_table
 from gradspec.look.design import plan_design
 from gradspec.look.page import write_page
 from gradspec.look.people import describe_look, look_at_cohort
@@ -96,8 +96,62 @@ def test_the_design_counts_trainings_and_takes_their_time_from_earlier_runs(tmp_
         file = tmp_path / "benchmarks" / "training" / rule / "mlp" / "repeat-0.tsv"
         file.parent.mkdir(parents=True)
         pd.DataFrame({"s": [seconds]}).to_csv(file, sep="\t", index=False)
+    assert plan_design(look, config).seconds is None  # nobody knows with which settings they were measured
+    write_json(config, tmp_path / "config.json")
     assert plan_design(look, config).seconds == 3 * 10 + 3 * 5 * 4
     assert "core hours" in page_of(tmp_path, look, config)
+    config["training"]["epochs"] = 3000
+    assert plan_design(look, config).seconds is None
+
+
+def test_a_run_that_is_left_out_is_told_of_beside_those_that_are_used(tmp_path):
+    root = make_bids(tmp_path / "data", 6, runs=("1", "2"))
+    short = root / "sub-01" / "func" / "sub-01_task-rest_run-2_bold.nii.gz"
+    make_image(short, (*GRID, 20))
+    look = look_at_cohort(make_config("bids", bids={"root": str(root), "task": "rest"}))
+    first = look.people.iloc[0]
+    assert (first["used"], first["n_runs"]) == ("yes", 1)
+    assert "left out: " in first["note"] and "run-2_bold.nii.gz: has 20 volumes" in first["note"]
+
+
+def test_who_has_no_site_stops_the_look_as_it_stops_the_run(tmp_path):
+    table = make_timeseries(tmp_path, 8)
+    rows = pd.read_csv(table, sep="\t", dtype=str).assign(site=["a", "a", "b", "b"] * 2)
+    rows.loc[0, "site"] = "n/a"
+    rows.to_csv(table, sep="\t", index=False, na_rep="n/a")
+    section = {"participants": str(table), "orientation": "volumes-in-rows"}
+    config = make_config("timeseries", covariates=["site"], timeseries=section)
+    config["training"].update(split="leave-site-out", site="site", folds=2)
+    look = look_at_cohort(config)
+    assert "sub-01" in look.obstacle and "'site'" in look.obstacle
+    assert "snakemake --cores" not in page_of(tmp_path, look, config)
+
+
+def test_motion_that_the_run_will_measure_is_not_missing(tmp_path):
+    root = make_bids(tmp_path / "data", 6)
+    config = make_config("bids", covariates=["age", "mean_fd"], bids={"root": str(root), "task": "rest"})
+    look = look_at_cohort(config)
+    assert look.people["missing"].isna().all()
+    assert "<td>mean_fd</td><td>measured in the run</td>" in page_of(tmp_path, look, config)
+
+
+def test_values_of_several_runs_and_codes_are_counted_by_value(tmp_path):
+    root = make_bids(tmp_path / "data", 6, runs=("1", "2"))
+    table = pd.read_csv(root / "participants.tsv", sep="\t", dtype=str).assign(sex=["1", "1", "2", "2", "2", "1"])
+    table.to_csv(root / "participants.tsv", sep="\t", index=False)
+    config = make_config("bids", covariates=["sex"], bids={"root": str(root), "task": "rest"})
+    text = page_of(tmp_path, look_at_cohort(config), config)
+    assert "<td>sex</td><td>2: 2, 1: 1</td><td>1: 2, 2: 1</td>" in text
+    assert "<td>volumes</td><td>40</td><td>40</td>" in text
+    assert "1 network, 2 folds" in text
+
+
+def test_a_command_can_be_copied_though_the_path_has_a_blank(tmp_path):
+    config = make_cohort(tmp_path)
+    look = look_at_cohort(config)
+    write_page(look, plan_design(look, config), tmp_path / "a.html", levels=LEVELS, config_file="my config.yaml")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "--configfile &#x27;my config.yaml&#x27;" in text and "make run" not in text
 
 
 def test_names_are_never_read_as_html(tmp_path):

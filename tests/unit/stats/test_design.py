@@ -109,3 +109,25 @@ def test_the_noise_of_a_finished_run_is_that_of_its_repeats(tmp_path):
 def test_a_run_without_permuted_trainings_tells_no_noise(tmp_path):
     with pytest.raises(ConfigError, match=r"stats\.permutation\.retraining"):
         measure_noise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--people", "x"], "'x' is not a whole number of 1 or more"),
+        (["--noise", "nan"], "'nan' is not a spread from 0 up"),
+        (["--noise", "-1"], "'-1' is not a spread from 0 up"),
+        (["--effect", "nan"], "'nan' is not a difference from 0 up"),
+        (["--tests", "0"], "'0' is not a number of 1 or more"),
+        (["--alpha", "2"], "'2' is not a level"),
+    ],
+)
+def test_numbers_that_make_no_design_are_refused_in_words(words, message, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert message in capsys.readouterr().err
+
+
+def test_more_folds_than_a_group_has_people_are_refused():
+    with pytest.raises(ConfigError, match="4 people in two groups are fewer than 5 in a group, which 5 folds need"):
+        main(["--people", "4", "--folds", "5"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gradspec.files import PathLike, read_table
+from gradspec.files import read_json, read_table
 from gradspec.look.people import Look
 from gradspec.training.plan import part_permutations
 
@@ -28,7 +28,8 @@ class Design:
     n_permuted : int
         Networks that are trained on permuted groups, each for a share of the epochs.
     seconds : float or None
-        What the trainings will take on one core, by those that earlier runs of these results have measured.
+        What the trainings will take on one core, by what earlier runs of these results with the same settings have
+        measured.
     """
 
     n_folds: int
@@ -58,13 +59,17 @@ def plan_design(look: Look, config: Mapping[str, Any]) -> Design:
         n_training=sum(size - math.ceil(size / n_folds) for size in of_group),
         n_trainings=n_trainings,
         n_permuted=n_trainings * permutation["retraining"],
-        seconds=_measured(Path(config["results"], "benchmarks", "training"), config),
+        seconds=_measured(Path(config["results"]), config),
     )
 
 
-def _measured(folder: PathLike, config: Mapping[str, Any]) -> float | None:
-    """Seconds of all trainings, by what the jobs of earlier runs took; None where a network has no such job."""
+def _measured(results: Path, config: Mapping[str, Any]) -> float | None:
+    """Seconds of all trainings, by what earlier jobs took; None where none has, or with other settings."""
     training, permutation = config["training"], config["stats"]["permutation"]
+    record = results / "config.json"
+    before = read_json(record) if record.is_file() else {}
+    if (before.get("training"), before.get("stats", {}).get("permutation")) != (training, permutation):
+        return None
     n_jobs = {"train_folds": training["repeats"] * (1 if training["folds_per_job"] == "all" else training["folds"])}
     if permutation["retraining"]:
         parts = part_permutations(permutation["retraining"], permutation["per_job"])
@@ -72,7 +77,10 @@ def _measured(folder: PathLike, config: Mapping[str, Any]) -> float | None:
     total = 0.0
     for rule, count in n_jobs.items():
         for model in training["models"]:
-            taken = [float(read_table(file)["s"].iloc[0]) for file in sorted(Path(folder, rule, model).glob("*.tsv"))]
+            taken = [
+                float(read_table(file)["s"].iloc[0])
+                for file in sorted((results / "benchmarks" / "training" / rule / model).glob("*.tsv"))
+            ]
             if not taken:
                 return None
             total += count * median(taken)

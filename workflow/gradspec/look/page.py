@@ -1,5 +1,6 @@
 """The page of the look: what is decided first, then who, then what would be trained. Names come from users: escaped."""
 
+import shlex
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -11,9 +12,10 @@ from gradspec.cohort.listing import count_by_value
 from gradspec.cohort.tables import NOT_AVAILABLE, is_number
 from gradspec.files import PathLike, write_text
 from gradspec.look.design import Design
-from gradspec.look.people import USED, Look, covariate_column
+from gradspec.look.people import MEASURED, USED, Look, covariate_column
 
 _LONG = ("why", "files", "note", "size")
+_CODES = 5  # as many different numbers may stand for categories
 _MOST = 2000  # rows that a browser shows without effort; the table has all
 
 
@@ -38,7 +40,7 @@ def write_page(look: Look, design: Design, path: PathLike, *, levels: Sequence[s
         "Those who would be used": _by_group(look, levels),
         "What would be trained": _tell_design(design),
         "Everybody": _everybody(look),
-        "To run": _tell_command(config_file),
+        "To run": "" if look.obstacle else _tell_command(config_file),
     }
     body = "\n".join(
         f"<section>{f'<h2>{title}</h2>' if title else ''}\n{text}</section>" for title, text in sections.items() if text
@@ -74,8 +76,9 @@ def _by_group(look: Look, levels: Sequence[str]) -> str:
     rows: list[list[Any]] = [["participants", *map(len, by_level.values())]]
     for name in look.covariates:
         rows.append([name, *(_summarise(people[covariate_column(name)]) for people in by_level.values())])
-    lengths = [", ".join(dict.fromkeys(people["n_volumes"].dropna())) for people in by_level.values()]
-    times = [", ".join(dict.fromkeys(people["repetition_time"].dropna())) for people in by_level.values()]
+    lengths, times = (
+        [_different(people[name]) for people in by_level.values()] for name in ("n_volumes", "repetition_time")
+    )
     sizes = ["; ".join(dict.fromkeys(people["size"].dropna())) for people in by_level.values()]
     for title, cells in (("volumes", lengths), ("repetition time (s)", times), ("size", sizes)):
         if any(cells):
@@ -83,23 +86,31 @@ def _by_group(look: Look, levels: Sequence[str]) -> str:
     return _table(["", *levels], rows)
 
 
+def _different(cells: pd.Series) -> str:
+    """Values that differ, of cells that hold one for each run."""
+    return ", ".join(dict.fromkeys(value for cell in cells.dropna() for value in cell.split(", ")))
+
+
 def _summarise(cells: pd.Series) -> str:
-    """Mean and spread of numbers, or the counts of categories, and how many are missing."""
+    """Mean and spread of numbers, or the counts of few values, and how many are missing."""
     given = [str(cell) for cell in cells if not pd.isna(cell) and cell != NOT_AVAILABLE]
-    missing = f"; {len(cells) - len(given)} missing" if len(given) < len(cells) else ""
-    if given and all(is_number(cell) for cell in given):
+    missing = [f"{len(cells) - len(given)} missing"] if len(given) < len(cells) else []
+    if set(given) == {MEASURED}:
+        said = [MEASURED]
+    elif given and all(is_number(cell) for cell in given) and len(set(given)) > _CODES:
         numbers = pd.Series(given, dtype=float)
-        spread = f" ± {numbers.std():.3g}" if len(numbers) > 1 else ""
-        return f"{numbers.mean():.4g}{spread} ({numbers.min():g} to {numbers.max():g}){missing}"
-    counts = pd.Series(given, dtype=object).value_counts()
-    return _shorten(", ".join(f"{name}: {count}" for name, count in counts.items())) + missing
+        said = [f"{numbers.mean():.4g} ± {numbers.std():.3g} ({numbers.min():g} to {numbers.max():g})"]
+    else:  # categories, or codes of them
+        counts = pd.Series(given, dtype=object).value_counts()
+        said = [_shorten(", ".join(f"{name}: {count}" for name, count in counts.items()))] if given else []
+    return "; ".join([*said, *missing])
 
 
 def _tell_design(design: Design) -> str:
     said = [
-        f"{design.n_networks} networks, {design.n_folds} folds × {design.n_repeats} repeats: {design.n_trainings} "
-        f"trainings on the groups as they are, each on about {design.n_training} participants; a test set holds at "
-        f"least {design.fewest_in_fold} participants of each group.",
+        f"{_count(design.n_networks, 'network')}, {design.n_folds} folds × {_count(design.n_repeats, 'repeat')}: "
+        f"{design.n_trainings} trainings on the groups as they are, each on about {design.n_training} participants; a "
+        f"test set holds at least {_count(design.fewest_in_fold, 'participant')} of each group.",
     ]
     if design.n_permuted:
         said.append(f"{design.n_permuted} trainings on permuted groups, each for a share of the epochs.")
@@ -113,6 +124,10 @@ def _tell_design(design: Design) -> str:
         )
     said.append("What difference of the spectra could be found: gradspec design, or python -m gradspec.stats.design.")
     return _list(said)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _everybody(look: Look) -> str:
@@ -133,10 +148,11 @@ def _everybody(look: Look) -> str:
 
 
 def _tell_command(config_file: str) -> str:
+    quoted = escape(shlex.quote(config_file))
+    in_clone = "" if " " in config_file else f"<code>make run CONFIG={quoted}</code> in the clone, "
     return (
-        f"<p>If this is right:</p><pre>snakemake --cores all --configfile {escape(config_file)}</pre>"
-        f"<p>or <code>make run CONFIG={escape(config_file)}</code> in the clone, "
-        f"<code>gradspec run {escape(config_file)}</code> where the package is installed.</p>"
+        f"<p>If this is right:</p><pre>snakemake --cores all --configfile {quoted}</pre>"
+        f"<p>or {in_clone}<code>gradspec run {quoted}</code> where the package is installed.</p>"
     )
 
 

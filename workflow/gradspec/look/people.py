@@ -13,14 +13,19 @@ import pandas as pd
 
 from gradspec.cohort.check import check_cohort
 from gradspec.cohort.examine import examine_cohort
-from gradspec.cohort.findings import DataFile, Finding
+from gradspec.cohort.findings import DataFile, Finding, join
 from gradspec.cohort.listing import NEITHER, NOT_ASKED_FOR, TAKES_PART, list_participants
-from gradspec.cohort.participants import require_group_sizes
+from gradspec.cohort.participants import MEAN_FD, require_group_sizes
 from gradspec.cohort.runs import BoldRun
 from gradspec.cohort.tables import NOT_AVAILABLE
 from gradspec.errors import ConfigError
+from gradspec.training.splits import make_splits
 
 USED, NOT_USED, NOT_KNOWN = "yes", "no", "not known"
+MEASURED = "measured in the run"
+
+_WITH_IMAGES = ("simulated", "bids", "fmriprep")
+_INTERNAL = ("takes_part",)  # columns of the list of participants that `used` takes the place of
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +103,8 @@ def look_at_cohort(config: Mapping[str, Any]) -> Look:
     Parameters
     ----------
     config : mapping
-        The keys ``results``, ``cohort``, ``on_error`` and ``training`` of the configuration, defaults filled in.
+        The keys ``results``, ``seed``, ``cohort``, ``on_error`` and ``training`` of the configuration, defaults
+        filled in.
 
     Returns
     -------
@@ -115,18 +121,15 @@ def look_at_cohort(config: Mapping[str, Any]) -> Look:
     try:
         findings = examine_cohort(config, whole=False)
         checked, _ = check_cohort(findings, config)
-        kept = checked[checked["status"] == "included"]
-        require_group_sizes(
-            dict(zip(kept["participant_id"], kept["group"], strict=True)),
-            config["cohort"]["group"]["levels"],
-            config["training"]["folds"],
-            "lower training.folds or mend what excludes participants",
-        )
+        _require_splits(checked[checked["status"] == "included"], config)
     except ConfigError as error:
         obstacle = str(error)
         log.warning("The run would stop: %s", obstacle)
     covariates = list(config["cohort"]["covariates"])
-    found = {finding.participant.id: _describe(finding, covariates) for finding in findings}
+    measured = {MEAN_FD} & set(covariates) if config["cohort"]["source"] in _WITH_IMAGES else set()
+    if any(finding.participant.row.get(MEAN_FD, NOT_AVAILABLE) != NOT_AVAILABLE for finding in findings):
+        measured = set()  # the table gives it
+    found = {finding.participant.id: _describe(finding, covariates, measured) for finding in findings}
     if listed.empty:
         listed = pd.DataFrame(
             [{"participant_id": who, "takes_part": TAKES_PART, "group": row["group"]} for who, row in found.items()]
@@ -135,14 +138,36 @@ def look_at_cohort(config: Mapping[str, Any]) -> Look:
         {**row, **found.get(row["participant_id"], _not_looked_at(row, config["cohort"]))}
         for row in listed.to_dict("records")
     ]
-    people = pd.DataFrame(rows)
+    people = pd.DataFrame([{name: row[name] for name in row if name not in _INTERNAL} for row in rows])
     log.info("%d of %d participants would be used", (people["used"] == USED).sum(), len(people))
     return Look(people.reindex(columns=list(describe_look(covariates))), remarks, obstacle, covariates)
 
 
-def _describe(finding: Finding, covariates: Sequence[str]) -> dict[str, Any]:
+def _require_splits(kept: pd.DataFrame, config: Mapping[str, Any]) -> None:
+    """Refuse whom the folds of the run would refuse, before any job runs."""
+    training = config["training"]
+    require_group_sizes(
+        dict(zip(kept["participant_id"], kept["group"], strict=True)),
+        config["cohort"]["group"]["levels"],
+        training["folds"],
+        "lower training.folds or mend what excludes participants",
+    )
+    make_splits(
+        kept.mask(kept == NOT_AVAILABLE),
+        training["folds"],
+        1,
+        config["seed"],
+        split=training["split"],
+        site=training["site"],
+        validation=training["validation"],
+        equal_groups=training["equal_groups"],
+    )
+
+
+def _describe(finding: Finding, covariates: Sequence[str], measured: set[str]) -> dict[str, Any]:
     person, runs = finding.participant, finding.runs
-    cells = {name: person.row.get(name, NOT_AVAILABLE) for name in covariates}
+    cells = {name: MEASURED if name in measured else person.row.get(name, NOT_AVAILABLE) for name in covariates}
+    left_out = [f"left out: {join(finding.faults)}"] if runs and finding.faults else []
     return {
         "group": person.group,
         "used": USED if runs else NOT_USED,
@@ -154,7 +179,7 @@ def _describe(finding: Finding, covariates: Sequence[str]) -> dict[str, Any]:
         "repetition_time": _join(f"{run.repetition_time:g}" for run in runs if run.repetition_time),
         "size": _join(dict.fromkeys(_size(run) for run in runs)),
         "files": _join(run.source for run in runs),
-        "note": _join(dict.fromkeys([*person.notes, *finding.notes]), "; "),
+        "note": _join(dict.fromkeys([*person.notes, *finding.notes, *left_out]), "; "),
     }
 
 

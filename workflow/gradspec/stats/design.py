@@ -20,7 +20,7 @@ the larger group counts in part: the smaller one twice is the cautious number.
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -211,6 +211,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = ["people", "folds", "repeats", "permutations", "trainings"]
     names += [f"power_{size:g}" for size in options.effect] + [f"detectable_{100 * POWER:g}"]
     print("\t".join(names))
+    if small := [(n, folds) for n, folds in product(options.people, options.folds) if n // 2 < max(folds, 2)]:
+        n, folds = small[0]
+        raise ConfigError(
+            f"{n} people in two groups are fewer than {max(folds, 2)} in a group, which {folds} folds need; write more "
+            "--people or fewer --folds"
+        )
     for n, folds, repeats, permutations in product(
         options.people, options.folds, options.repeats, options.permutations
     ):
@@ -234,20 +240,49 @@ def _parser() -> argparse.ArgumentParser:
     for name, (default, text) in counts.items():
         parser.add_argument(f"--{name}", type=_count, nargs="+", default=default, metavar="N", help=text)
     parser.add_argument(
-        "--effect", type=float, nargs="+", default=[0.5, 0.8], metavar="D", help="differences, in sd between people"
+        "--effect",
+        type=_within(0, 100, "a difference from 0 up"),
+        nargs="+",
+        default=[0.5, 0.8],
+        metavar="D",
+        help="differences, in sd between people",
     )
     parser.add_argument("--results", type=Path, help="a finished run, of which noise, tests and level are taken")
-    parser.add_argument("--noise", type=float, help="training noise of a run, in sd between people (default 0.5)")
-    parser.add_argument("--tests", type=float, help="independent tests that are corrected for (default 1)")
-    parser.add_argument("--alpha", type=float, help="level of the corrected p (default 0.05)")
+    parser.add_argument(
+        "--noise",
+        type=_within(0, 1000, "a spread from 0 up"),
+        help="training noise of a run, in sd between people (default 0.5)",
+    )
+    parser.add_argument(
+        "--tests",
+        type=_within(1, 1e9, "a number of 1 or more"),
+        help="independent tests that are corrected for (default 1)",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=_within(1e-6, 0.5, "a level from 0.000001 to 0.5"),
+        help="level of the corrected p (default 0.05)",
+    )
     return parser
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of anything; write 1 or more")
-    return number
+    return int(_within(1, float("inf"), "a whole number of 1 or more", whole=True)(text))
+
+
+def _within(low: float, high: float, what: str, *, whole: bool = False) -> Callable[[str], float]:
+    """Read a number of the command line that lies in a range, its ends included."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not (low <= number <= high and abs(number) < float("inf")) or (whole and not number.is_integer()):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return number
+
+    return read
 
 
 if __name__ == "__main__":
