@@ -34,8 +34,8 @@ class Run:
             [
                 *(sys.executable, "-m", "snakemake", "--profile", "workflow/profiles/slurm"),
                 *("--configfile", write_config(workdir, config)),
-                *("--slurm-no-account", "--slurm-status-command", "squeue"),
                 *(
+                    "--slurm-no-account",
                     "--slurm-init-seconds-before-status-checks",
                     "1",
                     "--latency-wait",
