@@ -49,6 +49,7 @@ rule write_overview:
         curves=collect("<results>/figures/{model}/learning_curves.tsv", model=models),
         picture="<results>/figures/main.png",
         permutations="<results>/figures/permutations.png" if parts else [],
+        recovery="<results>/figures/recovery.tsv" if source == "simulated" else [],
         methods=get_methods,
         environment="<results>/environment.json",
     output:

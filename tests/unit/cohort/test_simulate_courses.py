@@ -13,39 +13,28 @@ from gradspec.cohort.simulate_courses import (
     network_timecourses,
     nuisance_timecourses,
 )
-from gradspec.errors import ConfigError
 
 
-@given(n=st.integers(2, 20), effect=st.floats(-0.9, 0.9), seed=st.integers(0, 2**32))
+@given(n=st.integers(2, 20), effect=st.floats(0, 1), seed=st.integers(0, 2**32))
 def test_both_groups_have_correlation_matrices_for_every_allowed_effect(n: int, effect: float, seed: int) -> None:
     for matrix in group_connectivity(n, effect, np.random.default_rng(seed)):
         np.testing.assert_allclose(matrix.diagonal(), 1.0)
         np.testing.assert_array_equal(matrix, matrix.T)
-        assert np.linalg.eigvalsh(matrix).min() > 0
+        assert np.linalg.eigvalsh(matrix).min() > 0.19
 
 
 @pytest.mark.parametrize("n", [2, 3, 8, 20])
-@pytest.mark.parametrize("effect", [0.5, -0.3])
-def test_groups_differ_by_the_effect_in_separate_pairs_up_and_down(n: int, effect: float) -> None:
+@pytest.mark.parametrize("effect", [0.8, 0.3, 1.0])
+def test_the_second_group_has_lost_the_effect_of_every_correlation(n: int, effect: float) -> None:
     reference, comparison = group_connectivity(n, effect, np.random.default_rng(1))
-    difference = np.triu(comparison - reference, 1)
-    pairs = np.argwhere(np.abs(difference) > 1e-12)
-    values = difference[tuple(pairs.T)]
-    assert len(pairs) == n // 2
-    assert len(set(pairs.ravel())) == 2 * (n // 2)
-    np.testing.assert_allclose(np.abs(values), abs(effect))
-    n_up = (len(pairs) + 1) // 2
-    assert (np.sign(values) == np.sign(effect)).sum() == n_up
+    pairs = np.triu_indices(n, 1)
+    assert np.abs(reference[pairs]).max() > 0.3
+    np.testing.assert_allclose(comparison[pairs], (1 - effect) * reference[pairs], atol=1e-12)
 
 
 def test_without_an_effect_the_groups_are_identical() -> None:
     reference, comparison = group_connectivity(8, 0.0, np.random.default_rng(1))
     np.testing.assert_array_equal(reference, comparison)
-
-
-def test_an_effect_that_no_correlation_has_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"cohort\.simulated\.effect is 3.*between -0\.9 and 0\.9"):
-        group_connectivity(4, 3.0, np.random.default_rng(1))
 
 
 def test_participants_vary_about_their_group() -> None:

@@ -14,6 +14,7 @@ from gradspec.figures.findings import (
     tell_learning,
     tell_omnibus,
     tell_overfitting,
+    tell_recovery,
 )
 
 CURVES = pd.DataFrame(
@@ -149,3 +150,14 @@ def test_where_nothing_could_have_been_found_no_interval_is_told():
     readings = group_tests({KEY: 0.5}).assign(effect_low=np.nan, effect_high=np.nan, detectable=np.nan)
     text = tell_difference(rank_differences(readings, 0.05), LEVELS, 0.05)
     assert "nan" not in text and text.endswith("So few permutations could have found no difference, however large.")
+
+
+def test_what_was_recovered_of_a_simulated_truth_is_counted_by_maps_that_correlate_with_it() -> None:
+    maps = [("map", 0.9, None, None), ("map", 0.6, None, None), ("map", 0.3, None, None), ("map", None, None, None)]
+    pairs = [("connectivity difference", None, true, 2 * true) for true in (-0.2, 0.1, 0.4)]
+    recovery = pd.DataFrame([*maps, *pairs], columns=["measure", "correlation", "true", "recovered"])
+    assert tell_recovery(recovery) == (
+        "Group ICA recovered 2 of the 4 networks that were simulated (maps that correlate by 0.5 or more with the "
+        "truth; median of all 0.45), and the group difference of their connectivity with r = 1.00 over 3 pairs."
+    )
+    assert tell_recovery(recovery[:4]).endswith("median of all 0.45).")

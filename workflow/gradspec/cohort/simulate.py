@@ -60,11 +60,6 @@ def simulate_design(
         of the networks' regions; ``participant_group`` (participant).
     components : Nifti1Image
         Maps of the networks in template space, in units of their standard deviation over the brain.
-
-    Raises
-    ------
-    ConfigError
-        If no correlation matrix has the effect that was asked for.
     """
     import xarray as xr
 

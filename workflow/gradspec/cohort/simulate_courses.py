@@ -6,10 +6,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from gradspec.errors import ConfigError
-
 _STEP_S = 0.5  # finest step of the neural events
 _RESPONSE_S = 32.0  # length of the haemodynamic response
+_STRENGTH = 0.8  # of the correlation in the reference group, relative to that of the two-factor model
 _INDIVIDUAL_DF = 120  # the larger, the more alike the participants of a group
 
 
@@ -18,18 +17,20 @@ def group_connectivity(
 ) -> Float[np.ndarray, "2 network network"]:
     r"""Draw the population correlation matrices of the two groups.
 
-    A common matrix :math:`C = \tfrac12 I + \tfrac12 M`, with :math:`M` the correlation matrix of a two-factor model,
-    has no eigenvalue below one half. The networks are paired at random; in the :math:`p`-th pair the groups differ by
-    :math:`(-1)^p` times the effect, half of it taken from the reference and half given to the other. As no network is
-    in two pairs, that moves each eigenvalue by at most half the effect (Weyl), so that both matrices are positive
-    definite for every effect between −1 and 1.
+    The reference group has :math:`C = \tfrac15 I + \tfrac45 M`, with :math:`M` the correlation matrix of a two-factor
+    model. The comparison group has lost a share of every correlation, as patients with schizophrenia are said to
+    (Friston and Frith 1995, Clinical Neuroscience 3:89-97). Both are positive definite, whatever the share.
+
+    A group whose connectivity is weaker throughout is one whose samples point into other directions than those of the
+    reference group, and more evenly. A mere shift, upwards in some pairs and downwards in others, tells the groups
+    apart as well, but moves the gradients of both by as much, in opposite directions, and leaves their spectra alike.
 
     Parameters
     ----------
     n_networks : int
         Number of networks.
     effect : float
-        Difference of a pair's correlation, comparison minus reference.
+        Share of the correlation that the comparison group has lost, between 0 and 1.
     rng : Generator
         Source of randomness.
 
@@ -37,25 +38,11 @@ def group_connectivity(
     -------
     array, shape (2, network, network)
         The reference group's matrix, then the other's.
-
-    Raises
-    ------
-    ConfigError
-        If a matrix is not positive definite.
     """
     loadings = rng.standard_normal((n_networks, 2))
-    common = 0.5 * np.eye(n_networks) + 0.5 * _to_correlation(loadings @ loadings.T + 0.5 * np.eye(n_networks))
-    pairs = rng.permutation(n_networks)[: 2 * (n_networks // 2)].reshape(-1, 2)
-    difference = np.zeros_like(common)
-    for number, (first, second) in enumerate(pairs):
-        difference[first, second] = difference[second, first] = effect * (-1) ** number
-    connectivity = np.stack([common - difference / 2, common + difference / 2])
-    if np.linalg.eigvalsh(connectivity).min() <= 0:
-        raise ConfigError(
-            f"cohort.simulated.effect is {effect:g}, for which no correlation matrix exists; "
-            "use a value between -0.9 and 0.9"
-        )
-    return connectivity
+    factors = _to_correlation(loadings @ loadings.T + 0.5 * np.eye(n_networks))
+    strengths = _STRENGTH * np.array([1.0, 1.0 - effect])[:, np.newaxis, np.newaxis]
+    return np.asarray((1.0 - strengths) * np.eye(n_networks) + strengths * factors)
 
 
 def individual_connectivity(

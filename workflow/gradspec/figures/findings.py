@@ -14,6 +14,7 @@ from gradspec.stats.readings import ALIKE, FIRST_LOOK, SPREADS
 _CHANCE = 0.5
 _PERFECT = 0.995  # balanced accuracy that is written 1.0
 _RISE = 0.05  # share by which the loss on others has risen above its least, where a network overfits
+_RECOVERED = 0.5  # correlation of maps from which a simulated network counts as recovered
 _NOTHING = "So few permutations could have found no difference, however large."
 _KEYS = ["model", "layer", "kind", "feature"]
 
@@ -243,6 +244,26 @@ def _tell_alike(ranked: pd.DataFrame) -> str:
         return ", which does not show that they are alike"
     undecided = f", and {len(ranked) - n_alike} are undecided" if n_alike < len(ranked) else ""
     return f": {n_alike} show them to be alike within the margin (stats.equivalence_margin){undecided}"
+
+
+def tell_recovery(recovery: pd.DataFrame) -> str:
+    """Say in one sentence how much of the truth of a simulated cohort the group ICA recovered.
+
+    Parameters
+    ----------
+    recovery : DataFrame
+        What `gradspec.figures.recovery.compare_with_truth` returns.
+    """
+    of = dict(tuple(recovery.groupby("measure")))
+    maps, pairs = of["map"]["correlation"], of.get("connectivity difference", recovery[:0])
+    text = (
+        f"Group ICA recovered {int((maps >= _RECOVERED).sum())} of the {len(maps)} networks that were simulated (maps "
+        f"that correlate by {_RECOVERED:g} or more with the truth; median of all {maps.fillna(0.0).median():.2f})"
+    )
+    r = pairs["true"].astype(float).corr(pairs["recovered"].astype(float)) if len(pairs) > 2 else float("nan")
+    if pd.notna(r):
+        text += f", and the group difference of their connectivity with r = {r:.2f} over {len(pairs)} pairs"
+    return text + "."
 
 
 def find_epochs(clusters: pd.DataFrame, test: Any, alpha: float) -> list[tuple[int, int]]:

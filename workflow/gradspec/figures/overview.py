@@ -15,7 +15,14 @@ from typing import Any
 import pandas as pd
 
 from gradspec.cohort.listing import count_by_value
-from gradspec.figures.findings import rank_differences, tell_difference, tell_learning, tell_omnibus, tell_overfitting
+from gradspec.figures.findings import (
+    rank_differences,
+    tell_difference,
+    tell_learning,
+    tell_omnibus,
+    tell_overfitting,
+    tell_recovery,
+)
 from gradspec.files import PathLike, write_text
 from gradspec.stats.runs import count_learners
 
@@ -107,16 +114,19 @@ def tell_result(
     omnibus: pd.DataFrame | None = None,
     curves: Mapping[str, pd.DataFrame] | None = None,
     window: str = "",
+    recovery: pd.DataFrame | None = None,
 ) -> list[str]:
     """Say the main result in a few sentences with numbers; the omnibus test before single features.
 
-    `curves` are the learning curves of each network, and `window` says over which epochs its spectra are taken.
+    `curves` are the learning curves of each network, and `window` says over which epochs its spectra are taken;
+    `recovery` is the comparison of a simulated cohort with the truth.
     """
     return [
         tell_learning(performance, networks, levels, alpha),
         *tell_overfitting(curves or {}, window),
         *([] if omnibus is None else [tell_omnibus(omnibus, alpha)]),
         tell_difference(rank_differences(readings, alpha), levels, alpha),
+        *([] if recovery is None else [tell_recovery(recovery)]),
     ]
 
 

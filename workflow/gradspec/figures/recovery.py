@@ -242,6 +242,8 @@ def _draw_differences(ax: Any, pairs: pd.DataFrame, levels: Sequence[str]) -> No
         (True, _MAPS, "difference planted"),
     ):
         rows = known[known["planted"].astype(bool) == planted]
+        if rows.empty:
+            continue
         ax.plot(
             rows["true"], rows["recovered"], "o", ms=5, mew=0, alpha=0.8, color=colour, label=f"{label} ({len(rows)})"
         )

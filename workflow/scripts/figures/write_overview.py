@@ -23,6 +23,7 @@ write_overview(
         omnibus=read_table(given.omnibus) if given.omnibus else None,
         curves=dict(zip(params.models, map(read_table, given.curves), strict=True)),
         window=name_window(params.stats),
+        recovery=read_table(given.recovery) if given.recovery else None,
     ),
     flow=count_flow(*tables, params.levels),
     picture=given.picture,
