@@ -13,7 +13,7 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo check run fetch report figures crate test test-kernels test-long test-fast lint format docs site picture lock image clean help
+.PHONY: demo check run fetch report figures crate test test-kernels test-long test-networks test-fast lint format docs site picture lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -55,6 +55,9 @@ test-kernels: $(VENV)/.installed  ## run the tests of the numbers again, under t
 
 test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
 	$(BIN)/python -m pytest -m long tests
+
+test-networks: $(VENV)/.installed  ## record public networks, of tests/networks/requirements.txt, which has to be installed
+	$(BIN)/python -m pytest -m networks tests/networks
 
 test-fast: $(VENV)/.installed  ## run the unit tests only
 	$(BIN)/python -m pytest -n 2 tests/unit -m "not slow and not long"

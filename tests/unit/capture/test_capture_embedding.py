@@ -92,10 +92,33 @@ def test_delta_rows_are_those_of_the_output() -> None:
 
 def test_positions_shared_by_all_samples_are_refused() -> None:
     """As many positions as samples: the rows look like those of the samples, but are not."""
+    named = {"layers": ["embedding"], "extras": ()}
     with pytest.raises(RowsError, match="positions"):
-        record(Model(), torch.arange(6))
+        record(Model(), torch.arange(6), **named)
     with pytest.raises(RowsError, match="positions"):
-        record(Model(), (torch.arange(6)[:, None] - torch.arange(6)).abs())
+        record(Model(), (torch.arange(6)[:, None] - torch.arange(6)).abs(), **named)
+
+
+class WithPositions(Model):
+    """Adds what it looks up by position, which samples share, to what it looks up of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Embedding(5, 4)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head((self.embedding(ids) + self.position(torch.arange(5)[None])).mean(1))
+
+
+def test_positions_among_all_embeddings_of_a_model_are_left_out_with_a_reason() -> None:
+    ids = torch.arange(30).view(6, 5) % 7
+    with pytest.warns(UserWarning, match=r"position\.weight cannot be recorded in this step.*should be the batch of 6"):
+        recorder = record(WithPositions(), ids)
+    tree, report = recorder.spectra(), recorder.report()
+    assert np.isnan(tree["position.weight"]["gradient"]).all()
+    assert np.isfinite(tree["embedding.weight"]["gradient"].values[0, :, 0]).all()
+    assert (report["position.weight"].status, report["embedding.weight"].status) == ("missed", "captured")
+    assert report.share == pytest.approx((7 * 4 + 2 * 4) / (7 * 4 + 2 * 4 + 5 * 4))
 
 
 def test_positions_of_each_sample_are_recorded() -> None:

@@ -41,6 +41,10 @@ class Checks:
     ----------
     batch_norm_seen : bool
         Whether batch normalisation was in training mode in a recorded step.
+    missed : set of str
+        The parameters that a gradient reached by no operation that is recorded.
+    spoiled : set of Weight
+        What could not be recorded in some step.
     """
 
     def __init__(
@@ -54,11 +58,12 @@ class Checks:
         self._definition = definition
         self._snapshot = Snapshot(model)
         self._self_check: SelfCheck | None = SelfCheck(probes)
+        self.missed = self._self_check.missed
         self._rows_check = RowsCheck(model, probes) if check_rows != "never" and definition == "rows" else None
         self._checks_every_step = check_rows == "every"
         self._batch_norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         self.batch_norm_seen = False
-        self._told: set[Weight] = set()
+        self.spoiled: set[Weight] = set()
 
     @property
     def is_on_accelerator(self) -> bool:
@@ -139,8 +144,8 @@ class Checks:
         """Say once of each weight why it is not recorded in a step."""
         new: dict[str, list[str]] = {}
         for weight, reason in capture.spoiled.items():
-            if weight not in self._told:
-                self._told.add(weight)
+            if weight not in self.spoiled:
+                self.spoiled.add(weight)
                 new.setdefault(reason, []).append(weight.node)
         for reason, nodes in new.items():
             warnings.warn(f"{listed(nodes)} cannot be recorded in this step (NaN): {reason}", stacklevel=_LOOP)

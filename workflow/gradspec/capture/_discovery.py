@@ -1,6 +1,6 @@
 """Which layers of a model are captured, and why the other parameters are not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,13 +66,21 @@ class Discovery:
 
     Attributes
     ----------
-    share : float
-        Of the entries of the trained parameters with two and more dimensions, those that are captured.
+    entries : dict of str to int
+        Number of entries of each trained parameter with two and more dimensions.
+    captured : set of str
+        Those that are captured.
     """
 
     layers: list[Layer]
     skipped: dict[str, Skipped]
-    share: float
+    entries: dict[str, int]
+    captured: set[str]
+
+    def share(self, without: Collection[str] = ()) -> float:
+        """Of these entries, the share that is captured; some parameters may turn out not to be."""
+        held = sum(self.entries[name] for name in self.captured if name not in without)
+        return held / max(sum(self.entries.values()), 1)
 
 
 def discover(
@@ -138,20 +146,23 @@ def discover(
         reasons |= broken
     register.settle(layers)
     for layer in layers:
+        layer.is_named = layer.name in named
         layer.is_sample_major = _for_module(rows, layer.name) == "sample-major"
 
     skipped: dict[str, Skipped] = {}
-    sizes = {True: 0, False: 0}
+    entries: dict[str, int] = {}
+    held: set[str] = set()
     captured = {weight.parameter for layer in layers for weight in layer.weights}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and parameter.ndim > 1:
-            sizes[name in captured or effective_name(name) in captured] += parameter.numel()
+            entries[name] = parameter.numel()
+            held |= {name} if name in captured or effective_name(name) in captured else set()
         if name in captured:
             continue
         owner = modules[name.rpartition(".")[0]]
         reason = _reason(name, parameter, chosen, captured, reasons)
         skipped[name] = Skipped(type(owner).__name__, tuple(parameter.shape), reason)
-    return Discovery(layers, skipped, sizes[True] / max(sum(sizes.values()), 1))
+    return Discovery(layers, skipped, entries, held)
 
 
 def register_layer(kind: type[nn.Module], layer: type[Layer]) -> None:
@@ -279,8 +290,23 @@ def _layer(name: str, modules: dict[str, nn.Module], register: Register, dim: in
 
 
 def _known(module: nn.Module) -> type[nn.Module] | None:
-    """The nearest class of a module that something records."""
-    return next((base for base in type(module).__mro__ if base in LAYERS), None)
+    """The nearest class of a module that something records, or the one of torch.nn that it is like."""
+    base = next((base for base in type(module).__mro__ if base in LAYERS), None)
+    return nn.Linear if base is None and _is_like_linear(module) else base
+
+
+def _is_like_linear(module: nn.Module) -> bool:
+    """Whether a class of its own keeps the weight of a linear layer, (outputs, inputs), as torch-geometric's does.
+
+    If it uses the weight otherwise than by ``F.linear``, that is seen in the first step, as of a subclass of nn.Linear.
+    """
+    weight = module._parameters.get("weight")
+    if weight is None or weight.ndim != 2 or "weight_v" in module._parameters:
+        return False
+    sizes = [
+        tuple(getattr(module, f"{way}_{name}", None) for way in ("out", "in")) for name in ("features", "channels")
+    ]
+    return tuple(weight.shape) in sizes
 
 
 def _reason(

@@ -37,6 +37,11 @@ class EmbeddingLayer(Layer):
         The weights of the model.
     samples : SampleDim
         Where the ids have their samples.
+
+    Notes
+    -----
+    Ids that are not those of the samples, as of positions, are an error where the layer was asked for by its name;
+    among all embeddings of a model it is not recorded in that step.
     """
 
     functions = ("embedding",)
@@ -69,6 +74,12 @@ class EmbeddingLayer(Layer):
             self.samples.check(input.shape, rows, self)
             self._refuse_positions(input)
 
+        if not self.is_named:
+            try:
+                check()
+            except RowsError as error:
+                step.spoiled.setdefault(self._weight, str(error))
+                return output
         use = step.use(check, rows)
 
         def sink(delta: Tensor, received: list[bool], ids: Tensor) -> None:

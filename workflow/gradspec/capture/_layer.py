@@ -73,6 +73,8 @@ class Layer(ABC):
         What is recorded.
     is_sample_major : bool
         Whether the rows of a sample may have been flattened into the batch, sample by sample.
+    is_named : bool
+        Whether it was asked for by its name.
     biases : dict
         What is recorded of the biases that a call with its weights may add, by their identity.
     """
@@ -91,6 +93,7 @@ class Layer(ABC):
         self.kind = type(module).__name__
         self.biases: dict[int, list[Weight]] = {}
         self.is_sample_major = False
+        self.is_named = False
 
     def parameter(self, name: str) -> str:
         """Full name of a parameter of the module."""

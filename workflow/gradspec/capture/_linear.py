@@ -62,7 +62,9 @@ class LinearLayer(Layer):
         super().__init__(name, module, register, samples)
         self.module: nn.Linear = module
         self.agreement = AGREEMENT
-        self._matrices = register.matrices(self, "weight", (module.out_features, module.in_features), KINDS)
+        weight = module._parameters.get("weight")  # reading a parametrised one would run a power iteration
+        n_outputs, n_inputs = (module.out_features, module.in_features) if weight is None else weight.shape
+        self._matrices = register.matrices(self, "weight", (n_outputs, n_inputs), KINDS)
         biases = register.vectors(self, "bias")
         self.biases = {id(module._parameters.get("bias")): biases}
         self.weights = [*self._matrices, *biases]

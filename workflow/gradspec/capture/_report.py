@@ -13,7 +13,7 @@ class ParameterReport:
     parameter : str
         Name of the node among the spectra, or of the parameter where it is skipped.
     status : str
-        ``captured`` or ``skipped``.
+        ``captured`` or ``skipped``; or ``missed``, where a gradient reached it that could not be recorded.
     layer : str
         Kind of the layer.
     shape : str
@@ -44,7 +44,8 @@ class Report:
     rows : tuple of ParameterReport
         The rows.
     share : float
-        Of the entries of the trained parameters with two and more dimensions, those that are recorded.
+        Of the entries of the trained parameters with two and more dimensions, those that are captured; before a step
+        has been recorded, those that are expected to be.
     """
 
     rows: tuple[ParameterReport, ...]

@@ -70,10 +70,16 @@ class SelfCheck:
     ----------
     probes : Probes
         The recorded matrices, and the directions in which their gradients are compared.
+
+    Attributes
+    ----------
+    missed : set of str
+        The parameters that a gradient reached by no operation that is recorded.
     """
 
     def __init__(self, probes: Probes) -> None:
         self._probes = probes
+        self.missed: set[str] = set()
         self._waiting = dict(probes.parameters)
         self._seen: dict[str, Sketch] = {}
         self._is_low: set[str] = set()
@@ -107,6 +113,7 @@ class SelfCheck:
             if not weights or norm(seen) == 0:
                 continue
             if all(step[weight].empty for weight in weights):
+                self.missed.add(name)
                 missed.append(name)
                 continue
             probe = self._probes.of(name)

@@ -182,8 +182,7 @@ class SpectraRecorder:
         self._flush_every = flush_every
         discovery = discover(model, layers, frozenset(extras), exclude, rows, sample_dim)
         self._layers = discovery.layers
-        self._skipped = discovery.skipped
-        self._share = discovery.share
+        self._discovery = discovery
         self._weights = [weight for layer in self._layers for weight in layer.weights]
         self._hold = Hold(self._layers)
         self._checks = Checks(model, self._weights, definition, check_rows)
@@ -202,7 +201,7 @@ class SpectraRecorder:
             self._open_file(Path(path), resume)
         self._claim()
         if layers == "auto" and not exclude:
-            warn_of_small_share(self._share, self._skipped)
+            warn_of_small_share(discovery.share(), discovery.skipped)
 
     @contextmanager
     def step(
@@ -403,13 +402,15 @@ class SpectraRecorder:
         """Every parameter of the model: recorded by which route, or skipped and why; and the share that is recorded."""
         self._collect(everything=True)
         rows = []
+        never = {w.parameter for w in self._checks.spoiled if not self._history.route(w)}
+        missed = self._checks.missed | never
         for layer in self._layers:
             for weight in layer.weights:
                 missing = [kind for kind in self._kinds if kind not in weight.kinds]
                 rows.append(
                     ParameterReport(
                         parameter=weight.node,
-                        status="captured",
+                        status="captured" if weight.parameter not in missed else "missed",
                         layer=weight.layer,
                         shape="×".join(map(str, weight.shape)),
                         route=self._history.route(weight),
@@ -417,10 +418,10 @@ class SpectraRecorder:
                         note=layer.agreement + (f"; no {', '.join(missing)} for this layer" if missing else ""),
                     )
                 )
-        for name, skipped in self._skipped.items():
+        for name, skipped in self._discovery.skipped.items():
             shape = "×".join(map(str, skipped.shape))
             rows.append(ParameterReport(name, "skipped", skipped.layer, shape, note=skipped.reason))
-        return Report(tuple(rows), self._share)
+        return Report(tuple(rows), self._discovery.share(without=missed))
 
     def detach(self) -> None:
         """Give the model up; what was recorded stays, and is in the file. Harmless when repeated."""
