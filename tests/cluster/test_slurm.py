@@ -112,6 +112,16 @@ def test_a_small_workflow_passes(slurm: Any, runs: dict[str, Run]) -> None:
     assert sum("select_participants" in comment and "split_folds" in comment for comment in comments) == 1
 
 
+def test_the_page_of_the_run_counts_jobs_of_slurm(runs: dict[str, Run]) -> None:
+    """Those of groups, and those that were tried again."""
+    for name, said in [("hungry", r"Finished: (\d+) of \1 jobs done, 0 running, 0 waiting\."), ("failing", "an error")]:
+        run = runs[name]
+        run.end()
+        page = (run.workdir / "results" / "progress.html").read_text(encoding="utf-8")
+        assert re.search(said, page), page
+    assert re.search(r"[1-9]\d* failed", page)
+
+
 def test_where_jobs_stand_is_known_without_accounting(slurm: Any, runs: dict[str, Run]) -> None:
     """The plugin takes sacct where it is installed, whose answer would never come."""
     run = runs["hungry"]

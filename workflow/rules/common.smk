@@ -157,7 +157,7 @@ def get_timecourses(wildcards):
 
 def get_template(wildcards):
     """Image of the template that the config names."""
-    return stay_here([os.path.expanduser(template)])
+    return local(os.path.expanduser(template))
 
 
 def get_labels(wildcards):
@@ -257,7 +257,7 @@ def get_baseline_data(wildcards):
 def get_own_network(wildcards):
     """File of a network of one's own, which is trained again when that changes."""
     file = find_own_source(training["models"][wildcards.model])
-    return [] if file is None else stay_here([file])
+    return [] if file is None else local(str(file))
 
 
 def get_training_memory(wildcards):
