@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from statistics import mean, median
+from statistics import fmean, median
 from typing import Any
 
 
@@ -87,10 +87,11 @@ class Tally:
         for number, seconds in self._took.items():
             took.setdefault(self.jobs[number].rule, []).append(seconds)
         share = median(seconds / max(self.jobs[number].minutes, 1) for number, seconds in self._took.items())
+        usual = {rule: fmean(each) for rule, each in took.items()}
 
         def expect(number: Hashable) -> float:
             job = self.jobs[number]
-            return mean(took[job.rule]) if job.rule in took else share * max(job.minutes, 1)
+            return usual.get(job.rule, share * max(job.minutes, 1))
 
         waiting = sum(expect(number) for number in self.jobs if self._state(number) == "waiting")
         begun = sum(max(expect(number) - (now - began), 0) for number, began in self._began.items())
