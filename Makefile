@@ -46,7 +46,7 @@ crate: $(VENV)/.installed  ## write the provenance of the results of CONFIG besi
 	PYTHONPATH=workflow $(BIN)/python -m gradspec.crate "$(RESULTS)/.partial-summary" "$(RESULTS)"; \
 	  status=$$?; rm -f "$(RESULTS)/.partial-summary"; exit $$status
 
-test: $(VENV)/.installed $(VENV)/clusters/.installed  ## run all tests, the whole workflow on a small cohort included
+test: $(VENV)/.installed $(VENV)/clusters/.installed $(VENV)/storage/.installed  ## run all tests, the whole workflow on a small cohort included
 	$(BIN)/python -m pytest -n 2 tests/unit tests/security tests/browser
 	$(BIN)/python -m pytest tests/workflow tests/faults tests/conda tests/cluster
 
@@ -98,10 +98,9 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
 
-# Beside the environment, not in it: see the file. Only the tests of the profiles look there.
-$(VENV)/clusters/.installed: requirements-clusters.lock $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/clusters \
-	  -r requirements-clusters.lock
+# Beside the environment, not in it: see the files. Only the tests of the profiles and of object storage look there.
+$(VENV)/%/.installed: requirements-%.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/$* -r $<
 	touch $@
 
 image:  ## build the image of Containerfile, and gradspec.sif from it for --sdm apptainer (needs podman and apptainer)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-RECORDS = ("logs", "benchmarks", "report.html", "environment.json")
+RECORDS = ("logs", "benchmarks", "progress.html", "report.html", "environment.json")
 """What tells of a run itself, its times and its machine."""
 
 

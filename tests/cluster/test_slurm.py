@@ -1,5 +1,6 @@
 """The profile of Slurm on a real Slurm: jobs pass, ask for more where they fail, fail alone, and are cancelled."""
 
+import os
 import re
 import signal
 import subprocess
@@ -34,8 +35,8 @@ class Run:
             [
                 *(sys.executable, "-m", "snakemake", "--profile", "workflow/profiles/slurm"),
                 *("--configfile", write_config(workdir, config)),
+                "--slurm-no-account",
                 *(
-                    "--slurm-no-account",
                     "--slurm-init-seconds-before-status-checks",
                     "1",
                     "--latency-wait",
@@ -109,6 +110,24 @@ def test_a_small_workflow_passes(slurm: Any, runs: dict[str, Run]) -> None:
     assert (run.workdir / "results" / "spectra" / "mlp.nc").stat().st_size > 0
     comments = [job["comment"] for job in slurm.jobs()]
     assert sum("select_participants" in comment and "split_folds" in comment for comment in comments) == 1
+
+
+def test_the_page_of_the_run_counts_jobs_of_slurm(runs: dict[str, Run]) -> None:
+    """Those of groups, and those that were tried again."""
+    for name, said in [("hungry", r"Finished: (\d+) of \1 jobs done, 0 running, 0 waiting\."), ("failing", "an error")]:
+        run = runs[name]
+        run.end()
+        page = (run.workdir / "results" / "progress.html").read_text(encoding="utf-8")
+        assert re.search(said, page), page
+    assert re.search(r"[1-9]\d* failed", page)
+
+
+def test_where_jobs_stand_is_known_without_accounting(slurm: Any, runs: dict[str, Run]) -> None:
+    """The plugin takes sacct where it is installed, whose answer would never come."""
+    run = runs["hungry"]
+    asked = subprocess.run(["sacct"], env={**os.environ, **slurm.variables}, capture_output=True, text=True)
+    assert asked.returncode != 0 and "accounting" in asked.stderr, asked
+    assert run.end() == 0, run.text() + run.logs()
 
 
 def test_a_job_that_needs_more_memory_is_tried_again_with_more(slurm: Any, runs: dict[str, Run]) -> None:

@@ -66,6 +66,11 @@ def test_finished_results_are_named_by_what_to_open_first(tmp_path: Path) -> Non
     assert "make report" not in str(name_pages(tmp_path))
 
 
+def test_of_results_in_a_bucket_the_report_is_named(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<html>")
+    assert name_pages(tmp_path) == f"Open first: {tmp_path / 'report.html'}"
+
+
 def test_users_of_the_package_are_told_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "overview.html").write_text("<html>")

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(options: argparse.Namespace) -> int:
     options.config, options.profile, options.snakemake = "config", None, []
-    return _run(options) or _report(options)
+    return _run(options)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -149,8 +149,8 @@ def name_pages(results: PathLike) -> str | None:
         Folder of results.
     """
     first, report = Path(results, "figures", "overview.html"), Path(results, "report.html")
-    if not first.is_file():
-        return None
+    if not first.is_file():  # with results in a bucket, the report alone is here
+        return f"Open first: {report}" if report.is_file() else None
     said = f"Open first: {first}"
     if report.is_file() and report.stat().st_mtime >= first.stat().st_mtime:
         return f"{said}\nThe report of everything: {report}"

@@ -80,6 +80,11 @@ wildcard_constraints:
     part=r"\d+",
 
 
+def stay_here(files):
+    """Files of the user, which planning reads: where results go into a bucket, these do not lie in it."""
+    return [local(str(file)) for file in files]
+
+
 def get_raw_files(wildcards):
     """Raw images and sidecars of a participant, so that a changed file is seen."""
     if source == "simulated":
@@ -91,7 +96,7 @@ def get_raw_files(wildcards):
                 for name in cohort.simulated_files
             ],
         )
-    return cohort.files[wildcards.subject]
+    return stay_here(cohort.files[wildcards.subject])
 
 
 def get_cohort_files(wildcards):
@@ -102,17 +107,19 @@ def get_cohort_files(wildcards):
             subject=subjects,
         )
         return ["<results>/bids/participants.tsv", *raw]
-    return [
-        *cohort.tables,
-        *(file for files in cohort.files.values() for file in files),
-    ]
+    return stay_here(
+        [
+            *cohort.tables,
+            *(file for files in cohort.files.values() for file in files),
+        ]
+    )
 
 
 def get_participants_tables(wildcards):
     """The tables that say who the participants are."""
     if source == "simulated":
         return "<results>/bids/participants.tsv"
-    return cohort.tables
+    return stay_here(cohort.tables)
 
 
 def get_runs_to_denoise(wildcards):
@@ -126,7 +133,7 @@ def get_images_to_denoise(wildcards):
     """Their images, so that a changed file is seen."""
     if has_raw_images:
         return f"<results>/preprocess/{wildcards.subject}"
-    return cohort.files[wildcards.subject]
+    return stay_here(cohort.files[wildcards.subject])
 
 
 def get_runs(wildcards):
@@ -150,7 +157,7 @@ def get_timecourses(wildcards):
 
 def get_template(wildcards):
     """Image of the template that the config names."""
-    return os.path.expanduser(template)
+    return local(os.path.expanduser(template))
 
 
 def get_labels(wildcards):
@@ -250,7 +257,7 @@ def get_baseline_data(wildcards):
 def get_own_network(wildcards):
     """File of a network of one's own, which is trained again when that changes."""
     file = find_own_source(training["models"][wildcards.model])
-    return [] if file is None else str(file)
+    return [] if file is None else local(str(file))
 
 
 def get_training_memory(wildcards):

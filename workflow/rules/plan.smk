@@ -9,6 +9,7 @@ from gradspec.ica.template_file import require_template
 from gradspec.models.own import check_own_models
 from gradspec.preprocess.steps import check_steps
 from gradspec.stats.plan import check_plan, get_tested_groupings
+from gradspec.storage import check_storage
 from gradspec.training.plan import check_columns, check_training
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -17,6 +18,7 @@ try:
     config.update(
         resolve(config)
     )  # in place: the report's front page reads the same dictionary
+    check_storage(workflow.storage_settings.default_storage_provider, config)
     check_own_models(config["training"]["models"])
     check_training(config)
     if config["cohort"]["source"] in ("simulated", "bids"):

@@ -19,7 +19,7 @@ from running import ROOT
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gradspec.capture import CaptureError, GroupError, SpectraRecorder, UnsupportedError
+from gradspec.capture import AttachedTwiceError, CaptureError, GroupError, SpectraRecorder, UnsupportedError
 from gradspec.capture.lightning import SpectraCallback
 
 NAMES = ["control", "patient"]
@@ -244,8 +244,35 @@ def test_two_callbacks_record_different_layers_of_one_training(tmp_path: Path) -
     alone = fit(SpectraCallback(NAMES, group_of=2, layers=["network.0"]), Classifier())
     xr.testing.assert_allclose(first.recorder.spectra(), alone)
     assert all(type(layer.forward).__name__ == "method" for layer in module.network)
-    states = torch.load(tmp_path / "last.ckpt", weights_only=False)["callbacks"]
-    assert sum(name.startswith("SpectraCallback") for name in states) == 2
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["gradspec"] == {0: 10, 1: 10}
+
+
+@pytest.mark.parametrize("options", [{}, {"every": 2}], ids=["alike", "differing"])
+def test_two_callbacks_for_the_same_layers_are_refused_and_leave_the_model_as_it_was(options: dict[str, Any]) -> None:
+    module = Classifier()
+    with pytest.raises(AttachedTwiceError, match=r"'network.0' .*each its own layers .*regroup\(labels\)"):
+        trainer(SpectraCallback(NAMES, group_of=2), SpectraCallback(NAMES, group_of=2, **options)).fit(module, LOADER)
+    assert not any("forward" in vars(layer) for layer in module.network)
+    SpectraRecorder(module, NAMES).detach()
+
+
+def test_each_of_two_callbacks_goes_on_in_its_own_file(tmp_path: Path) -> None:
+    def make() -> list[pl.Callback]:
+        return [
+            *(
+                SpectraCallback(
+                    NAMES, group_of=2, layers=[f"network.{k}"], path=tmp_path / f"{k}.nc", resume=True, every=1 + k
+                )
+                for k in (0, 2)
+            ),
+            ModelCheckpoint(tmp_path, filename="last", enable_version_counter=False),
+        ]
+
+    trainer(*make(), max_epochs=1).fit(Classifier(), LOADER)
+    callbacks = make()
+    trainer(*callbacks, max_epochs=2).fit(Classifier(), LOADER, ckpt_path=tmp_path / "last.ckpt")
+    recorded = [callback.recorder.spectra()["step"].values.tolist() for callback in callbacks[:2]]
+    assert recorded == [list(range(10)), list(range(0, 10, 3))]
 
 
 def test_optimising_by_hand_is_refused() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradspec.capture._lookup import Place, look_up
-from gradspec.capture.errors import CaptureError, UnsupportedError
+from gradspec.capture.errors import AttachedTwiceError, CaptureError, UnsupportedError
 from gradspec.capture.recorder import SpectraRecorder
 
 try:
@@ -17,6 +17,8 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "gradspec.capture.lightning needs PyTorch Lightning: pip install 'gradspec[lightning]'", name=missing.name
     ) from missing
+
+_SAVED = "gradspec"  # key of a checkpoint, for the numbers of the next steps
 
 
 class SpectraCallback(Callback):
@@ -30,6 +32,9 @@ class SpectraCallback(Callback):
 
     The recorder is made when training starts, and detached when it ends or fails. A checkpoint brings its file up to
     date; with ``resume=True`` a fit from that checkpoint goes on in the file from there.
+
+    A trainer may have several, each for layers of its own (``layers``, ``exclude``). Their places in a checkpoint go by
+    their order among the callbacks.
 
     Parameters
     ----------
@@ -47,6 +52,8 @@ class SpectraCallback(Callback):
     ------
     UnsupportedError
         With ``definition="loss"``; when fitting a module that optimises by hand.
+    AttachedTwiceError
+        When fitting, if two of one trainer record the same layer.
 
     Examples
     --------
@@ -78,14 +85,6 @@ class SpectraCallback(Callback):
         self._next_index: int | None = None
 
     @property
-    def state_key(self) -> str:
-        """Name of its state in a checkpoint, which tells several callbacks of one trainer apart."""
-        place = self._places["group"]
-        options = {name: str(self._options.get(name)) for name in ("layers", "exclude", "path")}
-        where = getattr(place, "__qualname__", type(place).__name__) if callable(place) else str(place)
-        return self._generate_state_key(groups=self._groups, group_of=where, **options)
-
-    @property
     def recorder(self) -> SpectraRecorder:
         """The recorder of the latest fit, for its spectra and its report.
 
@@ -114,7 +113,14 @@ class SpectraCallback(Callback):
             options["resume"] = self._next_index
         if not trainer.is_global_zero:
             options |= {"path": None, "writer": None}
-        self._recorder = SpectraRecorder(pl_module, self._groups, **options)
+        try:
+            self._recorder = SpectraRecorder(pl_module, self._groups, **options)
+        except AttachedTwiceError as error:
+            raise AttachedTwiceError(
+                f"{error}. Where that is another SpectraCallback of this trainer, give each layers of its own. "
+                "For two groupings of the same layers, record once with samples_of and keep_grams=True, "
+                "and ask callback.recorder.regroup(labels) for the other"
+            ) from error
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Open the batch, and a step with the first one: where Lightning sets the gradients to zero."""
@@ -167,17 +173,18 @@ class SpectraCallback(Callback):
             self._recorder.detach()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Bring the file of the recorder up to date."""
+        """Bring the file of the recorder up to date, and save the number of the next step."""
         if self._recorder is not None:
             self._recorder.flush()
+        checkpoint.setdefault(_SAVED, {})[self._place_in(trainer)] = self._next_index
 
-    def state_dict(self) -> dict[str, Any]:
-        """Number of the next step."""
-        return {"next_index": self._next_index}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take up the number of the next step."""
-        self._next_index = state_dict["next_index"]
+        self._next_index = checkpoint.get(_SAVED, {}).get(self._place_in(trainer))
+
+    def _place_in(self, trainer: Trainer) -> int:
+        """Find its place among its kind. A `state_key` would have to tell apart what only layers and functions do."""
+        return [callback for callback in trainer.callbacks if isinstance(callback, SpectraCallback)].index(self)  # type: ignore[attr-defined]
 
     def _discard(self) -> None:
         if self._open is not None:
