@@ -1,12 +1,13 @@
 """What recording spectra costs: ratios to the plain training step, in CPU time and in memory.
 
-``python -m benchmarks.capture`` trains five models on one thread. In every round each method, the plain step among
+``python -m benchmarks.capture`` trains seven networks on one thread. In every round each method, the plain step among
 them, trains for as many steps as the recorder solves together, on the same batches; a ratio is the median over the
 rounds of a method's time over that of the plain step, so that whatever else the machine does meets both alike. Recorded
 are the exact spectra of two groups and pooled, in every step, by ``naive``, ``hooks``, ``sync`` and ``worker``;
 ``budget`` records as many steps as cost 5 %, and its ratio is that of the sums over all rounds.
 
 ``--scaling`` prints the second table: the cost of ``sync`` against batch size, width of the layers, number of groups.
+``--baseline FILE`` puts the ratios of an earlier run, written by ``--json``, beside those of this one.
 """
 
 import os
@@ -34,9 +35,10 @@ BUDGET = 40.0
 STEPS_A_ROUND = 16
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+Row = dict[str, Any]
 
 
-def measure(workload: Workload, rounds: int | None = None, by_group: bool = False) -> list[dict[str, Any]]:
+def measure(workload: Workload, rounds: int | None = None, by_group: bool = False) -> list[Row]:
     """Measure every method on one workload.
 
     Parameters
@@ -82,12 +84,12 @@ def measure(workload: Workload, rounds: int | None = None, by_group: bool = Fals
     ]
 
 
-def measure_scaling(rounds: int | None = None) -> list[dict[str, Any]]:
+def measure_scaling(rounds: int | None = None) -> list[Row]:
     """Cost of recording every step of a small network against batch size, width and number of groups, one at a time."""
     rows = []
     settings = [
         *({"batch": batch, "width": 256, "groups": 2} for batch in (16, 32, 64, 128, 256)),
-        *({"batch": 64, "width": width, "groups": 2} for width in (64, 128, 512, 1024)),
+        *({"batch": 64, "width": width, "groups": 2} for width in (64, 128, 512, 768, 1024)),
         *({"batch": 64, "width": 256, "groups": groups} for groups in (4, 8, 16)),
     ]
     for setting in settings:
@@ -168,35 +170,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scaling", action="store_true", help="cost against batch size, width, number of groups")
     parser.add_argument("--quick", action="store_true", help="a round a model: only whether it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="rows of an earlier run, to stand beside")
     options = parser.parse_args(arguments)
 
     torch.set_num_threads(1)
     rounds = 1 if options.quick else None
-    rows = _print_scaling(rounds) if options.scaling else _print_methods(options, rounds)
+    before = json.loads(options.baseline.read_text()) if options.baseline else []
+    rows = _print_scaling(before, rounds) if options.scaling else _print_methods(options, before, rounds)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def _print_methods(options: argparse.Namespace, rounds: int | None) -> list[dict[str, Any]]:
+def _print_methods(options: argparse.Namespace, before: list[Row], rounds: int | None) -> list[Row]:
     rows = []
-    print(f"{'model':22}{'method':8}{'weights':>8}{'ms':>9}{'ratio':>8}{'wall':>8}{'memory':>8}")
+    earlier = {(row["model"], row["method"]): row["ratio"] for row in before}
+    print(f"{'model':22}{'method':8}{'weights':>8}{'ms':>9}{'ratio':>8}{'wall':>8}{'memory':>8}{'earlier':>9}")
     for name in options.model or WORKLOADS:
         for row in measure(WORKLOADS[name], rounds, options.sorted):
             rows.append({"model": name, **row})
             print(
                 f"{name:22}{row['method']:8}{row['weights']:8}{row['milliseconds']:9.2f}{row['ratio']:8.2f}"
-                f"{row['wall_ratio']:8.2f}{row['memory_ratio']:8.2f}",
+                f"{row['wall_ratio']:8.2f}{row['memory_ratio']:8.2f}{_beside(earlier.get((name, row['method'])))}",
                 flush=True,
             )
     return rows
 
 
-def _print_scaling(rounds: int | None) -> list[dict[str, Any]]:
+def _print_scaling(before: list[Row], rounds: int | None) -> list[Row]:
     rows = measure_scaling(rounds)
-    print(f"{'batch':>8}{'width':>8}{'groups':>8}{'plain ms':>10}{'ratio':>8}")
+    settings = ("batch", "width", "groups")
+    earlier = {tuple(row[name] for name in settings): row["ratio"] for row in before}
+    print(f"{'batch':>8}{'width':>8}{'groups':>8}{'plain ms':>10}{'ratio':>8}{'earlier':>9}")
     for row in rows:
-        print(f"{row['batch']:8}{row['width']:8}{row['groups']:8}{row['milliseconds']:10.2f}{row['ratio']:8.2f}")
+        setting = tuple(row[name] for name in settings)
+        print(
+            f"{row['batch']:8}{row['width']:8}{row['groups']:8}{row['milliseconds']:10.2f}{row['ratio']:8.2f}"
+            f"{_beside(earlier.get(setting))}"
+        )
     return rows
+
+
+def _beside(earlier: float | None) -> str:
+    return f"{'-' if earlier is None else format(earlier, '.2f'):>9}"
 
 
 if __name__ == "__main__":
