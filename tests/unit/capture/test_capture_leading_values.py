@@ -161,7 +161,7 @@ def test_only_wide_gradients_have_leading_values_only(spectrum: str, shape: tupl
     assert Leading(spectrum, 16).takes(shape) is expected
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_bounds_hold_in_ten_thousand_gradients() -> None:
     generator = torch.Generator().manual_seed(0)
     for _ in range(10_000):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gradspec.capture._discovery import EXTRAS
 from gradspec.capture._distributed import check_initialised
+from gradspec.capture._leading import SPECTRA
 from gradspec.capture.errors import CaptureError
 
 KINDS = ("gradient", "activation", "delta")
@@ -17,6 +18,8 @@ def check_arguments(
     budget: float,
     extras: Sequence[str],
     flush_every: int,
+    spectrum: str,
+    leading: int,
 ) -> None:
     if isinstance(groups, str) or not groups or len({*groups, POOLED}) != len(groups) + 1:
         raise CaptureError(f"groups must be different names, none of them '{POOLED}', not {groups!r}")
@@ -30,6 +33,12 @@ def check_arguments(
         raise CaptureError(f"budget must be a share of the time of training, above 0 and at most 1, not {budget}")
     if isinstance(extras, str) or not set(extras) <= set(EXTRAS):
         raise CaptureError(f"extras must be some of {list(EXTRAS)}, not {extras!r}")
+    if spectrum not in SPECTRA:
+        raise CaptureError(f"spectrum must be one of {list(SPECTRA)}, not {spectrum!r}")
+    if leading < 1:
+        raise CaptureError(f"leading must be at least 1, not {leading}")
+    if spectrum != "exact" and "gradient" not in kinds:
+        raise CaptureError(f"spectrum={spectrum!r} is of gradients: kinds must have 'gradient', not only {list(kinds)}")
     if flush_every < 1:
         raise CaptureError(f"flush_every must be at least 1, not {flush_every}")
 

@@ -80,6 +80,9 @@ class Leading:
     spectrum: str
     count: int
 
+    def __str__(self) -> str:
+        return "exact" if self.spectrum == "exact" else f"{self.spectrum}, {self.count} leading"
+
     def takes(self, shape: tuple[int, int]) -> bool:
         """Whether gradients of this shape are so wide."""
         cheap = {"exact": math.inf, "leading": 0, "auto": _EXACT_IS_CHEAP}[self.spectrum]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gradspec.capture._groups import RowOrder
 from gradspec.capture._layer import Weight
+from gradspec.capture._leading import BOUND, NORM, Leading, leading_values
 from gradspec.capture._logits import Readout
 from gradspec.capture._solve import root_eigenvalues, small_gram, span_of_triangle, triangle
 from gradspec.capture._step import StepCapture
@@ -35,6 +36,16 @@ class WeightSpectra:
     route: str
     spectra: dict[str, Spectrum]
     readout: Readout | None = None
+    count: int | None = None
+
+    def narrow(self) -> None:
+        """Where only leading singular values are wanted and all have been solved, leave them, exact, and the norm."""
+        if self.count is not None and NORM not in self.spectra:
+            every = self.spectra["gradient"]
+            self.spectra["gradient"] = every[:, : self.count]
+            self.spectra[BOUND] = np.where(np.isnan(self.spectra["gradient"]), np.nan, 0.0)
+            known = ~np.isnan(every[:, :1])
+            self.spectra[NORM] = np.where(known, np.sqrt(np.nansum(every**2, axis=1, keepdims=True)), np.nan)
 
 
 @dataclass
@@ -135,7 +146,9 @@ class Problems:
 
 
 @torch.no_grad()
-def reduce(step: StepCapture, problems: Problems) -> tuple[dict[Weight, WeightSpectra], list[SharedRows]]:
+def reduce(
+    step: StepCapture, problems: Problems, leading: Leading
+) -> tuple[dict[Weight, WeightSpectra], list[SharedRows]]:
     """Reduce everything that a step has captured to small problems.
 
     Parameters
@@ -144,6 +157,8 @@ def reduce(step: StepCapture, problems: Problems) -> tuple[dict[Weight, WeightSp
         What was captured; every weight at least once.
     problems : Problems
         Takes the problems.
+    leading : Leading
+        Which weights have leading singular values only; those on the parameter side are solved here.
 
     Returns
     -------
@@ -156,21 +171,28 @@ def reduce(step: StepCapture, problems: Problems) -> tuple[dict[Weight, WeightSp
     solved = {}
     stacks: dict[tuple[int, ...], list[tuple[WeightCapture, Targets]]] = defaultdict(list)
     for weight, capture in step.weights.items():
+        count = leading.count if leading.takes(weight.shape) else None
         if capture.empty or weight in step.spoiled:
             unknown = np.empty((step.n_groups + 1, 0))
-            solved[weight] = WeightSpectra("", {kind: unknown for kind in step.kinds if kind in weight.kinds})
+            solved[weight] = WeightSpectra(
+                "", {kind: unknown for kind in step.kinds if kind in weight.kinds}, None, count
+            )
             continue
         route = capture.settle()
         ranks = {kind: capture.ranks(kind) for kind in step.kinds if kind in weight.kinds}
         spectra = {kind: np.full((len(of_kind), max(of_kind)), np.nan) for kind, of_kind in ranks.items()}
-        solved[weight] = WeightSpectra(route, spectra, capture.readout(spectra))
+        solved[weight] = WeightSpectra(route, spectra, capture.readout(spectra), count)
         targets = {kind: [*map(_leading, spectra[kind], of_kind)] for kind, of_kind in ranks.items()}
         if route == SAMPLE_SIDE:
             stacks[tuple(map(id, capture.row_labels))].append((capture, targets))
         elif capture.uses:
             _add_few_rows(capture, targets, problems)
         else:
-            _add_gradients(capture, targets, problems)
+            if count is not None and not any(gradient.is_sparse for gradient in capture.gradients.values()):
+                spectra.update(_solve_leading(capture, ranks["gradient"], count))
+            else:
+                _add_gradients(capture, targets, problems)
+            _add_moments(capture, targets, problems)
     shared = []
     for stack in stacks.values():
         captures, of_captures = zip(*stack, strict=True)
@@ -227,6 +249,21 @@ def _add_gradients(capture: WeightCapture, targets: Targets, problems: Problems)
         for target, gradient in zip(targets["gradient"], capture.group_gradients(), strict=True):
             if gradient is not None:
                 problems.add_gram(small_gram(gradient), target)
+
+
+def _solve_leading(capture: WeightCapture, ranks: Sequence[int], count: int) -> dict[str, Spectrum]:
+    """Leading singular values of the gradient of each group, and pooled; their bounds; Frobenius norms."""
+    values, bounds = (np.full((len(ranks), count), np.nan) for _ in range(2))
+    norms = np.full((len(ranks), 1), np.nan)
+    for group, (rank, gradient) in enumerate(zip(ranks, capture.group_gradients(in_double=False), strict=True)):
+        if gradient is not None:
+            found = leading_values(gradient, count)
+            values[group, :rank], bounds[group, :rank] = found.values[:rank].numpy(), found.bounds[:rank].numpy()
+            norms[group] = float(found.norm)
+    return {"gradient": values, BOUND: bounds, NORM: norms}
+
+
+def _add_moments(capture: WeightCapture, targets: Targets, problems: Problems) -> None:
     for kind, moments in capture.moments.items():
         for target, gram in zip(targets[kind], moments.gram_matrices(capture.step.n_groups), strict=True):
             if gram is not None:
