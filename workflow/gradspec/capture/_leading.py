@@ -39,6 +39,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from gradspec.capture._solve import small_gram
+
 # Columns of a block, as a multiple of the values that are wanted; blocks of the first basis and of the largest.
 _BLOCK = 2
 _FEWEST_BLOCKS = 3
@@ -50,8 +52,8 @@ _PROBABILITY = 1e-10
 _WANTED = 1e-3
 # Rounding of products with the gradient, in units of its precision and of its Frobenius norm.
 _ROUNDING = 16
-# Rows of which the Frobenius norm is computed at a time, so that the copy in double precision stays in the cache.
-_ROWS = 64
+# Entries of which the Frobenius norm is computed at a time, so that copies in double precision need no new pages.
+_ENTRIES = 12_000
 # Smaller sides than so many times the number of wanted values have no room for the bases.
 _WIDE = _BLOCK * (_FEWEST_BLOCKS + _WITNESS_BLOCKS)
 # Part of a block that may lie in the blocks before it, in units of the precision, and attempts to have it no larger.
@@ -140,7 +142,10 @@ def leading_values(gradient: Float[Tensor, "m n"], count: int) -> LeadingValues:
 
 def frobenius_norm(gradient: Float[Tensor, "m n"]) -> Float64[Tensor, ""]:
     """Frobenius norm, added up in double precision."""
-    squares = [torch.linalg.vector_norm(rows.double()).square() for rows in torch.split(gradient, _ROWS)]
+    squares = [
+        torch.linalg.vector_norm(rows.double()).square()
+        for rows in torch.split(gradient, max(_ENTRIES // gradient.shape[1], 1))
+    ]
     return torch.stack(squares).sum().sqrt()
 
 
@@ -149,7 +154,7 @@ def _refined(
 ) -> tuple[Float64[Tensor, " index"], Float64[Tensor, " index"]]:
     width = _BLOCK * count
     rounding = _ROUNDING * torch.finfo(wide.dtype).eps * norm
-    space = _Space(wide, wide @ _normal(wide.shape[1], width, wide.dtype, wide.device, seed=1))
+    space = _Space(wide, _product(wide, _normal(wide.shape[1], width, wide.dtype, wide.device, seed=1)))
     most_blocks = min(_MOST_BLOCKS, len(wide) // width - _WITNESS_BLOCKS)
     while True:
         space.grow()
@@ -184,14 +189,14 @@ class _Space:
     @property
     def rest(self) -> Float[Tensor, "m width"]:
         if self._rest is None:
-            self._rest = self._without(self._wide @ self.images[-1])
+            self._rest = self._without(_product(self._wide, self.images[-1]))
         return self._rest
 
     def grow(self) -> None:
         """Add a block."""
         block = self._orthonormal(self.rest if self.blocks else self._start)
         self.blocks.append(block)
-        self.images.append(self._wide.mT @ block)
+        self.images.append(_product(self._wide.mT, block))
         self._rest = None
 
     def basis(self) -> Float[Tensor, "m size"]:
@@ -200,7 +205,7 @@ class _Space:
     def gram(self) -> Float64[Tensor, "size size"]:
         """UᵀAU, in double precision of the products."""
         images = torch.cat(self.images, 1).double()
-        return images.mT @ images
+        return small_gram(images) if images.device.type == "cpu" else images.mT @ images
 
     def _orthonormal(self, block: Float[Tensor, "m width"]) -> Float[Tensor, "m width"]:
         """Orthonormal columns that span a block and are orthogonal to all before it.
@@ -228,6 +233,12 @@ class _Space:
     @property
     def _known(self) -> list[Tensor]:
         return [*self._beside, *self.blocks]
+
+
+def _product(matrix: Float[Tensor, "row column"], block: Float[Tensor, "column width"]) -> Float[Tensor, "row width"]:
+    """Product with a block of few columns, by the matrix as it lies in memory; transposed takes half as long again."""
+    is_transposed = matrix.stride(0) == 1
+    return (block.mT @ matrix.mT).mT if is_transposed else matrix @ block
 
 
 def _bounds(space: _Space, norm: float, count: int) -> tuple[Float64[Tensor, " index"], Float64[Tensor, " index"]]:
