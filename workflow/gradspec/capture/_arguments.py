@@ -51,6 +51,7 @@ def check_choices(
     kinds: Sequence[str],
     keep_grams: bool | int,
     every: int | str,
+    solve_on: str,
 ) -> None:
     if definition not in ("rows", "loss"):
         raise CaptureError(f"definition must be 'rows' or 'loss', not {definition!r}")
@@ -61,6 +62,8 @@ def check_choices(
         raise CaptureError(f"check_rows must be 'first', 'every' or 'never', not {check_rows!r}")
     if processes not in ("own", "all"):
         raise CaptureError(f"processes must be 'own' or 'all', not {processes!r}")
+    if solve_on not in ("host", "device"):
+        raise CaptureError(f"solve_on must be 'host' or 'device', not {solve_on!r}")
     if keep_grams < 0:
         raise CaptureError(f"keep_grams must be True, False, or one step in how many, not {keep_grams}")
     if definition == "loss" and keep_grams:

@@ -179,7 +179,7 @@ class WeightCapture:
 
         For all spectra, rows are as good as others that have the same products with each other.
         """
-        if self.is_on_sample_side and len(self.uses) == 1:
+        if self.is_on_sample_side and len(self.uses) == 1 and not self.step.stays_on_device:
             h = triangle_of_long(self.uses[0].h.double())
             if isfinite(float(h.sum())):
                 self.uses[0] = replace(self.uses[0], h=h.mT, h_is_triangle=True)

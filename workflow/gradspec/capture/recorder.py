@@ -100,7 +100,11 @@ class SpectraRecorder:
         triangles; for those on the parameter side the gradient of every sample, which takes N times the memory of the
         gradient and up to N times the time of its computation. They are held in memory, or beside the file.
     worker : bool
-        Whether to solve on a thread beside training. What an accelerator captured is solved on the host either way.
+        Whether to solve on a thread beside training.
+    solve_on : "host" or "device"
+        Where what an accelerator captured is solved: copied to the host in every step, or on the device, of which only
+        singular values are copied, once some steps are solved together. The device is waited for then, by the thread
+        where there is one. Steps that are kept for regrouping are solved on the host. No accelerator has run it yet.
     processes : "own" or "all"
         In distributed training, whether spectra are those of this process's own batch, or exact ones of the averaged
         gradients of all, for which the gradients of the groups are all-reduced in every recorded step.
@@ -173,6 +177,7 @@ class SpectraRecorder:
         check_rows: Literal["first", "every", "never"] = "first",
         keep_grams: bool | int = False,
         worker: bool = False,
+        solve_on: Literal["host", "device"] = "host",
         processes: Literal["own", "all"] = "own",
         scaler: "torch.amp.GradScaler | None" = None,
         path: str | PathLike[str] | None = None,
@@ -181,11 +186,12 @@ class SpectraRecorder:
         writer: Writer | None = None,
     ) -> None:
         check_arguments(groups, kinds, every, budget, extras, flush_every, spectrum, leading)
-        check_choices(definition, check_rows, rows, processes, kinds, keep_grams, every)
+        check_choices(definition, check_rows, rows, processes, kinds, keep_grams, every, solve_on)
         self._names = list(groups)
         self._kinds = tuple(kinds)
         self._every = every
         self._leading = Leading(spectrum, leading)
+        self._solve_on = solve_on
         self._definition = definition
         self._keep_every = int(keep_grams)
         self._processes = processes
@@ -540,7 +546,8 @@ class SpectraRecorder:
         if self._processes == "all":
             reduce_over_processes(capture)
         keep = self._keeps(step.index)
-        if self._checks.is_on_accelerator:
+        capture.stays_on_device = self._solve_on == "device" and not keep
+        if self._checks.is_on_accelerator and not capture.stays_on_device:
             capture.to_host()
         counts = [*capture.counts[:-1], sum(capture.counts)]
         weight_sums = [*capture.weight_sums[:-1], sum(capture.weight_sums)]
