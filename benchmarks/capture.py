@@ -16,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy and torch are imported
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -27,18 +28,25 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.methods import METHODS, Method, plain, recorder
+from benchmarks.methods import METHODS, ON_DEVICE, Method, plain, recorder
 from benchmarks.models import WORKLOADS, Workload, mlp
 
 # Seconds of CPU a model, shared by the rounds of all methods.
 BUDGET = 40.0
 STEPS_A_ROUND = 16
+CPU = torch.device("cpu")
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Row = dict[str, Any]
 
 
-def measure(workload: Workload, rounds: int | None = None, by_group: bool = False) -> list[Row]:
+def measure(
+    workload: Workload,
+    rounds: int | None = None,
+    by_group: bool = False,
+    device: torch.device = CPU,
+    only: Sequence[str] | None = None,
+) -> list[Row]:
     """Measure every method on one workload.
 
     Parameters
@@ -49,6 +57,10 @@ def measure(workload: Workload, rounds: int | None = None, by_group: bool = Fals
         Rounds of each method; as many as fit the budget if not given, at least three.
     by_group : bool
         Whether the samples of a batch come sorted by group, rather than mixed.
+    device : torch.device
+        Where to train. On an accelerator, wall time is what counts, and memory isn't measured.
+    only : sequence of str, optional
+        Methods, if not all.
 
     Returns
     -------
@@ -58,25 +70,29 @@ def measure(workload: Workload, rounds: int | None = None, by_group: bool = Fals
     """
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    trainings = {name: _Training(workload.build, make) for name, make in {"plain": plain, **METHODS}.items()}
+    methods = {"plain": plain, **METHODS, **(ON_DEVICE if device.type != "cpu" else {})}
+    wanted = {name: make for name, make in methods.items() if only is None or name in ("plain", *only)}
+    trainings = {name: _Training(workload.build, make, device) for name, make in wanted.items()}
     start = time.process_time()
     done = 0
     # The first round warms up. The naive ways take long and vary little: fewer steps of them do.
     while not _enough(done - 1, rounds, time.process_time() - start):
-        batches = [workload.draw(generator, by_group) for _ in range(STEPS_A_ROUND)]
+        drawn = [workload.draw(generator, by_group) for _ in range(STEPS_A_ROUND)]
+        batches = [(x.to(device), group.to(device)) for x, group in drawn]
         for name, training in trainings.items():
             training.run(batches[:2] if name in ("naive", "hooks") else batches)
         done += 1
 
     batch = workload.draw(generator, by_group)
     base = trainings.pop("plain")
-    base_peak = base.peak_bytes(batch)
+    is_on_host = device.type == "cpu"
+    base_peak = base.peak_bytes(batch) if is_on_host else 0
     return [
         {
             "method": name,
             "ratio": training.ratio(base, "cpu", name == "budget"),
             "wall_ratio": training.ratio(base, "wall", name == "budget"),
-            "memory_ratio": training.peak_bytes(batch) / base_peak,
+            "memory_ratio": training.peak_bytes(batch) / base_peak if is_on_host else math.nan,
             "milliseconds": 1e3 * median(training.cpu[1:]),
             "weights": training.n_weights,
         }
@@ -110,9 +126,12 @@ def measure_scaling(rounds: int | None = None) -> list[Row]:
 class _Training:
     """A model that is trained by one method, and the time that it took."""
 
-    def __init__(self, build: Callable[[], nn.Module], make: Callable[[nn.Module], Method]) -> None:
+    def __init__(
+        self, build: Callable[[], nn.Module], make: Callable[[nn.Module], Method], device: torch.device = CPU
+    ) -> None:
         torch.manual_seed(0)
-        self._model = build()
+        self._model = build().to(device)
+        self._wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
         self._optimizer = torch.optim.Adam(self._model.parameters(), 1e-3)
         self._method = make(self._model)
         self.n_weights = 0
@@ -121,9 +140,11 @@ class _Training:
 
     def run(self, batches: Sequence[Batch]) -> None:
         """Train on some batches, and note the seconds a step."""
+        self._wait()
         cpu, wall = time.process_time(), time.perf_counter()
         for batch in batches:
             self._step(batch)
+        self._wait()
         self.cpu.append((time.process_time() - cpu) / len(batches))
         self.wall.append((time.perf_counter() - wall) / len(batches))
 
@@ -168,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", action="append", choices=WORKLOADS, help="measure only this one; may be repeated")
     parser.add_argument("--sorted", action="store_true", help="samples sorted by group, as the workflow draws them")
     parser.add_argument("--scaling", action="store_true", help="cost against batch size, width, number of groups")
+    parser.add_argument("--device", default="cpu", help="such as cuda, where the columns of wall time count")
     parser.add_argument("--quick", action="store_true", help="a round a model: only whether it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="rows of an earlier run, to stand beside")
@@ -186,7 +208,7 @@ def _print_methods(options: argparse.Namespace, before: list[Row], rounds: int |
     earlier = {(row["model"], row["method"]): row["ratio"] for row in before}
     print(f"{'model':22}{'method':8}{'weights':>8}{'ms':>9}{'ratio':>8}{'wall':>8}{'memory':>8}{'earlier':>9}")
     for name in options.model or WORKLOADS:
-        for row in measure(WORKLOADS[name], rounds, options.sorted):
+        for row in measure(WORKLOADS[name], rounds, options.sorted, torch.device(options.device)):
             rows.append({"model": name, **row})
             print(
                 f"{name:22}{row['method']:8}{row['weights']:8}{row['milliseconds']:9.2f}{row['ratio']:8.2f}"
