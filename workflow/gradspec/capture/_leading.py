@@ -41,8 +41,7 @@ from torch import Tensor
 
 from gradspec.capture._solve import small_gram
 
-# Columns of a block, as a multiple of the values that are wanted; blocks of the first basis and of the largest.
-_BLOCK = 2
+# Blocks of the first basis and of the largest.
 _FEWEST_BLOCKS = 3
 _MOST_BLOCKS = 6
 # Blocks of the space that shows what the basis may have missed, and the probability that it does not.
@@ -54,8 +53,6 @@ _WANTED = 1e-3
 _ROUNDING = 16
 # Entries of which the Frobenius norm is computed at a time, so that copies in double precision need no new pages.
 _ENTRIES = 12_000
-# Smaller sides than so many times the number of wanted values have no room for the bases.
-_WIDE = _BLOCK * (_FEWEST_BLOCKS + _WITNESS_BLOCKS)
 # Part of a block that may lie in the blocks before it, in units of the precision, and attempts to have it no larger.
 _OVERLAP = 16
 _ATTEMPTS = 6
@@ -88,7 +85,17 @@ class Leading:
     def takes(self, shape: tuple[int, int]) -> bool:
         """Whether gradients of this shape are so wide."""
         cheap = {"exact": math.inf, "leading": 0, "auto": _EXACT_IS_CHEAP}[self.spectrum]
-        return min(shape) > cheap and min(shape) >= _WIDE * self.count
+        return min(shape) > cheap and min(shape) >= narrowest(self.count)
+
+
+def narrowest(count: int) -> int:
+    """Smaller side from which on a gradient has room for the bases."""
+    return _width(count) * (_FEWEST_BLOCKS + _WITNESS_BLOCKS)
+
+
+def _width(count: int) -> int:
+    """Columns of a block."""
+    return count + max(count // 2, 2)
 
 
 class _NoBasisError(Exception):
@@ -111,7 +118,7 @@ def leading_values(gradient: Float[Tensor, "m n"], count: int) -> LeadingValues:
     Parameters
     ----------
     gradient : Tensor
-        In single or double precision. Its smaller side is at least ten times `count`.
+        In single or double precision, its smaller side at least `narrowest`.
     count : int
         Singular values that are wanted.
 
@@ -152,7 +159,7 @@ def frobenius_norm(gradient: Float[Tensor, "m n"]) -> Float64[Tensor, ""]:
 def _refined(
     wide: Float[Tensor, "m n"], norm: float, count: int
 ) -> tuple[Float64[Tensor, " index"], Float64[Tensor, " index"]]:
-    width = _BLOCK * count
+    width = _width(count)
     rounding = _ROUNDING * torch.finfo(wide.dtype).eps * norm
     space = _Space(wide, _product(wide, _normal(wide.shape[1], width, wide.dtype, wide.device, seed=1)))
     most_blocks = min(_MOST_BLOCKS, len(wide) // width - _WITNESS_BLOCKS)

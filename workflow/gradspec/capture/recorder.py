@@ -82,7 +82,7 @@ class SpectraRecorder:
         of its error, and the Frobenius norm, for a fraction of the cost; ``auto`` takes all of those whose smaller side
         is at most 256, where that costs no more.
     leading : int
-        How many; gradients with a side below ten times as many have all.
+        How many; gradients that are narrower than the bases which finding them takes (120 for 16) have all.
     extras : sequence of str
         What else to record: ``embedding`` (Embedding), ``vectors`` (weights and biases of normalisations, biases of
         all layers that are recorded, whose one singular value is their norm). A normalisation or an embedding that
