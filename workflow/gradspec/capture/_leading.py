@@ -47,6 +47,8 @@ _MOST_BLOCKS = 6
 # Blocks of the space that shows what the basis may have missed, and the probability that it does not.
 _WITNESS_BLOCKS = 2
 _PROBABILITY = 1e-10
+# Seeds of the two starts, which no network is likely to have.
+_START, _WITNESS = 20_241_301, 20_241_302
 # Error, relative to the largest singular value, above which the basis is made larger.
 _WANTED = 1e-3
 # Rounding of products with the gradient, in units of its precision and of its Frobenius norm.
@@ -161,7 +163,7 @@ def _refined(
 ) -> tuple[Float64[Tensor, " index"], Float64[Tensor, " index"]]:
     width = _width(count)
     rounding = _ROUNDING * torch.finfo(wide.dtype).eps * norm
-    space = _Space(wide, _product(wide, _normal(wide.shape[1], width, wide.dtype, wide.device, seed=1)))
+    space = _Space(wide, _product(wide, _normal(wide.shape[1], width, wide.dtype, wide.device, _START)))
     most_blocks = min(_MOST_BLOCKS, len(wide) // width - _WITNESS_BLOCKS)
     while True:
         space.grow()
@@ -270,7 +272,7 @@ def _missed(space: _Space) -> float:
     """Upper bound of the squared norm of what is orthogonal to a space, but for a small probability."""
     basis = space.basis()
     width = space.blocks[0].shape[1]
-    start = _normal(len(basis), width, basis.dtype, basis.device, seed=2)
+    start = _normal(len(basis), width, basis.dtype, basis.device, _WITNESS)
     start = start - basis @ (basis.mT @ start)
     longest = float(torch.linalg.eigvalsh((start.mT @ start).double())[-1].clamp(min=0).sqrt())
     witness = _Space(space._wide, start, basis)
