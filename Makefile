@@ -5,6 +5,8 @@ PYTHON ?= $(shell for version in 3.13 3.12 3.11; do python$$version -c "import e
   echo python$$version && break; done)
 CORES ?= 2
 CONFIG ?= config/config.yaml
+# What has torch for CUDA, as in an image of PyTorch; nothing is installed.
+GPU_PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --configfile $(CONFIG)
@@ -13,7 +15,8 @@ RESULTS = $(shell $(BIN)/python -c "import yaml; print(yaml.safe_load(open('$(CO
 export NO_ET := 1
 export NIPYPE_NO_ET := 1
 
-.PHONY: demo check run fetch report figures crate test test-kernels test-long test-networks test-fast lint format docs site picture lock image clean help
+.PHONY: demo check run fetch report figures crate test test-kernels test-gpu test-long test-networks test-fast lint format docs site \
+  picture lock image clean help
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -52,6 +55,9 @@ test: $(VENV)/.installed $(VENV)/clusters/.installed $(VENV)/storage/.installed 
 
 test-kernels: $(VENV)/.installed  ## run the tests of the numbers again, under the kernels of another processor
 	$(BIN)/python tests/kernels.py $(BIN)/python -m pytest -n 2 tests/unit/stats tests/unit/ica tests/unit/spectra
+
+test-gpu:  ## check everything that needs a CUDA device, with the packages of GPU_PYTHON (python3): one table, at most 8 minutes
+	$(GPU_PYTHON) tests/gpu
 
 test-long: $(VENV)/.installed $(VENV)/clusters/.installed  ## run the tests that take minutes: whole cohorts twice, twenty kills
 	$(BIN)/python -m pytest -m long tests

@@ -93,6 +93,12 @@ METHODS = {
     "budget": recorder(every="auto", budget=0.05),
 }
 
+# What an accelerator may do beside: solve where it has captured.
+ON_DEVICE = {
+    "device": recorder(solve_on="device"),
+    "device+": recorder(solve_on="device", worker=True),
+}
+
 
 @contextmanager
 def _rows_of(layers: list[nn.Module]) -> Iterator[dict[nn.Module, tuple[Tensor, Tensor]]]:

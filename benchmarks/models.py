@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -38,17 +39,25 @@ class Workload:
         return x + 0.1 * group.view(-1, *(1 for _ in self.sample)), group
 
 
-class LSTM(nn.Module):
-    """A recurrent layer, and a readout of its last output."""
+class Recurrent(nn.Module):
+    """A recurrent layer, and a readout of its last output.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    layer : type
+        ``nn.LSTM`` or ``nn.GRU``.
+    width : int
+        Hidden units.
+    """
+
+    def __init__(self, layer: type[nn.RNNBase], width: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(53, 128, batch_first=True)
-        self.readout = nn.Linear(128, 2)
+        self.recurrent = layer(53, width, batch_first=True)
+        self.readout = nn.Linear(width, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of (sample, time, component)."""
-        return self.readout(self.lstm(x)[0][:, -1])
+        return self.readout(self.recurrent(x)[0][:, -1])
 
 
 class Transformer(nn.Module):
@@ -98,7 +107,9 @@ def mlp(width: int) -> nn.Module:
 
 WORKLOADS = {
     "MLP 1378-256-128-64": Workload(_mlp, 32, (1378,)),
-    "LSTM 53-128": Workload(LSTM, 16, (140, 53)),
+    "LSTM 53-128": Workload(partial(Recurrent, nn.LSTM, 128), 16, (140, 53)),
+    "GRU 53-32": Workload(partial(Recurrent, nn.GRU, 32), 16, (140, 53)),
+    "GRU 53-128": Workload(partial(Recurrent, nn.GRU, 128), 16, (140, 53)),
     "transformer d=128": Workload(Transformer, 16, (140, 53)),
     "1D-CNN": Workload(_cnn1d, 32, (53, 140)),
     "3D-CNN": Workload(_cnn3d, 8, (1, 32, 32, 32)),

@@ -25,6 +25,24 @@ def test_quick_run_of_one_model_writes_a_row_a_method(tmp_path: Path, monkeypatc
     assert 0.9 < sync["memory_ratio"] < 1.5
 
 
+def test_an_earlier_run_stands_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    capture = import_module("benchmarks.capture")
+    names = ("weights", "milliseconds", "ratio", "wall_ratio", "memory_ratio")
+    rows = [{"method": method, **dict.fromkeys(names, 1)} for method in ("sync", "worker")]
+    monkeypatch.setattr(capture, "measure", lambda *_: rows)
+    file = tmp_path / "earlier.json"
+    file.write_text(json.dumps([{"model": "GRU 53-32", "method": "sync", "ratio": 1.75}]))
+
+    capture.main(["--model", "GRU 53-32", "--baseline", str(file)])
+
+    *_, sync, worker = capsys.readouterr().out.splitlines()
+    assert sync.split()[-1] == "1.75"
+    assert worker.split()[-1] == "-"
+
+
 def test_quick_run_of_the_second_table_varies_batch_width_and_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gradspec.capture._discovery import EXTRAS
 from gradspec.capture._distributed import check_initialised
+from gradspec.capture._leading import SPECTRA
 from gradspec.capture.errors import CaptureError
 
 KINDS = ("gradient", "activation", "delta")
@@ -17,6 +18,8 @@ def check_arguments(
     budget: float,
     extras: Sequence[str],
     flush_every: int,
+    spectrum: str,
+    leading: int,
 ) -> None:
     if isinstance(groups, str) or not groups or len({*groups, POOLED}) != len(groups) + 1:
         raise CaptureError(f"groups must be different names, none of them '{POOLED}', not {groups!r}")
@@ -30,6 +33,12 @@ def check_arguments(
         raise CaptureError(f"budget must be a share of the time of training, above 0 and at most 1, not {budget}")
     if isinstance(extras, str) or not set(extras) <= set(EXTRAS):
         raise CaptureError(f"extras must be some of {list(EXTRAS)}, not {extras!r}")
+    if spectrum not in SPECTRA:
+        raise CaptureError(f"spectrum must be one of {list(SPECTRA)}, not {spectrum!r}")
+    if leading < 1:
+        raise CaptureError(f"leading must be at least 1, not {leading}")
+    if spectrum != "exact" and "gradient" not in kinds:
+        raise CaptureError(f"spectrum={spectrum!r} is of gradients: kinds must have 'gradient', not only {list(kinds)}")
     if flush_every < 1:
         raise CaptureError(f"flush_every must be at least 1, not {flush_every}")
 
@@ -42,6 +51,7 @@ def check_choices(
     kinds: Sequence[str],
     keep_grams: bool | int,
     every: int | str,
+    solve_on: str,
 ) -> None:
     if definition not in ("rows", "loss"):
         raise CaptureError(f"definition must be 'rows' or 'loss', not {definition!r}")
@@ -52,6 +62,8 @@ def check_choices(
         raise CaptureError(f"check_rows must be 'first', 'every' or 'never', not {check_rows!r}")
     if processes not in ("own", "all"):
         raise CaptureError(f"processes must be 'own' or 'all', not {processes!r}")
+    if solve_on not in ("host", "device"):
+        raise CaptureError(f"solve_on must be 'host' or 'device', not {solve_on!r}")
     if keep_grams < 0:
         raise CaptureError(f"keep_grams must be True, False, or one step in how many, not {keep_grams}")
     if definition == "loss" and keep_grams:

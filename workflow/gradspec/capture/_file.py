@@ -18,6 +18,7 @@ import xarray as xr
 
 from gradspec.capture._history import History, Record
 from gradspec.capture._layer import Weight
+from gradspec.capture._leading import NORM, Leading
 from gradspec.capture._tree import spectra_tree, stack_spectra, step_variables
 from gradspec.capture.errors import CaptureError
 
@@ -38,6 +39,8 @@ class SpectraFile:
         What has a node.
     kinds : sequence of str
         Kinds of spectra.
+    leading : Leading
+        Which weights have leading singular values only.
 
     Attributes
     ----------
@@ -50,7 +53,9 @@ class SpectraFile:
         When there is no such folder and it cannot be made, or nothing can be written there.
     """
 
-    def __init__(self, path: Path, groups: list[str], weights: Sequence[Weight], kinds: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, groups: list[str], weights: Sequence[Weight], kinds: Sequence[str], leading: Leading
+    ) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -61,6 +66,7 @@ class SpectraFile:
         self._groups = groups
         self._weights = weights
         self._kinds = tuple(kinds)
+        self._leading = leading
         self.routes: dict[Weight, set[str]] = {}
         self._last = monotonic()
         self._took = 0.0
@@ -118,6 +124,7 @@ class SpectraFile:
         expected = {
             "groups": (list(tree["group"].values), self._groups),
             "kinds": (tree.attrs.get("kinds"), ", ".join(self._kinds)),
+            "spectra": (tree.attrs.get("spectrum", "exact"), str(self._leading)),
             "weights": (sorted(nodes), sorted(weight.node for weight in self._weights)),
         }
         for what, (found, wanted) in expected.items():
@@ -159,6 +166,9 @@ class SpectraFile:
     def _extend_node(self, node: h5netcdf.Group, old: int, records: Sequence[Record], weight: Weight) -> None:
         new = old + len(records)
         for kind, values in stack_spectra(records, weight).items():
+            if kind == NORM:
+                node.variables[kind][old:new] = values
+                continue
             width = values.shape[-1]
             if node.dimensions["index"].size < width:
                 node.resize_dimension("index", width)

@@ -169,6 +169,7 @@ class Record:
             if weight_spectra.readout is not None:
                 gradients += weight_spectra.readout.settle()
                 weight_spectra.readout = None
+            weight_spectra.narrow()
         self.unknown = saturated(gradients, len(self.counts) - 1)
         self.logits = []
         for weight_spectra in self.solved.values() if self.unknown else ():

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from gradspec.capture._history import Record
+from gradspec.capture._leading import NORM
 
 
 class Writer(Protocol):
@@ -20,7 +21,7 @@ def write_scalars(writer: Writer, record: Record, groups: Sequence[str]) -> None
 
     The effective rank is :math:`\exp(-\sum_i p_i \ln p_i)`, :math:`p_i = \sigma_i / \sum_j \sigma_j` (Roy and Vetterli
     2007). The contrast of a group with the first is :math:`\log_2` of the ratio of the Frobenius norms of their mean
-    gradients a sample.
+    gradients a sample. Leading singular values alone have no effective rank.
 
     Parameters
     ----------
@@ -37,16 +38,18 @@ def write_scalars(writer: Writer, record: Record, groups: Sequence[str]) -> None
             continue
         node = weight.node.replace(".", "/")
         means = np.full(len(groups), np.nan)
+        norms = solved.spectra.get(NORM)
         for index, (group, spectrum) in enumerate(zip(groups, spectra, strict=True)):
             values = spectrum[np.isfinite(spectrum)]
             total = values.sum()
             if total == 0:
                 continue
-            shares = values[values > 0] / total
-            means[index] = np.sqrt(np.square(values).sum()) / record.counts[index]
-            writer.add_scalar(
-                f"effective_rank/{node}/{group}", float(np.exp(-(shares * np.log(shares)).sum())), record.step.index
-            )
+            norm = np.sqrt(np.square(values).sum()) if norms is None else norms[index, 0]
+            means[index] = norm / record.counts[index]
+            if norms is None:
+                shares = values[values > 0] / total
+                rank = float(np.exp(-(shares * np.log(shares)).sum()))
+                writer.add_scalar(f"effective_rank/{node}/{group}", rank, record.step.index)
             writer.add_scalar(f"spectral_norm/{node}/{group}", float(values[0]), record.step.index)
         for index in range(1, len(groups) - 1):
             contrast = np.log2(means[index] / means[0])

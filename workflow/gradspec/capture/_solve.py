@@ -51,8 +51,8 @@ def triangle_of_long(rows: Float64[Tensor, "row column"]) -> Float64[Tensor, "ro
     triangle by :math:`I + F`, :math:`\|F\| \le \|K^{-1}\| \|E\|` to first order, and so no singular value that follows
     from it by a larger factor. E is below N·eps, and the Frobenius norm bounds the norm of the inverse.
     """
-    if rows.shape[1] < _LONG * len(rows):
-        return triangle(rows)
+    if rows.shape[1] < _LONG * len(rows) or rows.device.type != "cpu":
+        return triangle(rows)  # an accelerator would have to wait for the certificate
     gram = small_gram(rows)
     factor: Tensor = torch.linalg.cholesky_ex(gram).L
     inverse = torch.linalg.solve_triangular(factor, gram.diagonal().sqrt().diag(), upper=False)
@@ -72,11 +72,11 @@ def span_of_triangle(
 def small_gram(matrix: Float64[Tensor, "row column"]) -> Float64[Tensor, "side side"]:
     """Gram matrix of a matrix on its smaller side, by numpy, which knows that it is symmetric and computes half of it.
 
-    Where numpy may have several threads, which would spin beside those of torch, torch computes three of its four
-    quarters.
+    Where numpy may have several threads, which would spin beside those of torch, and on an accelerator, torch computes
+    three of its four quarters.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
-    if NUMPY_HAS_ONE_THREAD:
+    if NUMPY_HAS_ONE_THREAD and wide.device.type == "cpu":
         rows = wide.numpy()
         with np.errstate(invalid="ignore", over="ignore"):
             return torch.from_numpy(rows @ rows.T)

@@ -62,6 +62,8 @@ class StepCapture:
         Where the outputs of captured layers stand in autograd's graph, where somebody wants to know.
     spoiled : dict
         The weights of which not all was captured, and why.
+    stays_on_device : bool
+        Whether the small problems are solved where they were captured, and nothing is looked at before they are.
     logits : list of LogitRows
         Gradients of logits that no recorded layer gives, where a softmax may be saturated.
     """
@@ -87,6 +89,7 @@ class StepCapture:
         self.backward_seen = False
         self.closed = False
         self.in_low_precision = False
+        self.stays_on_device = False
         self.label: int | None = None
         self._row_labels: dict[tuple[int, int, int | None, int], list[int]] = {}
         self._orders: dict[tuple[int, ...], RowOrder] = {}

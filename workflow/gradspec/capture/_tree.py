@@ -9,6 +9,7 @@ import xarray as xr
 from gradspec.capture._alignment import ALIGNMENTS, AlignedStep
 from gradspec.capture._history import History, Record
 from gradspec.capture._layer import Weight
+from gradspec.capture._leading import BOUND, NORM
 
 DESCRIPTIONS = {
     "n": {"long_name": "samples"},
@@ -17,6 +18,10 @@ DESCRIPTIONS = {
     "epoch": {"long_name": "epoch, -1 where unknown"},
     "loss": {"long_name": "loss of the batch"},
     "group_loss": {"long_name": "loss of the group"},
+}
+SPECTRA = {
+    BOUND: {"long_name": "largest error of the singular values of the gradient"},
+    NORM: {"long_name": "Frobenius norm of the gradient"},
 }
 
 
@@ -62,12 +67,13 @@ def step_variables(records: Sequence[Record], n_groups: int) -> dict[str, tuple[
 
 
 def stack_spectra(records: Sequence[Record], weight: Weight) -> dict[str, np.ndarray]:
-    """Spectra (step, group, index) of each kind of a weight, NaN where a step has fewer."""
+    """Spectra (step, group, index) of each kind of a weight, NaN where a step has fewer; norms (step, group)."""
     spectra = [record.solved[weight].spectra if weight in record.solved else {} for record in records]
     width = max((spectrum.shape[1] for kinds in spectra for spectrum in kinds.values()), default=0)
     unknown = np.empty((len(records[0].counts) if records else 0, 0))
     kinds = dict.fromkeys(kind for kinds in spectra for kind in kinds)
-    return {kind: np.stack([_widen(step.get(kind, unknown), width) for step in spectra]) for kind in kinds}
+    stacks = {kind: np.stack([_widen(step.get(kind, unknown), max(width, 1)) for step in spectra]) for kind in kinds}
+    return {kind: stack[..., 0] if kind == NORM else stack[..., :width] for kind, stack in stacks.items()}
 
 
 def _root(records: Sequence[Record], groups: list[str], attrs: dict[str, Any]) -> xr.Dataset:
@@ -81,7 +87,8 @@ def _root(records: Sequence[Record], groups: list[str], attrs: dict[str, Any]) -
 
 def _node(history: History, weight: Weight) -> xr.Dataset:
     variables = {
-        kind: (("step", "group", "index"), values) for kind, values in stack_spectra(history.records, weight).items()
+        kind: (("step", "group", "index")[: values.ndim], values, SPECTRA.get(kind, {}))
+        for kind, values in stack_spectra(history.records, weight).items()
     }
     attrs = {"layer": weight.layer, "shape": list(weight.shape), "route": history.route(weight)}
     return xr.Dataset(variables, attrs=attrs)

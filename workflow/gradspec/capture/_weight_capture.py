@@ -179,7 +179,7 @@ class WeightCapture:
 
         For all spectra, rows are as good as others that have the same products with each other.
         """
-        if self.is_on_sample_side and len(self.uses) == 1:
+        if self.is_on_sample_side and len(self.uses) == 1 and not self.step.stays_on_device:
             h = triangle_of_long(self.uses[0].h.double())
             if isfinite(float(h.sum())):
                 self.uses[0] = replace(self.uses[0], h=h.mT, h_is_triangle=True)
@@ -196,12 +196,13 @@ class WeightCapture:
         for moments in self.moments.values():
             moments.to_host()
 
-    def group_gradients(self) -> list[Float64[Tensor, "row n"] | None]:
+    def group_gradients(self, in_double: bool = True) -> list[Float[Tensor, "row n"] | None]:
         """Gradients of each declared group, None where it is empty, then their sum with the rest.
 
-        Of a gradient that is kept sparse, the rows that are not zero, which have the same singular values.
+        Of a gradient that is kept sparse, the rows that are not zero, which have the same singular values. In double
+        precision, or in that of the network.
         """
-        by_label = {label: gradient.double() for label, gradient in self.gradients.items()}
+        by_label = {label: gradient.double() if in_double else gradient for label, gradient in self.gradients.items()}
         gradients = [*(by_label.get(group) for group in range(self.step.n_groups)), total(list(by_label.values()))]
         return [_nonzero_rows(gradient) for gradient in gradients]
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from gradspec.capture._leading import BOUND, NORM
 from gradspec.capture.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def per_group_mean(spectra: "xr.DataTree", reduction: str = "mean", weighted: bo
     Returns
     -------
     DataTree
-        The same tree with ``gradient`` and ``delta`` of every node scaled, and ``normalization`` among its attributes;
-        NaN for an empty group.
+        The same tree with ``gradient`` (its bounds and norms too) and ``delta`` of every node scaled, and
+        ``normalization`` among its attributes; NaN for an empty group.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def per_group_mean(spectra: "xr.DataTree", reduction: str = "mean", weighted: bo
     factor = (pooled / sizes.where(sizes > 0)).drop_vars("group")
     scaled = spectra.copy()
     for node in scaled.subtree:
-        for kind in ("gradient", "delta"):
+        for kind in ("gradient", BOUND, NORM, "delta"):
             if kind in node.data_vars:
                 node[kind] = node[kind] * factor
     of = "weights" if weighted else "samples"

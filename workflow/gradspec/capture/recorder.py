@@ -23,6 +23,7 @@ from gradspec.capture._distributed import reduce_over_processes
 from gradspec.capture._groups import Batch, Division, check_labels
 from gradspec.capture._history import GroupBackward, History, Record, Step, check_losses
 from gradspec.capture._hold import Hold, Holding
+from gradspec.capture._leading import Leading
 from gradspec.capture._live import Writer, write_scalars
 from gradspec.capture._regroup import Kept, kept_path, read_kept, regroup
 from gradspec.capture._report import ParameterReport, Report
@@ -76,6 +77,12 @@ class SpectraRecorder:
         machine is.
     budget : float
         With ``every="auto"``, the share of the time of the plain steps that recording may take.
+    spectrum : "exact" or "leading" or "auto"
+        With ``leading``, wide gradients on the parameter side get their leading singular values only, each with a bound
+        of its error, and the Frobenius norm, for a fraction of the cost; ``auto`` takes all of those whose smaller side
+        is at most 256, where that costs no more.
+    leading : int
+        How many; gradients that are narrower than the bases which finding them takes (120 for 16) have all.
     extras : sequence of str
         What else to record: ``embedding`` (Embedding), ``vectors`` (weights and biases of normalisations, biases of
         all layers that are recorded, whose one singular value is their norm). A normalisation or an embedding that
@@ -93,7 +100,11 @@ class SpectraRecorder:
         triangles; for those on the parameter side the gradient of every sample, which takes N times the memory of the
         gradient and up to N times the time of its computation. They are held in memory, or beside the file.
     worker : bool
-        Whether to solve on a thread beside training. What an accelerator captured is solved on the host either way.
+        Whether to solve on a thread beside training.
+    solve_on : "host" or "device"
+        Where what an accelerator captured is solved: copied to the host in every step, or on the device, of which only
+        singular values are copied, once some steps are solved together. The device is waited for then, by the thread
+        where there is one. Steps that are kept for regrouping are solved on the host. No accelerator has run it yet.
     processes : "own" or "all"
         In distributed training, whether spectra are those of this process's own batch, or exact ones of the averaged
         gradients of all, for which the gradients of the groups are all-reduced in every recorded step.
@@ -122,7 +133,9 @@ class SpectraRecorder:
     Notes
     -----
     Relative to the captured H and Δ and to :math:`\sigma_1`, singular values are right to 1e-12 on the sample side (no
-    more rows than inputs or outputs) and to 1e-6 on the parameter side; `report` says which layer takes which.
+    more rows than inputs or outputs) and to 1e-6 on the parameter side; `report` says which layer takes which. With
+    ``spectrum="leading"`` those on the parameter side are right to their bounds, which fail with a probability below
+    1e-9 each, and are relative to the gradient as it was formed.
 
     Several uses of a layer within one step add up before the spectrum is taken. A step holds forward and backward of
     one batch, once; `accumulate` is for several. What reaches a weight other than through its layer, as a regulariser
@@ -154,6 +167,8 @@ class SpectraRecorder:
         every: int | Literal["auto"] = 1,
         *,
         budget: float = 0.05,
+        spectrum: Literal["exact", "leading", "auto"] = "exact",
+        leading: int = 16,
         exclude: Sequence[str] = (),
         rows: Rows = "samples",
         sample_dim: int | Mapping[str, int] | None = None,
@@ -162,6 +177,7 @@ class SpectraRecorder:
         check_rows: Literal["first", "every", "never"] = "first",
         keep_grams: bool | int = False,
         worker: bool = False,
+        solve_on: Literal["host", "device"] = "host",
         processes: Literal["own", "all"] = "own",
         scaler: "torch.amp.GradScaler | None" = None,
         path: str | PathLike[str] | None = None,
@@ -169,11 +185,13 @@ class SpectraRecorder:
         resume: bool | int = False,
         writer: Writer | None = None,
     ) -> None:
-        check_arguments(groups, kinds, every, budget, extras, flush_every)
-        check_choices(definition, check_rows, rows, processes, kinds, keep_grams, every)
+        check_arguments(groups, kinds, every, budget, extras, flush_every, spectrum, leading)
+        check_choices(definition, check_rows, rows, processes, kinds, keep_grams, every, solve_on)
         self._names = list(groups)
         self._kinds = tuple(kinds)
         self._every = every
+        self._leading = Leading(spectrum, leading)
+        self._solve_on = solve_on
         self._definition = definition
         self._keep_every = int(keep_grams)
         self._processes = processes
@@ -311,7 +329,9 @@ class SpectraRecorder:
             other kinds with dims (step, group, index), float64, descending, NaN beyond the rank that a group can have;
             its attributes are ``layer``, ``shape`` and ``route``. The root holds ``n`` (samples; step, group),
             ``weight_sum`` (of the samples in the loss), ``finite`` (step), ``epoch`` (-1 where unknown), ``loss`` and
-            ``group_loss`` (NaN where unknown); the last group is ``pooled``.
+            ``group_loss`` (NaN where unknown); the last group is ``pooled``. Where only leading singular values were
+            wanted, a node holds ``gradient_bound``, how far each may be off (0 where all were computed), and
+            ``gradient_norm`` (step, group), the Frobenius norm.
         """
         from gradspec.capture._tree import spectra_tree  # xarray takes a second to import
 
@@ -363,7 +383,7 @@ class SpectraRecorder:
         history = History([*names, POOLED])
         history.add(regroup(self._kept_steps(), labels, names, self._kinds))
         weights = dict.fromkeys(weight for record in history.records for weight in record.solved)
-        return spectra_tree(history, list(weights), {**self._attrs(), "regrouped": 1})
+        return spectra_tree(history, list(weights), {**self._attrs(), "spectrum": "exact", "regrouped": 1})
 
     def alignment(
         self,
@@ -406,6 +426,7 @@ class SpectraRecorder:
         missed = self._checks.missed | never
         for layer in self._layers:
             for weight in layer.weights:
+                wide = f"; {self._leading.count} leading values" if self._leading.takes(weight.shape) else ""
                 missing = [kind for kind in self._kinds if kind not in weight.kinds]
                 rows.append(
                     ParameterReport(
@@ -415,7 +436,7 @@ class SpectraRecorder:
                         shape="×".join(map(str, weight.shape)),
                         route=self._history.route(weight),
                         kinds=", ".join(kind for kind in self._kinds if kind in weight.kinds),
-                        note=layer.agreement + (f"; no {', '.join(missing)} for this layer" if missing else ""),
+                        note=layer.agreement + wide + (f"; no {', '.join(missing)} for this layer" if missing else ""),
                     )
                 )
         for name, skipped in self._discovery.skipped.items():
@@ -466,7 +487,7 @@ class SpectraRecorder:
     def _open_file(self, path: Path, resume: bool | int) -> None:
         from gradspec.capture._file import SpectraFile  # xarray takes a second to import
 
-        self._file = SpectraFile(path, self._history.groups, self._weights, self._kinds)
+        self._file = SpectraFile(path, self._history.groups, self._weights, self._kinds, self._leading)
         self._kept_folder = path.with_name(f"{path.stem}.grams")
         goes_on = resume is not False
         if path.exists() and not goes_on:
@@ -526,13 +547,14 @@ class SpectraRecorder:
         if self._processes == "all":
             reduce_over_processes(capture)
         keep = self._keeps(step.index)
-        if self._checks.is_on_accelerator:
+        capture.stays_on_device = self._solve_on == "device" and not keep
+        if self._checks.is_on_accelerator and not capture.stays_on_device:
             capture.to_host()
         counts = [*capture.counts[:-1], sum(capture.counts)]
         weight_sums = [*capture.weight_sums[:-1], sum(capture.weight_sums)]
 
         def job(problems: Problems) -> Record:
-            solved, shared = reduce(capture, problems)
+            solved, shared = reduce(capture, problems, self._leading)
             record = Record(step, counts, weight_sums, solved, loss_scale, logits=capture.logits)
             if keep:
                 record.kept = Kept.of(step, capture, shared, loss_scale)
@@ -603,6 +625,7 @@ class SpectraRecorder:
             "batch_norm_in_training": int(self._checks.batch_norm_seen),
             "every": self._every,
             "kinds": ", ".join(self._kinds),
+            "spectrum": str(self._leading),
             "processes": self._processes,
             "torch_version": str(torch.__version__),
         }

@@ -96,6 +96,11 @@ def _check(tree: "xr.DataTree", path: PathLike) -> None:
     for layer, spectra in layers.items():
         if "shape" not in spectra.attrs:
             raise ConfigError(f"{path}: layer {layer} lacks the attribute 'shape'; {_AGAIN}")
+        if "gradient_bound" in spectra:
+            raise ConfigError(
+                f"{path}: layer {layer} has leading singular values only, of which tables and figures need all; record "
+                "with spectrum='exact', or take gradspec.spectra.intervals.feature_intervals of them"
+            )
         for kind in KINDS:
             if kind in spectra and spectra[kind].dims != (*leading, "step", "group", "index"):
                 raise ConfigError(
