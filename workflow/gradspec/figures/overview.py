@@ -42,7 +42,7 @@ _REFERENCES = (
     "Westfall PH, Young SS (1993). Resampling-based multiple testing. Wiley (many tests under the same permutations).",
     "Dudbridge F, Koeleman BPC (2004). Efficient computation of significance levels for multiple associations in large "
     "studies of correlated data. American Journal of Human Genetics 75, 424–435 (corrected p of few permutations).",
-    "Meinshausen N (2008). Hierarchical testing of variable importance. Biometrika 95, 265–278 (networks, then layers).",
+    "Meinshausen N (2008). Hierarchical testing of variable importance. Biometrika 95, 265–278 (layers last).",
     "Nadeau C, Bengio Y (2003). Inference for the generalization error. Machine Learning 52, 239–281 (runs that "
     "share participants).",
     "Benjamini Y, Hochberg Y (1995). Controlling the false discovery rate. Journal of the Royal Statistical Society B "
