@@ -250,7 +250,7 @@ def test_two_callbacks_record_different_layers_of_one_training(tmp_path: Path) -
 @pytest.mark.parametrize("options", [{}, {"every": 2}], ids=["alike", "differing"])
 def test_two_callbacks_for_the_same_layers_are_refused_and_leave_the_model_as_it_was(options: dict[str, Any]) -> None:
     module = Classifier()
-    with pytest.raises(AttachedTwiceError, match=r"'network.0' .*each its own layers .*regroup\(labels\)"):
+    with pytest.raises(AttachedTwiceError, match=r"'network.0' .*give each layers of its own.*regroup\(labels\)"):
         trainer(SpectraCallback(NAMES, group_of=2), SpectraCallback(NAMES, group_of=2, **options)).fit(module, LOADER)
     assert not any("forward" in vars(layer) for layer in module.network)
     SpectraRecorder(module, NAMES).detach()
