@@ -3,6 +3,7 @@
 import pytest
 import torch
 from gpu.checks import CHECKS
+from running import ROOT
 
 pytestmark = [
     pytest.mark.gpu,
@@ -11,5 +12,6 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_the_device_does_what_the_processor_does(name: str) -> None:
+def test_the_device_does_what_the_processor_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)  # for the benchmarks
     CHECKS[name](torch.device("cuda"))
