@@ -47,7 +47,7 @@ def refusal(workdir: Path, config: dict[str, Any]) -> str:
 def test_the_demo_is_planned_whole_from_both_entries(workdir: Path, entry: list[str]) -> None:
     done = snakemake(workdir, "-n", "--quiet", "rules", *entry)
     jobs = count_jobs(done.stdout + done.stderr)
-    assert jobs["simulate_participant"] == jobs["preprocess_participant"] == jobs["denoise_participant"] == 16
+    assert jobs["simulate_participant"] == jobs["preprocess_participant"] == jobs["denoise_participant"] == 20
     assert jobs["train_folds"] == 3 * 2
     assert jobs["plot_recovery"] == 1
 
