@@ -344,7 +344,6 @@ def _enter_monai() -> None:
         "AutoEncoder": (volume, {"channels": (4, 8, 16), "strides": (2, 2, 2)}),
         "VNet": (volume, {}),
         "UNETR": (volume, {"img_size": 32, "feature_size": 4, "hidden_size": 16, "mlp_dim": 24, "num_heads": 2}),
-        "SwinUNETR": ((1, 64, 64, 64), {"feature_size": 12}),
     }
     for name, (shape, changes) in classifiers.items():
 
@@ -363,14 +362,11 @@ def _enter_monai() -> None:
 
             given = {"in_channels": 1, "out_channels": N_CLASSES}
             given |= {} if name in ("UNETR",) else {"spatial_dims": 3}
-            options = {"rows": "sample-major"} if "Swin" in name else {}
 
             def forward(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
                 return model(batch["x"]).flatten(2).mean(2)
 
-            return Built(
-                getattr(monai.networks.nets, name)(**given, **changes), {"x": torch.randn(2, *shape)}, forward, options
-            )
+            return Built(getattr(monai.networks.nets, name)(**given, **changes), {"x": torch.randn(2, *shape)}, forward)
 
         network(f"MONAI {name}", "monai")(build_segmenter)
 
