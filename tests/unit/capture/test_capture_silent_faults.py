@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import warnings
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -413,6 +414,32 @@ def test_a_saturated_softmax_is_noticed(is_readout: bool) -> None:
         values = next(iter(recorder.spectra().children.values()))["gradient"].values[0, :, 0]
     assert np.isnan(values).tolist() == [True, False, False]
     assert recorder.spectra()["finite"].values.tolist() == [False]
+
+
+@pytest.mark.parametrize(("margin", "noticed"), [(16.0, True), (3.0, False)])
+def test_a_saturated_binary_loss_is_noticed(margin: float, noticed: bool) -> None:
+    """With a logit of 16 and a target of one, the gradient is half a unit in the last place."""
+    model = nn.Linear(4, 1, bias=False)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    x = torch.cat([torch.full((3, 4), margin / 4), torch.full((3, 4), 0.1)])
+    group = torch.tensor([0, 0, 0, 1, 1, 1])
+    recorder = SpectraRecorder(model, NAMES)
+    with recorder.step(group):
+        F.binary_cross_entropy_with_logits(model(x).squeeze(1), torch.ones(6)).backward()
+    with pytest.warns(UserWarning, match="saturated") if noticed else nullcontext():
+        values = recorder.spectra()["weight"]["gradient"].values[0, :, 0]
+    assert np.isnan(values).tolist() == [noticed, False, False]
+
+
+def test_a_binary_loss_that_is_sure_and_wrong_is_no_rounding() -> None:
+    model, group = nn.Linear(4, 1, bias=False), torch.tensor([0, 0, 0, 1, 1, 1])
+    with torch.no_grad():
+        model.weight.fill_(-1.0)
+    recorder = SpectraRecorder(model, NAMES)
+    with recorder.step(group):
+        F.binary_cross_entropy_with_logits(model(torch.full((6, 4), 5.0)).squeeze(1), torch.ones(6)).backward()
+    assert np.isfinite(recorder.spectra()["weight"]["gradient"].values[0, :, 0]).all()
 
 
 def test_a_read_out_has_one_dimension_less() -> None:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from gradspec.capture._graph import is_cast, leaves_of
 from gradspec.capture._layer import Layer
-from gradspec.capture._logits import watch_logits
+from gradspec.capture._logits import watch_binary_logits, watch_logits
 from gradspec.capture._recurrent import weights_position
 from gradspec.capture._step import StepCapture
 from gradspec.capture.errors import UnsupportedError
@@ -75,7 +75,8 @@ FUNCTIONS = {
 }
 """Every function that some kind of layer may name, by the name under which modules look it up."""
 
-LOSSES = {"cross_entropy": (F,), "log_softmax": (F, torch)}
+_BINARY = "binary_cross_entropy_with_logits"
+LOSSES = {"cross_entropy": (F,), "log_softmax": (F, torch), _BINARY: (F,)}
 """Functions whose logits are watched."""
 
 OBSERVED = (nn.RNN, nn.LSTM, nn.GRU)
@@ -238,7 +239,7 @@ def _observing(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _watching(name: str, loss: Callable[..., Any]) -> Callable[..., Any]:
-    """A softmax whose logits are watched."""
+    """A softmax or a binary loss whose logits are watched."""
 
     @wraps(loss)
     def watching(input: Any, *args: Any, **kwargs: Any) -> Any:
@@ -247,7 +248,12 @@ def _watching(name: str, loss: Callable[..., Any]) -> Callable[..., Any]:
             and isinstance(input, Tensor)
             and torch._C._functorch.peek_interpreter_stack() is None
         ):
-            dim = _class_dim(name, args, kwargs)
+            target = args[0] if args else kwargs.get("target")
+            if name == _BINARY and isinstance(target, Tensor) and target.shape == input.shape and input.requires_grad:
+                for hold in _open:
+                    if hold.step is not None:
+                        watch_binary_logits(hold.step.logits, hold.step.groups.labels, input, target)
+            dim = None if name == _BINARY else _class_dim(name, args, kwargs)
             for hold in _open:
                 if hold.step is not None and dim is not None:
                     input = watch_logits(hold.step.logits, hold.step.groups.labels, input, dim)

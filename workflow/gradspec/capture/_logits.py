@@ -1,4 +1,4 @@
-r"""Gradients of a softmax's logits, whose rows add up to zero: what follows for ranks, and whether rounding shows it.
+r"""Gradients of logits: the rows of a softmax add up to zero, which tells ranks, and whether they are rounding.
 
 With :math:`\ell = -\log p_y`, :math:`p = \operatorname{softmax}(z)`, the gradient :math:`\delta = p - e_y` of the
 logits adds up to zero, so that the weight gradient of the read-out that made them has one dimension less. Where the
@@ -130,6 +130,25 @@ def watch_logits(watched: list[LogitRows], labels: list[int], logits: Tensor, di
     return alias
 
 
+def watch_binary_logits(watched: list[LogitRows], labels: list[int], logits: Tensor, target: Tensor) -> None:
+    r"""Note how much of the gradient :math:`\sigma(z) - y` of each row of binary logits is rounding.
+
+    It is a difference of nearly equal numbers where z is large and y is one: off by half a unit in the last place of 1,
+    which is as large as it is from a logit of 16 on in single precision. As no sum of a row tells, it is computed again
+    in double precision.
+    """
+    logits, target = logits.detach(), target.detach()
+    if len(logits) % len(labels) or logits.dtype == torch.float64 or not _may_be_saturated(logits, around_zero=True):
+        return
+    made = logits.sigmoid().double() - target
+    exact = logits.double().sigmoid() - target
+    sums, norms = ((rows.reshape(len(logits), -1) ** 2).sum(1) for rows in (made - exact, exact))
+    of_rows = [label for label in labels for _ in range(len(logits) // len(labels))]
+    is_low = logits.dtype in (torch.bfloat16, torch.float16)
+    allowed = _ALLOWED_IN_LOW_PRECISION if is_low else _ALLOWED
+    watched.append(LogitRows(of_rows, sums, norms, logits[0].numel(), allowed))
+
+
 def saturated(gradients: Sequence[LogitRows], n_groups: int) -> list[int]:
     """The groups, by position, whose gradient is rounding; ``n_groups`` stands for pooled."""
     if not gradients:
@@ -145,7 +164,7 @@ def saturated(gradients: Sequence[LogitRows], n_groups: int) -> list[int]:
     return [*np.flatnonzero(above[:n_groups]).tolist(), *([n_groups] if above[-1] else [])]
 
 
-def _may_be_saturated(logits: Tensor) -> bool:
-    """Whether some are so far apart that a probability is nearly one."""
+def _may_be_saturated(logits: Tensor, around_zero: bool = False) -> bool:
+    """Whether some are so far apart, or so far above zero, that a probability is nearly one."""
     low, high = logits.aminmax()
-    return not float(high) - float(low) < _MARGINS.get(logits.dtype, 0.0)
+    return not float(high) - (0.0 if around_zero else float(low)) < _MARGINS.get(logits.dtype, 0.0)

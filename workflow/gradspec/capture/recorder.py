@@ -574,7 +574,7 @@ class SpectraRecorder:
         if any(record.unknown for record in records) and not self._saturation_seen:
             self._saturation_seen = True
             warnings.warn(
-                "the softmax is saturated: in the precision of the loss the gradient of a group is rounding, and its "
+                "the loss is saturated: in the precision of the loss the gradient of a group is rounding, and its "
                 "spectra are NaN in such steps (compute the loss in float64, or stop training earlier)",
                 stacklevel=3,
             )
