@@ -31,9 +31,9 @@ These images show nobody: they were computed by gradspec {version} (seed {seed})
 nilearn ships, for trying the workflow where the truth is known. Nothing here may be used as data about people.
 
 {n_participants} participants in two groups, {reference} and {comparison}; each has one T1-weighted image and one
-resting-state run ({n_volumes} volumes, one every {repetition_time:g} s; {n_networks} networks). In the group
-{comparison} the time courses of all pairs of networks have lost a share of {effect:g} of their correlation. Age, sex,
-anatomy, motion and noise have the same distribution in both groups.
+resting-state run ({n_volumes} volumes, one every {repetition_time:g} s; {n_networks} networks). Of the correlation
+between the networks' time courses, a share of {effect:g} is lost in {comparison}. Age, sex, anatomy, motion and
+noise have the same distribution in both groups.
 
 The truth (network maps, time courses, motion, poses, connectivity) lies in `ground_truth/`, beside this data set.
 """
