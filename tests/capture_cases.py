@@ -62,6 +62,17 @@ class Convolutional(Pooled):
         return self.head(self.body(x).flatten(2).mean(2))
 
 
+class Products(nn.Module):
+    """A bilinear layer of what comes in and its halves."""
+
+    def __init__(self, features: int, outputs: int, bias: bool = True) -> None:
+        super().__init__()
+        self.bilinear = nn.Bilinear(features, features // 2, outputs, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bilinear(x, x[..., : x.shape[-1] // 2].tanh())
+
+
 class Recurrent(nn.Module):
     """A recurrent layer of which outputs, last states and a given first state are used."""
 
@@ -287,6 +298,8 @@ CASES = [
     Case("linear_4d", lambda: Pooled(nn.Linear(5, 6), 6), (2, 3, 5)),
     Case("linear_shared_rows", lambda: Shared(40), (40,)),
     Case("linear_shared_mixed", lambda: Shared(10), (10,)),
+    Case("bilinear", lambda: nn.Sequential(Products(6, 5), nn.Tanh(), nn.Linear(5, 3)), (6,)),
+    Case("bilinear_3d", lambda: Pooled(Products(4, 5, bias=False), 5), (9, 4)),
     Case("conv1d", lambda: Convolutional(nn.Conv1d(3, 4, 3, stride=2, padding=1), 4), (3, 9)),
     Case("conv1d_same", lambda: Convolutional(nn.Conv1d(3, 4, 4, padding="same", dilation=3), 4), (3, 11)),
     Case("conv1d_valid", lambda: Convolutional(nn.Conv1d(3, 4, 3, padding="valid"), 4), (3, 9)),

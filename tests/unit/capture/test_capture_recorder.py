@@ -136,12 +136,19 @@ def test_report_covers_every_parameter_with_a_reason() -> None:
     captured = {row.parameter.partition("/")[0] for row in report if row.status == "captured"}
     attention = {"attention.in_proj_weight", "attention.out_proj.weight"}
     recurrent = {"lstm.weight_ih_l0", "lstm.weight_hh_l0", "cell.weight_ih", "cell.weight_hh"}
-    assert captured == {"head.weight", "first.weight", "normed.weight", *attention, *recurrent, "transposed.weight"}
+    assert captured == {
+        "head.weight",
+        "first.weight",
+        "normed.weight",
+        *attention,
+        *recurrent,
+        "transposed.weight",
+        "bilinear.weight",
+    }
     for parameter, reason in {
         "embedding.weight": "on request: extras=['embedding']",
         "norm.weight": "on request: extras=['vectors']",
         "head.bias": "on request: extras=['vectors']",
-        "bilinear.weight": "Bilinear are not recorded",
         "bag.weight": "EmbeddingBag are not recorded",
         "normed_lstm.parametrizations.weight_ih_l0.original1": "a parametrised LSTM is not recorded",
         "attention.bias_k": "vector",
@@ -302,10 +309,10 @@ def test_wrong_arguments_are_refused(options: dict[str, object]) -> None:
 
 
 def test_a_layer_that_cannot_be_recorded_is_refused_by_name() -> None:
-    model = nn.Sequential(nn.Bilinear(8, 8, 8), nn.Linear(8, 3))
-    with pytest.raises(UnsupportedError, match="layers of kind Bilinear"):
+    model = nn.Sequential(nn.EmbeddingBag(8, 8), nn.Linear(8, 3))
+    with pytest.raises(UnsupportedError, match="layers of kind EmbeddingBag"):
         SpectraRecorder(model, NAMES, layers=["0"])
-    assert "kind Bilinear" in SpectraRecorder(model, NAMES).report()["0.weight"].note
+    assert "kind EmbeddingBag" in SpectraRecorder(model, NAMES).report()["0.weight"].note
 
 
 def test_a_model_that_is_not_initialised_is_refused() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gradspec.capture._attention import AttentionLayer
+from gradspec.capture._bilinear import BilinearLayer
 from gradspec.capture._cells import CellLayer
 from gradspec.capture._conv import ConvLayer, ConvTransposeLayer
 from gradspec.capture._embedding import EmbeddingLayer
@@ -30,7 +31,8 @@ Rows = Literal["samples", "sample-major"] | Mapping[str, Literal["samples", "sam
 EXTRAS = ("embedding", "vectors")
 
 LAYERS: dict[type[nn.Module], type[Layer]] = {
-    **dict.fromkeys((nn.Linear,), LinearLayer),
+    nn.Linear: LinearLayer,
+    nn.Bilinear: BilinearLayer,
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), ConvLayer),
     **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), ConvTransposeLayer),
     **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), RecurrentLayer),

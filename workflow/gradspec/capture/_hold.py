@@ -66,6 +66,7 @@ class Function:
 FUNCTIONS = {
     "linear": Function(_IN_FUNCTIONAL, _at(1)),
     **{f"conv{way}{n}d": Function(_IN_BOTH, _at(1)) for way in ("", "_transpose") for n in (1, 2, 3)},
+    "bilinear": Function(_IN_FUNCTIONAL, _at(2)),
     "addmm": Function((torch,), _at(2, "mat2")),
     "embedding": Function(_IN_FUNCTIONAL, _at(1)),
     **{name: Function(_IN_FUNCTIONAL, _at(2)) for name in ("layer_norm", "rms_norm", "group_norm")},

@@ -125,7 +125,7 @@ def captured_linear(
             use.spend()
             for each in weights:
                 step[each].logits.append(logits)
-            return _weight_gradient(step, weights, h, delta, batch_dim)
+            return weight_gradient(step, weights, h, delta, batch_dim)
 
         return sink
 
@@ -207,13 +207,14 @@ class _InputGradient(torch.autograd.Function):
         return linear(u, weight) if ctx.needs_input_grad[0] else None, weight_gradient, None
 
 
-def _weight_gradient(
+def weight_gradient(
     step: StepCapture,
     weights: Sequence[Weight],
     h: Float[Tensor, "*batch n"],
     delta: Float[Tensor, "*batch m"],
     batch_dim: int,
 ) -> Float[Tensor, "m n"]:
+    """The gradient of a weight, which is noted in the step by group, as `captured_linear` describes."""
     groups = step.rows
     n, m = h.shape[-1], delta.shape[-1]
     heights = [weight.shape[0] for weight in weights]

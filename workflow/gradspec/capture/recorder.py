@@ -59,8 +59,8 @@ class SpectraRecorder:
     groups : sequence of str
         Names of the groups. A sample's label is a position in this list, or -1 for one that counts only in pooled.
     layers : "auto" or sequence of str
-        Names of the modules to record, or all of a known kind with trainable weights: Linear, Conv1d/2d/3d and
-        their transposes, RNN/LSTM/GRU and their cells, MultiheadAttention (and the transformer layers made of them).
+        Names of the modules to record, or all of a known kind with trainable weights: Linear, Bilinear, Conv1d/2d/3d
+        and their transposes, RNN/LSTM/GRU and their cells, MultiheadAttention (and the transformer layers of them).
     exclude : sequence of str
         Names of modules to leave out, with all that is within them.
     rows : "samples" or "sample-major" or dict
