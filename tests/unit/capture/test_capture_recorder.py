@@ -159,6 +159,7 @@ def test_report_covers_every_parameter_with_a_reason() -> None:
         "lstm.weight_ih_l0": "no activation",
     }.items():
         assert reason in report[parameter].note
+    assert [report[name].dtype for name in ("head.weight", "free", "normed.weight")] == ["float32", "float32", ""]
     assert len(str(report).splitlines()) == len(report) + 2
     with pytest.raises(KeyError):
         report["nothing"]

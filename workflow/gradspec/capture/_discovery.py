@@ -59,6 +59,7 @@ class Skipped:
 
     layer: str
     shape: tuple[int, ...]
+    dtype: str
     reason: str
 
 
@@ -72,12 +73,15 @@ class Discovery:
         Number of entries of each trained parameter with two and more dimensions.
     captured : set of str
         Those that are captured.
+    dtypes : dict of str to str
+        Precision of each parameter.
     """
 
     layers: list[Layer]
     skipped: dict[str, Skipped]
     entries: dict[str, int]
     captured: set[str]
+    dtypes: dict[str, str]
 
     def share(self, without: Collection[str] = ()) -> float:
         """Of these entries, the share that is captured; some parameters may turn out not to be."""
@@ -163,8 +167,14 @@ def discover(
             continue
         owner = modules[name.rpartition(".")[0]]
         reason = _reason(name, parameter, chosen, captured, reasons)
-        skipped[name] = Skipped(type(owner).__name__, tuple(parameter.shape), reason)
-    return Discovery(layers, skipped, entries, held)
+        skipped[name] = Skipped(type(owner).__name__, tuple(parameter.shape), name_dtype(parameter), reason)
+    dtypes = {name: name_dtype(parameter) for name, parameter in model.named_parameters()}
+    return Discovery(layers, skipped, entries, held, dtypes)
+
+
+def name_dtype(tensor: Tensor) -> str:
+    """Name of the precision of a tensor, without the package."""
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def register_layer(kind: type[nn.Module], layer: type[Layer]) -> None:

@@ -18,6 +18,8 @@ class ParameterReport:
         Kind of the layer.
     shape : str
         Outputs × inputs of the matrix, or the parameter's shape.
+    dtype : str
+        Precision of the parameter; empty for a weight that a parametrisation computes.
     route : str
         ``sample side`` or ``parameter side``, once a step has been recorded.
     kinds : str
@@ -30,6 +32,7 @@ class ParameterReport:
     status: str
     layer: str
     shape: str
+    dtype: str = ""
     route: str = ""
     kinds: str = ""
     note: str = ""

@@ -434,6 +434,7 @@ class SpectraRecorder:
                         status="captured" if weight.parameter not in missed else "missed",
                         layer=weight.layer,
                         shape="×".join(map(str, weight.shape)),
+                        dtype=self._discovery.dtypes.get(weight.parameter, ""),
                         route=self._history.route(weight),
                         kinds=", ".join(kind for kind in self._kinds if kind in weight.kinds),
                         note=layer.agreement + wide + (f"; no {', '.join(missing)} for this layer" if missing else ""),
@@ -441,7 +442,7 @@ class SpectraRecorder:
                 )
         for name, skipped in self._discovery.skipped.items():
             shape = "×".join(map(str, skipped.shape))
-            rows.append(ParameterReport(name, "skipped", skipped.layer, shape, note=skipped.reason))
+            rows.append(ParameterReport(name, "skipped", skipped.layer, shape, skipped.dtype, note=skipped.reason))
         return Report(tuple(rows), self._discovery.share(without=missed))
 
     def detach(self) -> None:
