@@ -442,6 +442,43 @@ def test_a_binary_loss_that_is_sure_and_wrong_is_no_rounding() -> None:
     assert np.isfinite(recorder.spectra()["weight"]["gradient"].values[0, :, 0]).all()
 
 
+@pytest.mark.parametrize("margin", [4.0, 16.0])
+def test_a_binary_loss_of_one_sample_may_be_of_a_scalar(margin: float) -> None:
+    model, group = nn.Linear(4, 1, bias=False), torch.tensor([0])
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    recorder = SpectraRecorder(model, NAMES)
+    with recorder.step(group):
+        F.binary_cross_entropy_with_logits(
+            model(torch.full((1, 4), margin / 4)).squeeze(), torch.tensor(1.0)
+        ).backward()
+    with pytest.warns(UserWarning, match="saturated") if margin == 16 else nullcontext():
+        values = recorder.spectra()["weight"]["gradient"].values[0, :, 0]
+    assert np.isnan(values).tolist() == [margin == 16, True, margin == 16]
+    if margin == 4:
+        np.testing.assert_allclose(values[0], model.weight.grad.norm().item(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_loss_of_no_sample_trains_as_without_the_recorder(binary: bool) -> None:
+    """As of a detector whose batch has no positives."""
+
+    def train(model: nn.Module) -> None:
+        logits = model(data(8, dtype=torch.float32))
+        none = logits[:0]
+        target = none.detach() if binary else torch.zeros(0, dtype=torch.long)
+        loss = F.binary_cross_entropy_with_logits if binary else F.cross_entropy
+        (loss(none, target, reduction="sum") + logits.square().mean()).backward()
+
+    bare, recorded = network().float(), network().float()
+    train(bare)
+    recorder = SpectraRecorder(recorded, NAMES)
+    with recorder.step(GROUP):
+        train(recorded)
+    assert torch.equal(recorded[2].weight.grad, bare[2].weight.grad)
+    assert_spectra_equal(recorder.spectra()["2.weight"]["gradient"].values[0, -1], spectrum(bare[2].weight.grad), 1e-6)
+
+
 def test_a_read_out_has_one_dimension_less() -> None:
     model, x = nn.Sequential(nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 3)), data(8, dtype=torch.float32)
     recorder = SpectraRecorder(model, NAMES, kinds=("gradient", "delta"))

@@ -78,6 +78,29 @@ def test_a_table_tied_to_a_head_needs_the_embedding_to_be_recorded() -> None:
         assert set(recorder.spectra().children) == {"between.weight", "table.weight"}
 
 
+def test_a_table_tied_to_a_class_like_a_linear_layer_has_only_its_gradient() -> None:
+    """Rows of a table and of a head are not of one matrix, whoever wrote the head."""
+
+    class Head(nn.Module):
+        def __init__(self, weight: nn.Parameter) -> None:
+            super().__init__()
+            self.out_features, self.in_features = weight.shape
+            self.weight = weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.weight)
+
+    table = nn.Embedding(9, 4).double()
+    model = nn.Sequential(table, nn.Flatten(), nn.Linear(12, 4).double(), nn.Tanh(), Head(table.weight))
+    recorder = SpectraRecorder(model, NAMES, kinds=("gradient", "activation", "delta"), extras=["embedding"])
+    ids = torch.randint(0, 9, (6, 3), generator=torch.Generator().manual_seed(0))
+    with recorder.step(GROUP):
+        model(ids).sin().sum().backward()
+    node = recorder.spectra()["0.weight"]
+    assert set(node.data_vars) == {"gradient"}
+    assert_spectra_equal(node["gradient"].values[0, -1], torch.linalg.svdvals(table.weight.grad).numpy(), 1e-9)
+
+
 def test_blocks_that_differ_cannot_be_summed() -> None:
     first, last = nn.Conv1d(2, 4, 3, groups=2), nn.Conv1d(1, 4, 3)
     last.weight = first.weight

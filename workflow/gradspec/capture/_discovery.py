@@ -144,7 +144,7 @@ def discover(
         reasons |= dict.fromkeys(within, "excluded")
     while True:
         chosen = _chosen(wanted, named, reasons)
-        register = Register(model, "vectors" in extras, tuple(LAYERS))
+        register = Register(model, "vectors" in extras, lambda module: _known(module) is not None)
         layers = [_layer(name, modules, register, _for_module(sample_dims, name)) for name in chosen]
         broken = register.broken_ties()
         if not broken:

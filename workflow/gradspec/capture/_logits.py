@@ -110,7 +110,7 @@ def watch_logits(watched: list[LogitRows], labels: list[int], logits: Tensor, di
 
     Where they are outputs of a linear layer that is recorded, the gradient is captured anyway: the layer is told.
     """
-    if not logits.requires_grad or logits.ndim < 2:
+    if not logits.requires_grad or logits.ndim < 2 or not logits.numel():
         return logits
     is_few = logits.device.type == "cpu" and logits.numel() <= _FEW
     maker: Any = logits.grad_fn
@@ -137,8 +137,10 @@ def watch_binary_logits(watched: list[LogitRows], labels: list[int], logits: Ten
     which is as large as it is from a logit of 16 on in single precision. As no sum of a row tells, it is computed again
     in double precision.
     """
-    logits, target = logits.detach(), target.detach()
-    if len(logits) % len(labels) or logits.dtype == torch.float64 or not _may_be_saturated(logits, around_zero=True):
+    logits, target = (each.detach().reshape(-1) if each.ndim == 0 else each.detach() for each in (logits, target))
+    if not logits.numel() or len(logits) % len(labels) or logits.dtype == torch.float64:
+        return
+    if not _may_be_saturated(logits, around_zero=True):
         return
     made = logits.sigmoid().double() - target
     exact = logits.double().sigmoid() - target

@@ -5,7 +5,7 @@ its first name. That needs every owner to be recorded, and to divide it into the
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
@@ -24,11 +24,11 @@ class Register:
         The model.
     with_vectors : bool
         Whether biases are recorded.
-    known : tuple of type
-        Kinds of layers that use their weights. Another module only holds a weight that one of them has too.
+    is_known : callable
+        Whether a module is of a kind that uses its weights. Another only holds a weight that one of them has too.
     """
 
-    def __init__(self, model: nn.Module, with_vectors: bool, known: tuple[type[nn.Module], ...]) -> None:
+    def __init__(self, model: nn.Module, with_vectors: bool, is_known: Callable[[nn.Module], bool]) -> None:
         self.with_vectors = with_vectors
         self._parameters: dict[str, nn.Parameter] = {}
         self._names: dict[int, list[str]] = defaultdict(list)
@@ -38,7 +38,7 @@ class Register:
             for name, parameter in module.named_parameters(prefix, recurse=False, remove_duplicate=False):
                 self._parameters[name] = parameter
                 self._names[id(parameter)].append(name)
-                if isinstance(module, known):
+                if is_known(module):
                     self._owner_kinds[id(parameter)].add(type(module))
                     self._owned.add(name)
         self._weights: dict[str, Weight] = {}
