@@ -31,7 +31,9 @@ class Measured:
         Largest difference of a singular value from that of a backward pass per group, over the largest of its weight;
         NaN where a weight was not recorded in the step.
     missing : tuple of str
-        Weights that are said to be recorded, get a gradient, and were not.
+        Weights that get a gradient, and were not recorded in the step.
+    silent : tuple of str
+        Those of them that the report still says to be captured.
     gradient_error : float
         Largest difference of the gradient that the optimiser gets from that without the recorder, over the largest.
     ratio : float
@@ -44,6 +46,7 @@ class Measured:
     n_weights: int
     error: float
     missing: tuple[str, ...]
+    silent: tuple[str, ...]
     gradient_error: float
     ratio: float
     warned: tuple[str, ...]
@@ -73,7 +76,8 @@ def measure(network: Network, rounds: int = 0) -> Measured:
             losses().mean().backward()
     trained = {name: p.grad.clone() for name, p in built.model.named_parameters() if p.grad is not None}
     built.model.zero_grad()
-    errors, missing = [0.0], []
+    errors: list[float] = []
+    missing: list[str] = []
     for node in recorder.spectra().subtree:
         if "gradient" not in node.data_vars:
             continue
@@ -101,6 +105,7 @@ def measure(network: Network, rounds: int = 0) -> Measured:
         sum(row.status == "captured" for row in report),
         max(errors),
         tuple(dict.fromkeys(missing)),
+        tuple(node for node in dict.fromkeys(missing) if report[node].status == "captured"),
         max(off),
         _compare_times(network, rounds) if rounds else float("nan"),
         ours,
