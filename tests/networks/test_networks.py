@@ -21,4 +21,4 @@ def test_a_public_network_is_recorded_exactly_or_says_what_is_not(network: Netwo
     told = " ".join(measured.warned)
     assert not measured.silent
     assert not measured.missing or "not recorded" in told or "cannot be recorded" in told
-    assert measured.share >= 0.5 or "entries of trained weights are recorded" in told
+    assert measured.share >= 0.5 or measured.missing or "entries of trained weights are recorded" in told
